@@ -1,0 +1,1 @@
+"""Adapters that carry srvae_plugin representations to other tools."""

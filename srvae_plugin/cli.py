@@ -1,0 +1,151 @@
+"""Command lines: `srvae-run` and `srvae-data`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from srvae_plugin.version import __version__
+
+RUN_HELP = """\
+Train a model, turn it into a representation, score that and draw pictures.
+
+Everything is set by gin files and bindings; later ones win. A gin file is a path, or the name of
+one that comes with the package: srvae_dsprites.gin (the SR-VAE paper's configuration),
+presets/quick.gin (put it last to make any model file a demonstration of some minutes).
+disentanglement_lib's own gin files work too.
+"""
+RUN_EXAMPLES = """\
+examples:
+  srvae-run --gin srvae_dsprites.gin --gin presets/quick.gin
+  srvae-run --gin srvae_dsprites.gin --bind 'model.random_seed = 3' --output runs/seed3
+  srvae-run --gin srvae_dsprites.gin --output runs/seed3 --resume
+
+exit status: 0 done, 2 bad input (one line says what), 130 or 143 stopped by Ctrl-C or SIGTERM
+(what was done is kept; --resume goes on).
+"""
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived outside training, where there is nothing to checkpoint."""
+
+
+def run_main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `srvae-run`."""
+    parser = _parser("srvae-run", RUN_HELP, RUN_EXAMPLES)
+    parser.add_argument(
+        "--gin", action="append", required=True, metavar="FILE", help="gin file; may be repeated"
+    )
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="'NAME = VALUE'",
+        help="gin binding on top of the files, such as 'sr_vae.beta = 4.0'; may be repeated",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="run directory (default: runs/ and the names of the gin files)",
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    existing.add_argument(
+        "--overwrite", action="store_true", help="delete the run directory first, if it exists"
+    )
+    options = parser.parse_args(arguments)
+    output = options.output or Path("runs") / "-".join(Path(f).stem for f in options.gin)
+
+    def work() -> None:
+        from srvae_plugin import summary
+        from srvae_plugin.run import run
+
+        done = run(
+            options.gin,
+            options.bind,
+            output,
+            resume=options.resume,
+            overwrite=options.overwrite,
+        )
+        print(summary.as_text(done))
+
+    _guarded("srvae-run", work, options.debug)
+
+
+def data_main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `srvae-data`."""
+    parser = _parser("srvae-data", "Check a data set.", "")
+    commands = parser.add_subparsers(dest="command", required=True)
+    verify = commands.add_parser(
+        "verify",
+        help="compare the embedded dSprites with the original",
+        description="Without --path: count white pixels and distinct images of the embedded "
+        "dSprites. With --path: say how many images of your original file differ from it.",
+    )
+    verify.add_argument("name", choices=["dsprites_full"])
+    verify.add_argument("--path", metavar="FILE", help="the original .npz or .hdf5")
+    options = parser.parse_args(arguments)
+
+    def work() -> None:
+        from srvae_plugin.data.dsprites import verify as verify_dsprites
+
+        report = verify_dsprites(options.path)
+        print(report)
+        if not report.passed:
+            sys.exit(1)
+
+    _guarded("srvae-data", work, options.debug)
+
+
+def _parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        name,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"srvae_plugin {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback behind an error")
+    return parser
+
+
+def _guarded(name: str, work: Callable[[], None], debug: bool) -> None:
+    """Run a command; bad input becomes one line and exit status 2."""
+    _log_to_stderr()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        work()
+    except (KeyboardInterrupt, _Terminated) as stop:
+        status = 130 if isinstance(stop, KeyboardInterrupt) else 143
+        _fail(name, "stopped; finished steps are kept, --resume goes on", status)
+    except (ValueError, OSError, RuntimeError) as error:
+        if debug:
+            raise
+        signum = getattr(error, "signum", None)
+        if signum is None:
+            _fail(name, f"error: {' '.join(str(error).split())}", 2)
+        _fail(name, f"{error}; go on with the same command and --resume", 128 + signum)
+
+
+def _log_to_stderr() -> None:
+    """Show our own log lines and warnings, and of other libraries what is a warning."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("srvae_plugin").setLevel(logging.INFO)
+    warnings.showwarning = lambda message, *place: logging.warning("warning: %s", message)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> Any:
+    raise _Terminated
+
+
+def _fail(name: str, message: str, status: int) -> NoReturn:
+    print(f"{name}: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,137 @@
+"""Learning curves from the scalars that training writes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+Column = Float[np.ndarray, " row"]
+
+_COLUMNS = ("step", "reconstruction_loss", "kl_loss")
+_FONT = 8.0
+_COLORED = 10
+"""As many lines as tab10 has colours are told apart; the others are grey."""
+
+
+def read_scalars(path: Path) -> dict[str, Column]:
+    """Columns of a scalars file, one value a row; columns of length 0 if nothing was logged.
+
+    Raises FileNotFoundError, and ValueError naming the line for a field that is not a number.
+    """
+    with path.open(newline="") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        rows = []
+        for fields in reader:
+            try:
+                rows.append([float(field) for field in fields])
+            except ValueError as error:
+                raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+            if len(fields) != len(header):
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: got {len(fields)} fields, expected "
+                    f"{len(header)} as in the header; delete the line if writing was cut short"
+                )
+    values = np.array(rows, np.float64).reshape(len(rows), len(header))
+    return {name: values[:, column] for column, name in enumerate(header)}
+
+
+def running_mean(values: Column, window: int) -> Column:
+    """Mean of each value and its neighbours up to `window` // 2 rows away, fewer at the ends."""
+    ones = np.ones(window)
+    counts = np.convolve(np.ones(len(values)), ones, "same")
+    return np.convolve(values, ones, "same") / counts
+
+
+def learning_curves(scalars_csv: Path) -> Figure | None:
+    """Reconstruction loss, KL and KL of each latent over the training steps.
+
+    The first two panels show every row in pale and its running mean in full colour; the third
+    shows running means, the latents sorted by their last value. All are in nats per image.
+
+    Arguments:
+        scalars_csv: a file with the columns step, reconstruction_loss, kl_loss and any number of
+            kl_0, kl_1, ...; others are ignored.
+
+    Returns None if no step was logged. Raises FileNotFoundError, and ValueError if the file is
+    damaged or lacks a column.
+    """
+    scalars = read_scalars(scalars_csv)
+    if not scalars or not len(next(iter(scalars.values()))):
+        return None
+    missing = [name for name in _COLUMNS if name not in scalars]
+    if missing:
+        raise ValueError(
+            f"{scalars_csv}: no column {missing}; expected {list(_COLUMNS)} among {list(scalars)}"
+        )
+    step = scalars["step"]
+    window = max(1, len(step) // 50) // 2 * 2 + 1
+    figure = Figure(figsize=(8, 2.4), dpi=200, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    _noisy_line(left, step, scalars["reconstruction_loss"], window)
+    _noisy_line(middle, step, scalars["kl_loss"], window)
+    _latent_lines(right, step, scalars, window)
+    left.set_ylabel("nats per image", fontsize=_FONT)
+    titles = ("reconstruction loss", "KL, all latents", "KL of each latent")
+    for axes, title in zip((left, middle, right), titles, strict=True):
+        _style(axes, title)
+    if window > 1:
+        middle.set_xlabel(f"step (lines: mean of {window} logged values)", fontsize=_FONT)
+    return figure
+
+
+def _noisy_line(axes: Axes, step: Column, values: Column, window: int) -> None:
+    marker = "o" if len(step) == 1 else None
+    if window > 1:
+        axes.plot(step, values, color="C0", alpha=0.25, linewidth=0.8)
+    axes.plot(step, running_mean(values, window), marker=marker, color="C0", linewidth=1.4, ms=3)
+
+
+def _latent_lines(axes: Axes, step: Column, scalars: dict[str, Column], window: int) -> None:
+    names = [name for name in scalars if name.startswith("kl_") and name[3:].isdigit()]
+    means = {name: running_mean(scalars[name], window) for name in names}
+    names.sort(key=lambda name: -means[name][-1])
+    marker = "o" if len(step) == 1 else None
+    # The largest last, so that they lie on top.
+    for rank, name in reversed(list(enumerate(names))):
+        style: dict[str, Any] = {"color": "0.75", "linewidth": 0.8}
+        if rank < _COLORED:
+            style = {"color": f"C{rank}", "linewidth": 1.4, "label": f"z{name[3:]}"}
+        elif rank == _COLORED:
+            style["label"] = "others"
+        axes.plot(step, means[name], marker=marker, ms=3, **style)
+    if names:
+        handles, labels = axes.get_legend_handles_labels()
+        by_rank = handles[::-1], labels[::-1]
+        if len(names) > _COLORED:
+            by_rank = handles[:0:-1] + handles[:1], labels[:0:-1] + labels[:1]
+        axes.legend(
+            *by_rank,
+            fontsize=_FONT - 1,
+            frameon=False,
+            loc="center left",
+            bbox_to_anchor=(1, 0.5),
+            handlelength=1,
+            labelspacing=0.25,
+            borderaxespad=0.3,
+        )
+
+
+def _style(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=_FONT + 1)
+    axes.set_xlabel("step", fontsize=_FONT)
+    axes.tick_params(labelsize=_FONT)
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

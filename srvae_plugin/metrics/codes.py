@@ -1,0 +1,135 @@
+"""Codes of random observations, on the original's stream of random numbers.
+
+disentanglement_lib draws factors, draws observations and encodes them batch by batch. A metric
+here says which draws it wants, in the same order, and asks for all the codes at the end. What
+happens in between depends on what it was given:
+
+* a representation function with `codes_at(indices)` and `data`, made for this very data set, over
+  data with `observation_indices`: no image is made. Each draw yields the indices of the
+  observations it would have made, from the same random numbers, and one call encodes them all;
+* anything else, a user's own data set or function: observations are made and encoded at once, in
+  the original's batches.
+
+Both give the same scores for the same codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.checks import check_codes, check_count
+
+RepresentationFunction = Callable[[NDArray[np.float32]], Any]
+"""(batch, height, width, channel) observations to (batch, latent) codes."""
+
+
+class CodesAndFactors(NamedTuple):
+    """A sample of points: their codes (points, latent) and factors (points, factor)."""
+
+    codes: NDArray[Any]
+    factors: NDArray[Any]
+
+
+class CodeDraws:
+    """Draws of observations from one data set, and their codes in the order of the draws."""
+
+    def __init__(
+        self,
+        ground_truth_data: GroundTruthData,
+        representation_function: RepresentationFunction,
+    ) -> None:
+        self._data = ground_truth_data
+        self._function = representation_function
+        self._codes_at = _cached_codes(ground_truth_data, representation_function)
+        # Indices of observations if codes are cached, codes if they are not.
+        self._drawn: list[NDArray[Any]] = []
+
+    def sample(
+        self, num: int, random_state: np.random.RandomState, encode_batch: int | None = None
+    ) -> NDArray[Any]:
+        """Draw `num` random observations; their factors (num, factor).
+
+        Observations are encoded `encode_batch` at a time, all at once if None.
+        """
+        if self._codes_at is None:
+            factors, observations = self._data.sample(num, random_state)
+            self._encode(observations, encode_batch or num)
+        else:
+            factors = self._data.sample_factors(num, random_state)
+            self.observe(factors, random_state)
+        return factors
+
+    def observe(self, factors: NDArray[Any], random_state: np.random.RandomState) -> None:
+        """Draw one observation for each row of `factors` (num, factor)."""
+        if self._codes_at is None:
+            observations = self._data.sample_observations_from_factors(factors, random_state)
+            self._encode(observations, len(factors))
+        else:
+            indices = self._data.observation_indices(factors, random_state)  # type: ignore[attr-defined]
+            self._drawn.append(indices)
+
+    def codes(self) -> NDArray[Any]:
+        """Codes of everything drawn so far, (points, latent), in the function's own dtype.
+
+        Raises:
+            ValueError: the representation function returned NaN, inf or a wrong shape.
+        """
+        drawn = np.concatenate(self._drawn)
+        if self._codes_at is None:
+            return drawn
+        return check_codes(self._codes_at(drawn), len(drawn))
+
+    def _encode(self, observations: NDArray[Any], batch_size: int) -> None:
+        for start in range(0, len(observations), batch_size):
+            batch = observations[start : start + batch_size]
+            codes = check_codes(self._function(batch), len(batch))
+            if self._drawn and codes.shape[1] != self._drawn[0].shape[1]:
+                raise ValueError(
+                    "the representation function's result must have the same number of latents "
+                    f"in every batch, got {codes.shape[1]} after {self._drawn[0].shape[1]}."
+                )
+            self._drawn.append(codes)
+
+
+def sample_codes_and_factors(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    num_points: dict[str, int],
+    random_state: np.random.RandomState,
+    batch_size: int,
+) -> list[CodesAndFactors]:
+    """One sample for each entry of `num_points`, drawn `batch_size` points at a time.
+
+    `num_points` maps the name of the caller's setting to its value, in the order of drawing:
+    `{"num_train": 10000, "num_test": 5000}`. The batch size changes the stream of random numbers,
+    and with it the score's last digits: leave it as the original has it to compare.
+
+    Raises:
+        ValueError: a number of points or the batch size below 1, or codes that are refused.
+    """
+    for name, num in (*num_points.items(), ("batch_size", batch_size)):
+        check_count(name, num)
+    draws = CodeDraws(ground_truth_data, representation_function)
+    samples = []
+    for num in num_points.values():
+        batches = [min(batch_size, num - start) for start in range(0, num, batch_size)]
+        samples.append(np.concatenate([draws.sample(n, random_state) for n in batches]))
+    ends = np.cumsum([len(factors) for factors in samples])[:-1]
+    return [
+        CodesAndFactors(codes, factors)
+        for codes, factors in zip(np.split(draws.codes(), ends), samples, strict=True)
+    ]
+
+
+def _cached_codes(
+    data: GroundTruthData, function: RepresentationFunction
+) -> Callable[[NDArray[np.int64]], Any] | None:
+    """The function's `codes_at`, if its indices are those of `data`."""
+    codes_at = getattr(function, "codes_at", None)
+    same_data = getattr(function, "data", None) is data
+    return codes_at if same_data and hasattr(data, "observation_indices") else None

@@ -1,0 +1,126 @@
+"""The whole contract between a model and what trains, scores or shows it.
+
+A model is written once against :class:`DisentanglementModel`; the training loop, the
+representation function, the metrics and the pictures know nothing else of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Images = Float[Tensor, "batch channel height width"]
+"""Pixel intensities in [0, 1], or logits shaped like them."""
+Latents = Float[Tensor, "batch latent"]
+Scalar = Float[Tensor, ""]
+Shape = tuple[int, int, int]
+"""(channel, height, width) of one observation."""
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian: mean and log variance, each (batch, latent)."""
+
+    mean: Latents
+    logvar: Latents
+
+    def sample(self, noise: Latents) -> Latents:
+        """Reparameterize: mean + sigma * noise, noise being standard normal."""
+        return self.mean + torch.exp(0.5 * self.logvar) * noise
+
+
+class Losses(NamedTuple):
+    """What one batch gives.
+
+    objectives: one scalar per optimizer, in nats per image, to be minimized.
+    logs: detached tensors for the curves: scalars (`loss`, `reconstruction_loss`, `kl_loss`,
+        `regularizer`, `elbo`) and vectors over the latents (`kl`).
+    """
+
+    objectives: dict[str, Scalar]
+    logs: dict[str, Tensor]
+
+
+class Decomposition(NamedTuple):
+    """The steps of a sequential model: all images (step, batch, channel, height, width).
+
+    decoder_outputs: X_1 .. X_d, as pixel intensities.
+    residuals: Y_1 .. Y_d, what the encoder read at each step (Y_1 is the observation).
+    reconstruction: (batch, channel, height, width), the final output as pixel intensities.
+    """
+
+    decoder_outputs: Float[Tensor, "step batch channel height width"]
+    residuals: Float[Tensor, "step batch channel height width"]
+    reconstruction: Images
+
+
+class DisentanglementModel(nn.Module, ABC):
+    """Base class of every model.
+
+    The constructor takes hyperparameters only, as disentanglement_lib's models do
+    (`model.model = @vae()`); :meth:`build` creates the parameters once the shape of the data is
+    known and the seed is set.
+    """
+
+    num_latent: int
+
+    @abstractmethod
+    def build(self, observation_shape: Shape) -> None:
+        """Create all parameters for observations of this (channel, height, width).
+
+        Raises ValueError if the architecture cannot take that shape.
+        """
+
+    @abstractmethod
+    def encode(self, x: Images) -> Gaussian:
+        """Approximate posterior q(z|x), deterministic; x is (batch, channel, height, width)."""
+
+    @abstractmethod
+    def decode(self, z: Latents) -> Images:
+        """Logits of the decoder for z (batch, latent), shaped like the observations."""
+
+    @abstractmethod
+    def losses(self, x: Images, step: int) -> Losses:
+        """Objectives and logs of one batch; `step` counts from 0 (for annealed terms).
+
+        Noise comes from torch's global generator, so that a checkpoint can hold its state.
+        """
+
+    def parameter_groups(self) -> Mapping[str, Iterable[nn.Parameter]]:
+        """Parameters of each optimizer, under the keys of `Losses.objectives`.
+
+        Group `g` is trained by what gin binds to `g_optimizer`.
+        """
+        return {"vae": list(self.parameters())}
+
+    def sample(self, x: Images, noise: Latents) -> Latents:
+        """Draw z ~ q(z|x) with the given standard normal noise (batch, latent)."""
+        return self.encode(x).sample(noise)
+
+    def mean_image(self, logits: Images) -> Images:
+        """Pixel intensities in [0, 1] of the decoder's logits."""
+        return torch.sigmoid(logits)
+
+    def reconstruct(self, x: Images) -> Images:
+        """Output image in [0, 1] for z at the posterior mean."""
+        return self.mean_image(self.decode(self.encode(x).mean))
+
+    def traverse(self, x: Images, latent: int, values: Float[Tensor, " value"]) -> Images:
+        """Output images (value, channel, height, width) as one latent of x takes each value.
+
+        `x` holds one observation, (1, channel, height, width).
+        """
+        z = self.encode(x).mean.repeat(len(values), 1)
+        z[:, latent] = values
+        return self.mean_image(self.decode(z))
+
+    def decompose(self, x: Images, fixed: tuple[int, float] | None = None) -> Decomposition | None:
+        """Step-by-step images of a sequential model; None for a model without steps.
+
+        `fixed` = (latent, value) sets one latent instead of taking its posterior mean.
+        """
+        return None

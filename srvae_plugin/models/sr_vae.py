@@ -1,0 +1,265 @@
+"""SR-VAE and its two ablations, SeqVAE and ResVAE.
+
+Source: "Disentangled Representation Learning with Sequential Residual Variational Autoencoder"
+(ICLR 2020 submission): Algorithms 1 and 2, section 3.
+
+The paper leaves open whether the decoder's output is an intensity or a logit, and the answer
+decides whether the model can learn anything: in image space the skip connection alone solves
+the task. Each answer is a *reading*, one value of `sr_vae.reading`:
+
+=================  ==========  ==============  ====================================================
+reading            residual    likelihood      what happens
+=================  ==========  ==============  ====================================================
+"paper" (default)  sigmoid(X)  bernoulli       well posed: without latents only the base rate helps
+"paper-logit"      X           bernoulli       well posed, but fragile: small learning rates only
+"paper-gaussian"   X           gaussian        well posed: squared error of sigmoid(X_d + Y_d)
+"paper-literal"    X           linear_mse      COLLAPSES: decoder = 0 and posterior = prior cost 0
+"sum" (SR only)    sigmoid(X)  bernoulli       an extension: logits are the sum of all X_i, no skip
+=================  ==========  ==============  ====================================================
+
+X_i is the decoder's output at step i and Y_i what the encoder reads at step i; Y_1 = x and
+Y_{i+1} = Y_i - residual(X_i). The decoder speaks logits in every reading but "paper-literal".
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import pad
+
+from srvae_plugin.losses import bernoulli_nll, squared_error
+from srvae_plugin.model import Decomposition, Gaussian, Images, Latents, Losses
+from srvae_plugin.models.vae import (
+    BaseVAE,
+    DecoderFactory,
+    EncoderFactory,
+    require_beta,
+    vae_losses,
+)
+
+Residual = Literal["image", "logit"]
+Likelihood = Literal["bernoulli", "gaussian", "linear_mse"]
+Noise = Literal["resample", "shared"]
+StepNoise = Float[Tensor, "step batch latent"]
+
+
+class Reading(NamedTuple):
+    """One way to read the paper: what is subtracted, and what the output means."""
+
+    residual: Residual
+    likelihood: Likelihood
+    sums_outputs: bool = False
+
+
+READINGS: dict[str, Reading] = {
+    "paper": Reading("image", "bernoulli"),
+    "paper-logit": Reading("logit", "bernoulli"),
+    "paper-gaussian": Reading("logit", "gaussian"),
+    "paper-literal": Reading("logit", "linear_mse"),
+    "sum": Reading("image", "bernoulli", sums_outputs=True),
+}
+
+
+class Steps(NamedTuple):
+    """What one forward pass gave; the lists have one entry a step."""
+
+    posterior: Gaussian
+    z: Latents
+    decoder_outputs: list[Images]
+    residuals: list[Images]
+
+
+class ResidualVAE(BaseVAE):
+    """What the three models share: readings, the forward pass, the objective.
+
+    Arguments:
+        beta: weight of the KL term; above 1 on SR-VAE it is the paper's SR-beta-VAE.
+        reading: a name of the table above.
+        residual, likelihood: override that part of the reading.
+        noise: "resample" draws new noise for every latent at every step, as Algorithm 1 says;
+            "shared" draws it once. Either way z_j is read at steps j..d and charged one KL, so
+            the objective is not an evidence lower bound; `elbo` in the logs is
+            -(reconstruction + KL) all the same.
+        encoder, decoder: see `BaseVAE`.
+
+    Raises ValueError for a reading the model does not have and warns for one that collapses.
+    """
+
+    gin_name: ClassVar[str]
+    sequential: ClassVar[bool]
+    """d passes with one more latent each, or one pass with all."""
+    skip: ClassVar[bool]
+    """The output is X_d + Y_d, or X_d alone."""
+    readings: ClassVar[tuple[str, ...]] = tuple(n for n in READINGS if n != "sum")
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        reading: str = "paper",
+        residual: Residual | None = None,
+        likelihood: Likelihood | None = None,
+        noise: Noise = "resample",
+        encoder: EncoderFactory | None = None,
+        decoder: DecoderFactory | None = None,
+    ):
+        super().__init__(encoder, decoder)
+        if reading not in self.readings:
+            raise ValueError(
+                f"{self.gin_name}.reading = {reading!r}: expected one of {list(self.readings)}"
+            )
+        chosen = READINGS[reading]
+        self.beta = require_beta(self.gin_name, beta)
+        self.residual: Residual = residual or chosen.residual
+        self.likelihood: Likelihood = likelihood or chosen.likelihood
+        self.sums_outputs = chosen.sums_outputs
+        self.noise: Noise = noise
+        if self.likelihood == "linear_mse" and self.skip:
+            warnings.warn(
+                f"{self.gin_name}.reading = {reading!r} collapses: a decoder that is 0 everywhere "
+                "and a posterior equal to the prior have loss 0; it is there to show just that",
+                stacklevel=3,
+            )
+
+    def steps(
+        self,
+        x: Images,
+        noise: StepNoise | None = None,
+        fixed: tuple[int, Float[Tensor, " batch"]] | None = None,
+        last_decode: bool = True,
+    ) -> Steps:
+        """Run the forward pass (Algorithm 1, or its single pass for ResVAE).
+
+        Arguments:
+            x: observations.
+            noise: standard normal noise (step, batch, latent); None is the deterministic chain,
+                in which z is the posterior mean.
+            fixed: (latent, values): give that latent these values instead of its mean.
+            last_decode: decode at the last step too (a representation does not need it).
+        """
+        counts = range(1, self.num_latent + 1) if self.sequential else (self.num_latent,)
+        mean = logvar = x.new_zeros(len(x), 0)
+        outputs: list[Images] = []
+        residuals = [x]
+        for step, known in enumerate(counts):
+            # Latents known before keep the posterior of the step that set them.
+            posterior = self.encoder(residuals[step])
+            new = slice(mean.shape[1], known)
+            mean = torch.cat([mean, posterior.mean[:, new]], 1)
+            logvar = torch.cat([logvar, posterior.logvar[:, new]], 1)
+            if fixed is not None and fixed[0] < known:
+                mean = mean.clone()
+                mean[:, fixed[0]] = fixed[1]
+            z = mean if noise is None else Gaussian(mean, logvar).sample(noise[step, :, :known])
+            # Latents not yet set are 0, not samples of N(0, exp(0)).
+            z = pad(z, (0, self.num_latent - known))
+            last = known == self.num_latent
+            if not last or last_decode:
+                outputs.append(self.decoder(z))
+            if not last:
+                residuals.append(residuals[step] - self._subtracted(outputs[step]))
+        return Steps(Gaussian(mean, logvar), z, outputs, residuals)
+
+    def _subtracted(self, output: Images) -> Images:
+        return torch.sigmoid(output) if self.residual == "image" else output
+
+    def _output(self, steps: Steps) -> Images:
+        if self.sums_outputs:
+            return torch.stack(steps.decoder_outputs).sum(0)
+        if self.skip:
+            return steps.decoder_outputs[-1] + steps.residuals[-1]
+        return steps.decoder_outputs[-1]
+
+    def _reconstruction_loss(self, x: Images, output: Images) -> Float[Tensor, " batch"]:
+        if self.likelihood == "bernoulli":
+            return bernoulli_nll(output, x)
+        if self.likelihood == "gaussian":
+            return squared_error(torch.sigmoid(output), x)
+        return squared_error(output, x)
+
+    def mean_image(self, logits: Images) -> Images:
+        """Intensities: the sigmoid, but for `linear_mse`, whose outputs are intensities."""
+        return logits.clamp(0, 1) if self.likelihood == "linear_mse" else torch.sigmoid(logits)
+
+    def encode(self, x: Images) -> Gaussian:
+        """Posterior of the deterministic chain: d encoder and d - 1 decoder passes."""
+        return self.steps(x, last_decode=False).posterior
+
+    def sample(self, x: Images, noise: Latents) -> Latents:
+        """Draw z from q(z_1|x) q(z_2|z_1, x) ...: the chain itself runs on the samples."""
+        return self.steps(x, noise.expand(self.num_latent, -1, -1), last_decode=False).z
+
+    def losses(self, x: Images, step: int) -> Losses:
+        """Algorithm 2: reconstruction summed over pixels plus the closed-form KL."""
+        draws = self.num_latent if self.sequential and self.noise == "resample" else 1
+        noise = torch.randn(draws, len(x), self.num_latent, device=x.device, dtype=x.dtype)
+        steps = self.steps(x, noise.expand(self.num_latent, -1, -1))
+        reconstruction = self._reconstruction_loss(x, self._output(steps))
+        return vae_losses(reconstruction, steps.posterior, self.beta)
+
+    def reconstruct(self, x: Images) -> Images:
+        """Output image of the deterministic chain."""
+        return self.mean_image(self._output(self.steps(x)))
+
+    def traverse(self, x: Images, latent: int, values: Float[Tensor, " value"]) -> Images:
+        """Output images as one latent takes each value.
+
+        In a sequential model the steps after `latent` read what that value leaves over, so later
+        latents respond; a skip connection stays that of x.
+        """
+        batch = x.expand(len(values), -1, -1, -1)
+        return self.mean_image(self._output(self.steps(batch, fixed=(latent, values))))
+
+    def decompose(self, x: Images, fixed: tuple[int, float] | None = None) -> Decomposition | None:
+        """Decoder output X_i and residual Y_i of every step (the paper's Fig. 3d)."""
+        if not self.sequential:
+            return None
+        steps = self.steps(
+            x, fixed=None if fixed is None else (fixed[0], x.new_full((len(x),), fixed[1]))
+        )
+        return Decomposition(
+            torch.stack([self.mean_image(output) for output in steps.decoder_outputs]),
+            torch.stack(steps.residuals),
+            self.mean_image(self._output(steps)),
+        )
+
+
+class SRVAE(ResidualVAE):
+    """Sequential Residual VAE: d steps, output X_d + Y_d (gin: `sr_vae`)."""
+
+    gin_name = "sr_vae"
+    sequential = True
+    skip = True
+    readings = tuple(READINGS)
+
+
+class SeqVAE(ResidualVAE):
+    """The explicit dependency alone: d steps, output X_d (gin: `seq_vae`; section 3)."""
+
+    gin_name = "seq_vae"
+    sequential = True
+    skip = False
+
+
+class ResVAE(ResidualVAE):
+    """The skip connection alone: one pass, output X + x (gin: `res_vae`; section 3).
+
+    Nothing is subtracted in one pass: readings that differ only in the residual coincide.
+    """
+
+    gin_name = "res_vae"
+    sequential = False
+    skip = True
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        reading: str = "paper",
+        likelihood: Likelihood | None = None,
+        encoder: EncoderFactory | None = None,
+        decoder: DecoderFactory | None = None,
+    ):
+        super().__init__(beta, reading, likelihood=likelihood, encoder=encoder, decoder=decoder)

@@ -1,0 +1,63 @@
+"""Progress of long work: a bar with an ETA on a terminal, plain log lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from tqdm import tqdm
+
+logger = logging.getLogger("srvae_plugin")
+_LINE_SECONDS = 20.0
+
+
+class Progress:
+    """Counts units of work towards `total`, from `done` at the start."""
+
+    def __init__(self, what: str, total: int, done: int = 0, unit: str = "steps"):
+        self.what, self.total, self.done, self.unit = what, total, done, unit
+        self._begun_at = done
+        self._begun = self._last_line = time.monotonic()
+        self._bar = (
+            tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True)
+            if sys.stderr.isatty()
+            else None
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        elif kind is None and self.done > self._begun_at:
+            self._line({})
+
+    def advance(self, count: int = 1, values: Mapping[str, float] | None = None) -> None:
+        """Count work as done; `values` are shown beside it."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(count)
+            if values:
+                self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
+        elif time.monotonic() - self._last_line > _LINE_SECONDS:
+            self._line(values or {})
+
+    def _line(self, values: Mapping[str, float]) -> None:
+        self._last_line = time.monotonic()
+        rate = (self.done - self._begun_at) / max(self._last_line - self._begun, 1e-9)
+        minutes, seconds = divmod(round((self.total - self.done) / max(rate, 1e-9)), 60)
+        shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
+        logger.info(
+            "%s: %d of %d %s%s, %.3g %s/s, ETA %d:%02d",
+            *(self.what, self.done, self.total, self.unit, shown),
+            *(rate, self.unit, minutes, seconds),
+        )

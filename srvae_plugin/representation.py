@@ -1,0 +1,129 @@
+"""From a trained model to a numpy function, and the cache that every metric shares."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from srvae_plugin.data.ground_truth import FactorGrid
+from srvae_plugin.model import DisentanglementModel
+from srvae_plugin.progress import Progress
+
+Kind = Literal["mean", "sampled"]
+Observations = Float[np.ndarray, "batch height width channel"]
+Codes = Float[np.ndarray, "batch latent"]
+
+
+class RepresentationFunction(Protocol):
+    """Maps observations (batch, height, width, channel) in [0, 1] to codes (batch, latent)."""
+
+    def __call__(self, observations: Observations) -> Codes:
+        """Codes of the observations, row by row."""
+
+
+class Representation:
+    """The representation function of a model, deterministic and in float32.
+
+    Arguments:
+        model: a built model; it stays on its device and is set to eval mode.
+        kind: "mean", or "sampled": a draw from q(z|x), as disentanglement_lib's postprocessing
+            has them. The noise of a draw is seeded by `seed` and the pixels of the observation,
+            so that the same observation always gets the same code, whatever the batch;
+            disentanglement_lib draws anew at every call.
+        seed: seed of "sampled".
+        batch_size: observations encoded at once.
+
+    Raises ValueError for another kind.
+    """
+
+    def __init__(
+        self,
+        model: DisentanglementModel,
+        kind: Kind = "mean",
+        seed: int = 0,
+        batch_size: int = 256,
+    ):
+        if kind not in ("mean", "sampled"):
+            raise ValueError(f"kind = {kind!r}: expected 'mean' or 'sampled'")
+        self.model = model.eval()
+        self.kind, self.seed, self.batch_size = kind, seed, batch_size
+        self._device = next(model.parameters()).device
+
+    def __call__(self, observations: Observations) -> Codes:
+        """Codes of the observations, in batches."""
+        starts = range(0, len(observations), self.batch_size)
+        parts = [self._encode(observations[i : i + self.batch_size]) for i in starts]
+        return np.concatenate(parts) if parts else np.zeros((0, self.model.num_latent), np.float32)
+
+    @torch.inference_mode()
+    def _encode(self, observations: Observations) -> Codes:
+        x = torch.from_numpy(np.ascontiguousarray(observations, dtype=np.float32))
+        x = x.permute(0, 3, 1, 2).to(self._device).contiguous(memory_format=torch.channels_last)
+        if self.kind == "mean":
+            return self.model.encode(x).mean.float().cpu().numpy()
+        noise = np.stack([self._noise(image) for image in observations])
+        return self.model.sample(x, torch.from_numpy(noise).to(x)).float().cpu().numpy()
+
+    def _noise(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        digest = hashlib.blake2b(
+            np.ascontiguousarray(image, dtype=np.float32).tobytes(),
+            digest_size=16,
+            key=self.seed.to_bytes(8, "little"),
+        ).digest()
+        generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+        return generator.standard_normal(self.model.num_latent, dtype=np.float32)
+
+
+class CachedRepresentation:
+    """A representation function that encodes each observation of a finite data set once.
+
+    Metrics ask `codes_at` for the codes of observation indices and so never make an image
+    twice. Called like a plain function it encodes what it is given, without the cache.
+
+    Arguments:
+        function: any representation function that is deterministic.
+        data: the data set whose indices `codes_at` takes.
+        batch_size: observations made and encoded at once.
+    """
+
+    def __init__(self, function: RepresentationFunction, data: FactorGrid, batch_size: int = 256):
+        self.function, self.data, self.batch_size = function, data, batch_size
+        self.num_encoded = 0
+        """Observations encoded so far; never above `data.num_observations`."""
+        self._known = np.zeros(data.num_observations, dtype=bool)
+        self._codes: NDArray[np.float32] | None = None
+
+    def __call__(self, observations: Observations) -> Codes:
+        """Codes of these observations, computed anew."""
+        return self.function(observations)
+
+    def codes_at(self, indices: NDArray[np.int64]) -> Codes:
+        """Codes (len(indices), latent) of the observations with these indices."""
+        wanted = np.zeros_like(self._known)
+        wanted[indices] = True
+        missing = np.flatnonzero(wanted & ~self._known)
+        with Progress("encoding", len(missing), unit="images") as progress:
+            for start in range(0, len(missing), self.batch_size):
+                part = missing[start : start + self.batch_size]
+                self._store(part, np.asarray(self.function(self.data.observations_at(part))))
+                progress.advance(len(part))
+        if self._codes is None:
+            raise ValueError("codes_at got no indices")
+        return self._codes[indices]
+
+    def _store(self, indices: NDArray[np.int64], codes: Codes) -> None:
+        if codes.ndim != 2 or len(codes) != len(indices):
+            raise ValueError(
+                f"the representation function returned shape {codes.shape} for {len(indices)} "
+                f"observations: expected ({len(indices)}, latent)"
+            )
+        if self._codes is None:
+            self._codes = np.zeros((len(self._known), codes.shape[1]), dtype=codes.dtype)
+        self._codes[indices] = codes
+        self._known[indices] = True
+        self.num_encoded += len(indices)

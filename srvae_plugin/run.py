@@ -1,0 +1,163 @@
+"""A whole run: train -> representation -> metrics -> pictures, in one directory."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gin
+
+from srvae_plugin import gin_config, pictures, plugins, results, steps
+from srvae_plugin.files import write_text
+from srvae_plugin.train import find_device, shape_of
+
+REPRESENTATIONS = ("mean", "sampled")
+CONFIG = "config.gin"
+
+
+@gin.configurable("run", module="srvae_plugin")
+@dataclass
+class RunPlan:
+    """What gin binds under `run`: what happens after training.
+
+    Arguments:
+        representations: "mean", "sampled" or both.
+        metrics: gin names of the metrics; each is evaluated on each representation.
+        pictures: draw traversals, reconstructions, decomposition and curves.
+    """
+
+    representations: Sequence[str] = ("mean",)
+    metrics: Sequence[str] = ("factor_vae_score", "dci", "mig", "sap_score")
+    pictures: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.representations:
+            if name not in REPRESENTATIONS:
+                raise ValueError(
+                    f"run.representations: unknown {name!r}; known: {', '.join(REPRESENTATIONS)}"
+                )
+        for name in self.metrics:
+            plugins.find("metrics", name)
+
+
+@dataclass
+class RunSummary:
+    """What a run made: scores[representation][metric][key], and where everything lies."""
+
+    directory: Path
+    training: dict[str, Any]
+    scores: dict[str, dict[str, dict[str, Any]]]
+    pictures: dict[str, Path]
+
+
+def check(files: Sequence[str | Path], bindings: Sequence[str]) -> tuple[RunPlan, str]:
+    """Build everything a run needs once, so that bad input fails before any work.
+
+    Returns the plan and the whole configuration as text.
+    """
+    with gin_config.configured(files, [*_EVERY_STEP, *bindings]):
+        plan = RunPlan()
+        settings = steps.training_settings()
+        find_device(settings.device)
+        settings.model.build(shape_of(steps.bound_dataset()))
+        return plan, gin.config_str()
+
+
+_EVERY_STEP = ("postprocess.random_seed = 0", "evaluation.random_seed = 0")
+"""Defaults of a run; the user's files and bindings come after and win."""
+
+
+def run(
+    files: Sequence[str | Path],
+    bindings: Sequence[str],
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> RunSummary:
+    """Run everything into `output`.
+
+    Arguments:
+        files, bindings: see `gin_config.configured`.
+        output: the run directory; ValueError if it exists, unless `resume` or `overwrite`.
+        resume: keep finished steps, go on from a checkpoint; the configuration must be the same.
+        overwrite: delete `output` first.
+    """
+    plan, config = check(files, bindings)
+    begun = time.monotonic()
+    _prepare(output, config, resume, overwrite)
+    bindings = [*_EVERY_STEP, *bindings]
+
+    steps.train_with_gin(output / "model", False, files, bindings, resume=True)
+    summary = RunSummary(output, results.read_results(output / "model", "train"), {}, {})
+    for kind in plan.representations:
+        represent = output / "postprocessed" / kind
+        if not results.is_complete(represent, "postprocess"):
+            choice = f"postprocess.postprocess_fn = @{kind}_representation"
+            steps.postprocess_with_gin(
+                output / "model", represent, True, files, [*bindings, choice]
+            )
+        summary.scores[kind] = _evaluate(plan.metrics, output, kind, files, bindings)
+    if plan.pictures:
+        with gin_config.configured(files, bindings):
+            data = steps.bound_dataset()
+        model = steps.load_model(output)
+        curves = output / "model" / "scalars.csv"
+        summary.pictures = pictures.save_all(model, data, curves, output / "visualizations")
+    device = str(next(steps.load_model(output).parameters()).device)
+    environment = results.environment(device, time.monotonic() - begun)
+    results.write_json(output / "environment.json", environment)
+    return summary
+
+
+def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:
+    """Make the run directory, or check that it may be gone on with."""
+    saved = output / CONFIG
+    if output.exists() and any(output.iterdir()) and not overwrite:
+        if not resume:
+            raise ValueError(
+                f"{output} exists: --resume goes on with it, --overwrite deletes it, --output "
+                "names another folder"
+            )
+        if not saved.is_file():
+            raise ValueError(f"{output} is not a run directory ({CONFIG} is missing)")
+        changed = set(saved.read_text(encoding="utf-8").splitlines()) ^ set(config.splitlines())
+        if changed:
+            raise ValueError(
+                f"{output} was made with another configuration; lines that differ: "
+                f"{'; '.join(sorted(changed))}. Choose another --output, or --overwrite"
+            )
+        return
+    if overwrite and output.exists():
+        if any(output.iterdir()) and not saved.is_file():
+            raise ValueError(f"{output} is not a run directory: --overwrite does not delete it")
+        shutil.rmtree(output)
+    write_text(saved, config)
+
+
+def _evaluate(
+    metrics: Sequence[str],
+    output: Path,
+    kind: str,
+    files: Sequence[str | Path],
+    bindings: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """Score one representation with every metric; they share one cache of codes."""
+    represent = output / "postprocessed" / kind
+    with gin_config.configured(files, bindings):
+        data = steps.bound_dataset()
+    function = steps.cached(steps.load_representation(represent), data)
+    scores = {}
+    for metric in metrics:
+        folder = output / "metrics" / kind / metric
+        if not results.is_complete(folder, "evaluation"):
+            choice = f"evaluation.evaluation_fn = @{metric}"
+            steps.evaluate_with_gin(
+                represent, folder, True, files, [*bindings, choice], representation=function
+            )
+        scores[metric] = results.read_results(folder, "evaluation")
+    return scores

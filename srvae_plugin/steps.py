@@ -1,0 +1,268 @@
+"""The three steps of a run, driven by gin: train, postprocess, evaluate.
+
+`train_with_gin`, `postprocess_with_gin` and `evaluate_with_gin` have disentanglement_lib's
+signatures and read its gin files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gin
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from srvae_plugin import gin_config, results
+from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.files import replacing
+from srvae_plugin.model import DisentanglementModel
+from srvae_plugin.plugins import load_dataset
+from srvae_plugin.representation import (
+    CachedRepresentation,
+    Kind,
+    Representation,
+    RepresentationFunction,
+)
+from srvae_plugin.train import CHECKPOINT, TrainingSettings, find_device, shape_of, train
+
+WEIGHTS = "model.safetensors"
+Files = Sequence[str | Path] | None
+Bindings = Sequence[str] | None
+
+
+@gin.register("mean_representation", module="srvae_plugin", allowlist=[])
+def mean_representation(model: DisentanglementModel, seed: int) -> Representation:
+    """Represent by the posterior mean (disentanglement_lib's `mean_representation`)."""
+    return Representation(model, "mean", seed)
+
+
+@gin.register("sampled_representation", module="srvae_plugin", allowlist=[])
+def sampled_representation(model: DisentanglementModel, seed: int) -> Representation:
+    """Represent by a draw from the posterior (disentanglement_lib's `sampled_representation`)."""
+    return Representation(model, "sampled", seed)
+
+
+@gin.configurable("postprocess", module="srvae_plugin")
+@dataclass
+class PostprocessSettings:
+    """What gin binds under `postprocess`: how codes come out of a trained model."""
+
+    postprocess_fn: Callable[..., Representation]
+    random_seed: int
+    name: str = ""
+
+
+@gin.configurable("evaluation", module="srvae_plugin")
+@dataclass
+class EvaluationSettings:
+    """What gin binds under `evaluation`: the metric and its seed."""
+
+    evaluation_fn: Callable[..., dict[str, Any]]
+    random_seed: int
+    name: str = ""
+
+
+def _settings(settings: Any) -> Any:
+    """Make a settings object from gin; ConfigError names the bindings that are missing."""
+    try:
+        return settings()
+    except TypeError as error:
+        missing = re.search(
+            r"No values supplied by Gin or caller for arguments: \[(.*)\]", f"{error}"
+        )
+        where = re.search(r"In call to configurable '(.*?)'", f"{error}")
+        if missing is None or where is None:
+            raise
+        names = ", ".join(f"{where[1]}.{name.strip()[1:-1]}" for name in missing[1].split(","))
+        raise gin_config.ConfigError(f"no value bound for {names}") from None
+
+
+def training_settings() -> TrainingSettings:
+    """Training settings that gin holds; ConfigError where a binding is missing."""
+    return _settings(TrainingSettings)
+
+
+def bound_dataset(previous: Path | None = None) -> GroundTruthData:
+    """Load the data set that gin binds.
+
+    An unbound name, or "auto" as in disentanglement_lib's files, stands for the one in
+    `previous`, the gin file of the step before.
+    """
+    name = gin_config.bound("dataset.name")
+    if name in (None, "auto"):
+        text = previous.read_text(encoding="utf-8") if previous else ""
+        lines = [line for line in text.splitlines() if line.startswith("dataset.")]
+        if not lines:
+            raise gin_config.ConfigError("no value bound for dataset.name")
+        with gin.unlock_config():
+            gin.parse_config("\n".join(lines))
+    return gin.get_configurable(load_dataset)()
+
+
+def train_with_gin(
+    model_dir: str | Path,
+    overwrite: bool = False,
+    gin_config_files: Files = None,
+    gin_bindings: Bindings = None,
+    resume: bool = False,
+) -> None:
+    """Train the model that these gin files and bindings describe.
+
+    Arguments:
+        model_dir: folder for weights and results.
+        overwrite: delete the folder if it exists; otherwise ValueError.
+        gin_config_files, gin_bindings: see `gin_config.configured`.
+        resume: go on from a checkpoint in `model_dir`; do nothing if the step is complete.
+    """
+    folder = Path(model_dir)
+    if resume and results.is_complete(folder, "train"):
+        return
+    if not resume:
+        results.require_new(folder, overwrite)
+    with gin_config.configured(gin_config_files or (), gin_bindings or ()):
+        settings = training_settings()
+        data = bound_dataset()
+        if folder.exists() and not resume:
+            shutil.rmtree(folder)
+        begun = gin.config_str()
+        model, losses = train(settings, data, folder, config=begun, resume=resume)
+        save_weights(model, folder / WEIGHTS, shape_of(data))
+        scores = {**losses, "elapsed_time": losses["training_seconds"]}
+        results.write_step(folder / "results", "train", scores, gin.operative_config_str())
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def save_weights(model: DisentanglementModel, path: Path, observation_shape: Sequence[int]) -> None:
+    """Write a model's weights and the shape it was built for as safetensors."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {"observation_shape": json.dumps(list(observation_shape))})
+
+
+def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementModel:
+    """Load a trained model, in eval mode.
+
+    Arguments:
+        run_dir: a run directory, or its `model` or `postprocessed/<kind>` folder.
+        device: "auto" or a torch device.
+
+    Raises ValueError if it is not such a folder, or the weights are damaged or do not fit.
+    """
+    folder = Path(run_dir)
+    folder = folder / "model" if (folder / "model").is_dir() else folder
+    path = folder / WEIGHTS
+    with gin_config.only([results.gin_file(folder, "train")]):
+        model = training_settings().model
+        try:
+            with safe_open(path, "pt") as file:
+                shape = json.loads(file.metadata()["observation_shape"])
+            model.build(tuple(shape))
+            model.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"weights {path} are missing, damaged or do not fit: {reason}"
+            ) from None
+    return model.to(find_device(device)).eval()
+
+
+def representation_function(
+    model: DisentanglementModel | str | Path, kind: Kind = "mean", seed: int = 0
+) -> Representation:
+    """Representation function (NHWC in [0, 1] -> codes) of a model or of a run directory."""
+    loaded = model if isinstance(model, DisentanglementModel) else load_model(model)
+    return Representation(loaded, kind, seed)
+
+
+def postprocess_with_gin(
+    model_dir: str | Path,
+    output_dir: str | Path,
+    overwrite: bool = False,
+    gin_config_files: Files = None,
+    gin_bindings: Bindings = None,
+) -> None:
+    """Turn a trained model into a representation, in a folder that needs no other.
+
+    Raises ValueError if `model_dir` holds no trained model or `output_dir` exists.
+    """
+    source, begun = Path(model_dir), time.monotonic()
+    trained = results.gin_file(source, "train")
+    with (
+        gin_config.configured(gin_config_files or (), gin_bindings or ()),
+        results.new_folder(Path(output_dir), overwrite) as folder,
+    ):
+        settings = _settings(PostprocessSettings)
+        bound_dataset(trained)
+        settings.postprocess_fn(load_model(source), settings.random_seed)
+        shutil.copy(source / WEIGHTS, folder / WEIGHTS)
+        results.write_step(
+            folder / "results",
+            "postprocess",
+            {"elapsed_time": time.monotonic() - begun},
+            gin.operative_config_str(),
+            source / "results",
+        )
+
+
+def load_representation(representation_dir: str | Path) -> Representation:
+    """Representation function that a postprocessing step left in a folder."""
+    folder = Path(representation_dir)
+    with gin_config.only([results.gin_file(folder, "postprocess")]):
+        settings = _settings(PostprocessSettings)
+        return settings.postprocess_fn(load_model(folder), settings.random_seed)
+
+
+def evaluate_with_gin(
+    model_dir: str | Path,
+    output_dir: str | Path,
+    overwrite: bool = False,
+    gin_config_files: Files = None,
+    gin_bindings: Bindings = None,
+    representation: RepresentationFunction | None = None,
+) -> dict[str, Any]:
+    """Score a representation with one metric and return the scores.
+
+    Arguments:
+        model_dir: folder of a postprocessing step.
+        output_dir: folder for the results; ValueError if it exists and `overwrite` is false.
+        gin_config_files, gin_bindings: see `gin_config.configured`.
+        representation: the representation of `model_dir`, if the caller has it already (its
+            cache then serves several metrics).
+    """
+    source = Path(model_dir)
+    processed = results.gin_file(source, "postprocess")
+    with (
+        gin_config.configured(gin_config_files or (), gin_bindings or ()),
+        results.new_folder(Path(output_dir), overwrite) as folder,
+    ):
+        settings = _settings(EvaluationSettings)
+        data = bound_dataset(processed)
+        function = representation or cached(load_representation(source), data)
+        begun = time.monotonic()
+        scores = dict(
+            settings.evaluation_fn(
+                data, function, random_state=np.random.RandomState(settings.random_seed)
+            )
+        )
+        scores["elapsed_time"] = time.monotonic() - begun
+        results.write_step(
+            folder / "results",
+            "evaluation",
+            scores,
+            gin.operative_config_str(),
+            source / "results",
+        )
+    return scores
+
+
+def cached(function: RepresentationFunction, data: GroundTruthData) -> RepresentationFunction:
+    """Cache a representation over a finite data set; other data sets are left as they are."""
+    return CachedRepresentation(function, data) if isinstance(data, FactorGrid) else function

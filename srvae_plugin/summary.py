@@ -1,0 +1,46 @@
+"""The score table and the list of files that a run ends with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from srvae_plugin.run import RunSummary
+
+_NOT_SCORES = ("uuid", "elapsed_time")
+
+
+def as_text(done: RunSummary) -> str:
+    """Scores of every metric, the training losses, and where everything lies."""
+    rows = [("representation", "metric", "score", "value")]
+    for kind, metrics in done.scores.items():
+        for metric, scores in metrics.items():
+            shown = {k: v for k, v in scores.items() if k not in _NOT_SCORES}
+            rows += [(kind, metric, key, _number(value)) for key, value in shown.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    table.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(["", *table, "", _training(done.training), "", *_places(done)])
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _training(losses: dict[str, Any]) -> str:
+    if "reconstruction_loss" not in losses:
+        return f"trained for {losses['global_step']} steps"
+    return (
+        f"trained for {losses['global_step']} steps in {losses['elapsed_time']:.0f} s: "
+        f"reconstruction {losses['reconstruction_loss']:.2f}, KL {losses['kl_loss']:.2f} "
+        "nats per image"
+    )
+
+
+def _places(done: RunSummary) -> list[str]:
+    places = {"run directory": done.directory, "weights": done.directory / "model"}
+    places |= {"scores": done.directory / "metrics", **done.pictures}
+    width = max(map(len, places))
+    return [f"{name.ljust(width)}  {path}" for name, path in places.items()]

@@ -1,0 +1,260 @@
+"""The one training loop, for every model."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import gin
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from srvae_plugin import checkpoint
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.model import DisentanglementModel, Losses, Shape
+from srvae_plugin.optimizers import make_optimizers
+from srvae_plugin.progress import Progress
+from srvae_plugin.scalars import ScalarLog, flatten
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@gin.configurable("model", module="srvae_plugin")
+@dataclass
+class TrainingSettings:
+    """What gin binds under `model`; the first six names are disentanglement_lib's.
+
+    Arguments:
+        model: the model, its hyperparameters set and not yet built (`@sr_vae()`).
+        training_steps: number of updates; 0 leaves the network as initialised.
+        random_seed: seed of the parameters, the noise and the batches.
+        batch_size: observations in a batch, drawn at random with replacement.
+        eval_steps: batches that the losses are averaged over after training.
+        name, model_num: not used; they identify the run in its results.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps between rows of scalars.csv.
+        device: "auto" (cuda, else mps, else cpu) or a torch device.
+        channels_last: keep images and kernels in channels-last memory; faster on a CPU.
+        autocast: compute in bfloat16 where torch deems it safe.
+        compile: run the model through torch.compile.
+        tensorboard: write TensorBoard event files too.
+
+    Raises ValueError for values out of range.
+    """
+
+    model: DisentanglementModel
+    training_steps: int
+    random_seed: int
+    batch_size: int
+    eval_steps: int = 1000
+    name: str = ""
+    model_num: int | None = None
+    checkpoint_every: int = 1000
+    log_every: int = 100
+    device: str = "auto"
+    channels_last: bool = True
+    autocast: bool = False
+    compile: bool = False
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, DisentanglementModel):
+            raise ValueError(
+                f"model.model = {self.model!r}: expected a DisentanglementModel, for example "
+                "@sr_vae() with the parentheses"
+            )
+        least = {"training_steps": 0, "random_seed": 0, "eval_steps": 0}
+        least |= {"batch_size": 1, "checkpoint_every": 1, "log_every": 1}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ValueError(f"model.{name} = {getattr(self, name)}: expected at least {bound}")
+
+
+class NonFiniteLossError(ValueError):
+    """A loss or a weight became NaN or infinite."""
+
+
+class InterruptedTrainingError(RuntimeError):
+    """SIGINT or SIGTERM arrived; the checkpoint is written."""
+
+    def __init__(self, signum: int, step: int, path: Path):
+        self.signum = signum
+        super().__init__(
+            f"{signal.Signals(signum).name} at step {step}: checkpoint written to {path}"
+        )
+
+
+def find_device(name: str) -> torch.device:
+    """Resolve "auto" to cuda, mps or cpu; ValueError for a device torch does not know."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"model.device = {name!r}: not available here ({reason})") from None
+
+
+def shape_of(data: GroundTruthData) -> Shape:
+    """(channel, height, width) of a data set's observations."""
+    height, width, channel = data.observation_shape
+    return int(channel), int(height), int(width)
+
+
+def train(
+    settings: TrainingSettings,
+    data: GroundTruthData,
+    model_dir: Path,
+    *,
+    config: str = "",
+    resume: bool = False,
+) -> tuple[DisentanglementModel, dict[str, Any]]:
+    """Train a model; return it with its mean losses over `eval_steps` batches.
+
+    Arguments:
+        settings: see `TrainingSettings`.
+        data: where observations are drawn from.
+        model_dir: folder for checkpoint.pt and scalars.csv.
+        config: text that identifies the configuration; a checkpoint of another one is refused.
+        resume: go on from the checkpoint in `model_dir` if there is one.
+
+    Raises NonFiniteLossError, InterruptedTrainingError, and ValueError where the model does not
+    fit the data or the checkpoint is damaged.
+    """
+    path = model_dir / CHECKPOINT
+    model_dir.mkdir(parents=True, exist_ok=True)
+    device = find_device(settings.device)
+    seeds = np.random.RandomState(settings.random_seed)
+    batches = np.random.RandomState(seeds.randint(2**32))
+    evaluation = np.random.RandomState(seeds.randint(2**32))
+
+    checkpoint.seed_everything(settings.random_seed)
+    model = settings.model
+    model.build(shape_of(data))
+    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    model.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+    optimizers = make_optimizers(model.parameter_groups())
+    compute = torch.compile(model.losses) if settings.compile else model.losses
+
+    at = checkpoint.Checkpoint(0, 0.0)
+    if resume and path.is_file():
+        at = checkpoint.load(path, config, model, optimizers, batches)
+    step, begun = at.step, time.monotonic() - at.seconds
+
+    def save() -> None:
+        _require_finite_weights(model, step, path)
+        at = checkpoint.Checkpoint(step, time.monotonic() - begun)
+        checkpoint.save(path, at, config, model, optimizers, batches)
+
+    def losses_of(random_state: np.random.RandomState) -> Losses:
+        images = torch.from_numpy(data.sample_observations(settings.batch_size, random_state))
+        x = images.float().permute(0, 3, 1, 2).to(device).contiguous(memory_format=layout)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.autocast):
+            return compute(x, step)
+
+    with (
+        stop_signals() as stopped,
+        ScalarLog(model_dir, step, settings.tensorboard) as scalars,
+        Progress("training", settings.training_steps, step) as progress,
+    ):
+        model.train()
+        while step < settings.training_steps:
+            losses = losses_of(batches)
+            _require_finite_losses(losses, step, path)
+            _update(losses.objectives, optimizers)
+            shown = {}
+            if step % settings.log_every == 0 or step == settings.training_steps - 1:
+                shown = flatten(losses.logs)
+                scalars.write(step, shown)
+            step += 1
+            progress.advance(values={k: v for k, v in shown.items() if not k.startswith("kl_")})
+            if stopped or step % settings.checkpoint_every == 0 or step == settings.training_steps:
+                save()
+            if stopped:
+                raise InterruptedTrainingError(stopped[0], step, path)
+
+        model.eval()
+        totals: dict[str, float] = {}
+        with (
+            torch.no_grad(),
+            Progress("evaluation", settings.eval_steps, unit="batches") as progress,
+        ):
+            for _ in range(settings.eval_steps):
+                for name, value in flatten(losses_of(evaluation).logs).items():
+                    totals[name] = totals.get(name, 0.0) + value / settings.eval_steps
+                progress.advance()
+                if stopped:
+                    raise InterruptedTrainingError(stopped[0], step, path)
+    return model, {**totals, "global_step": step, "training_seconds": time.monotonic() - begun}
+
+
+def _update(objectives: dict[str, Tensor], optimizers: dict[str, Optimizer]) -> None:
+    """Step every optimizer on the gradient of its own objective, all taken before any step."""
+    for position, (group, objective) in enumerate(objectives.items(), 1):
+        parameters = [p for g in optimizers[group].param_groups for p in g["params"]]
+        gradients = torch.autograd.grad(
+            objective, parameters, retain_graph=position < len(objectives)
+        )
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+    for optimizer in optimizers.values():
+        optimizer.step()
+
+
+def _require_finite_losses(losses: Losses, step: int, path: Path) -> None:
+    if all(torch.isfinite(value) for value in losses.objectives.values()):
+        return
+    bad = [name for name, value in flatten(losses.logs).items() if not np.isfinite(value)]
+    bad = [name for name in bad if name not in ("loss", "elbo")] or list(losses.objectives)
+    _refuse(f"{', '.join(bad)} not finite", step, path)
+
+
+def _require_finite_weights(model: DisentanglementModel, step: int, path: Path) -> None:
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            _refuse(f"the weights {name} are not finite", step, path)
+
+
+def _refuse(what: str, step: int, path: Path) -> None:
+    last = f"the last good checkpoint is {path}" if path.is_file() else "there is no checkpoint yet"
+    raise NonFiniteLossError(
+        f"training stopped at step {step}: {what}; {last}. Try a smaller learning rate "
+        "(vae/AdamOptimizer.learning_rate)"
+    )
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM in the yielded list; a second one acts as it did before.
+
+    Does nothing outside the main thread, where Python cannot set handlers.
+    """
+    received: list[int] = []
+    former: dict[int, Any] = {}
+
+    def restore() -> None:
+        for signum, handler in former.items():
+            signal.signal(signum, handler)
+
+    def receive(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+        restore()
+
+    # ValueError is what `signal` raises outside the main thread.
+    with contextlib.suppress(ValueError):
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            former[signum] = signal.signal(signum, receive)
+    try:
+        yield received
+    finally:
+        restore()

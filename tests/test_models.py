@@ -1,0 +1,429 @@
+"""Conformance of every registered model to the contract of `srvae_plugin.model`.
+
+Runs over the entry-point group `srvae_plugin.models`, installed third-party models included;
+without package metadata (a bare source tree) over our own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import entry_points
+
+import gin
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from srvae_plugin import networks
+from srvae_plugin.model import DisentanglementModel
+from srvae_plugin.models.sr_vae import SRVAE, ResVAE, SeqVAE
+from srvae_plugin.models.vae import VAE
+
+OUR_OWN = {"vae": VAE, "sr_vae": SRVAE, "seq_vae": SeqVAE, "res_vae": ResVAE}
+MODELS: dict[str, Callable[..., DisentanglementModel]] = OUR_OWN | {
+    entry_point.name: entry_point.load()
+    for entry_point in entry_points(group="srvae_plugin.models")
+}
+# Values for hyperparameters that a model requires.
+REQUIRED = {"vae": {"beta": 1.0}}
+SEQUENTIAL = ("sr_vae", "seq_vae")
+LATENT = 3
+BATCH = 4
+SHAPE = (1, 64, 64)
+
+each_model = pytest.mark.parametrize("name", sorted(MODELS))
+
+
+def make(
+    name: str,
+    encoder=networks.srvae_encoder,
+    decoder=networks.srvae_decoder,
+    num_latent: int = LATENT,
+    **options,
+) -> DisentanglementModel:
+    """A model that is not built yet, with narrow networks where they can be narrow."""
+    if encoder is networks.srvae_encoder:
+        encoder = partial(encoder, base_channels=4)
+    if decoder is networks.srvae_decoder:
+        decoder = partial(decoder, base_channels=4)
+    return MODELS[name](
+        encoder=partial(encoder, num_latent=num_latent),
+        decoder=decoder,
+        **(REQUIRED.get(name, {}) | options),
+    )
+
+
+def build(name: str, shape=SHAPE, seed: int = 0, **options) -> DisentanglementModel:
+    torch.manual_seed(seed)
+    model = make(name, **options)
+    model.build(shape)
+    return model
+
+
+def images(batch: int = BATCH, shape=SHAPE, seed: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(batch, *shape, generator=generator)
+
+
+def groups(model: DisentanglementModel) -> dict[str, list[nn.Parameter]]:
+    return {key: list(group) for key, group in model.parameter_groups().items()}
+
+
+def in_unit_interval(x: torch.Tensor) -> bool:
+    return bool(((x >= 0) & (x <= 1)).all())
+
+
+# --- construction ---
+
+
+def test_our_own_models_are_among_those_tested():
+    assert {"vae", "sr_vae", "seq_vae", "res_vae"} <= set(MODELS)
+    assert {name: MODELS[name] for name in OUR_OWN} == OUR_OWN
+
+
+@each_model
+def test_constructor_takes_hyperparameters_and_build_makes_parameters(name):
+    model = make(name)
+    assert isinstance(model, DisentanglementModel)
+    assert list(model.parameters()) == []
+    model.build(SHAPE)
+    assert sum(p.numel() for p in model.parameters()) > 0
+    assert model.num_latent == LATENT
+
+
+@each_model
+def test_seed_decides_the_parameters(name):
+    one, same, other = (
+        nn.utils.parameters_to_vector(build(name, seed=seed).parameters()) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+@each_model
+def test_shape_that_the_networks_cannot_take_is_an_error(name):
+    with pytest.raises(ValueError, match="64x64"):
+        build(name, shape=(1, 32, 32))
+
+
+@each_model
+@pytest.mark.parametrize("beta", [-1.0, float("nan"), float("inf"), -float("inf")])
+def test_bad_beta_is_an_error_that_names_the_model(name, beta):
+    if "beta" not in inspect.signature(MODELS[name]).parameters:
+        pytest.skip(f"{name} has no beta")
+    with pytest.raises(ValueError, match=rf"{name}\.beta = {beta}"):
+        make(name, beta=beta)
+
+
+# --- shapes and ranges ---
+
+
+@each_model
+@pytest.mark.parametrize("num_latent", [1, 3])
+def test_shapes(name, num_latent):
+    model = build(name, num_latent=num_latent)
+    posterior = model.encode(images())
+    assert posterior.mean.shape == posterior.logvar.shape == (BATCH, num_latent)
+    assert model.decode(posterior.mean).shape == (BATCH, *SHAPE)
+    assert model.sample(images(), torch.randn(BATCH, num_latent)).shape == (BATCH, num_latent)
+    losses = model.losses(images(), 0)
+    assert all(value.shape == () for value in losses.objectives.values())
+    assert losses.logs["kl"].shape == (num_latent,)
+
+
+@each_model
+@torch.no_grad()
+def test_pictures_are_intensities_of_the_right_shape(name):
+    model = build(name)
+    x = images()
+    assert model.reconstruct(x).shape == (BATCH, *SHAPE)
+    values = torch.linspace(-50, 50, 7)
+    for latent in range(LATENT):
+        rows = model.traverse(x[:1], latent, values)
+        assert rows.shape == (7, *SHAPE)
+        assert in_unit_interval(rows)
+    assert in_unit_interval(model.reconstruct(x))
+    logits = torch.tensor([-100.0, -1.0, 0.0, 0.3, 2.0, 100.0]).reshape(-1, 1, 1, 1)
+    pictured = model.mean_image(logits).flatten()
+    assert in_unit_interval(pictured)
+    assert (pictured.diff() >= 0).all()
+    assert pictured[0] < 0.01 < 0.99 < pictured[-1]
+
+
+@each_model
+@torch.no_grad()
+def test_traversal_responds_to_its_latent(name):
+    model = build(name)
+    for latent in range(LATENT):
+        rows = model.traverse(images(1), latent, torch.tensor([-3.0, 3.0]))
+        assert (rows[0] - rows[1]).abs().max() > 1e-4
+
+
+@each_model
+@torch.no_grad()
+def test_decomposition_is_of_sequential_models(name):
+    parts = build(name).decompose(images())
+    if name in OUR_OWN:
+        assert (parts is not None) == (name in SEQUENTIAL)
+    if parts is not None:
+        assert parts.decoder_outputs.shape == parts.residuals.shape
+        assert parts.decoder_outputs.shape[1:] == (BATCH, *SHAPE)
+        assert torch.equal(parts.residuals[0], images())
+        assert in_unit_interval(parts.decoder_outputs)
+        assert torch.equal(parts.reconstruction, build(name).reconstruct(images()))
+
+
+@each_model
+@pytest.mark.parametrize(
+    ("encoder", "decoder"),
+    [
+        (networks.srvae_encoder, networks.srvae_decoder),
+        (networks.conv_encoder, networks.deconv_decoder),
+        (networks.fc_encoder, networks.fc_decoder),
+    ],
+    ids=["srvae", "conv", "fc"],
+)
+def test_three_channels_with_each_network(name, encoder, decoder):
+    shape = (3, 64, 64)
+    model = build(name, shape, encoder=encoder, decoder=decoder, num_latent=2)
+    x = images(2, shape)
+    losses = model.losses(x, 0)
+    assert all(torch.isfinite(value) for value in losses.objectives.values())
+    with torch.no_grad():
+        assert model.encode(x).mean.shape == (2, 2)
+        assert model.reconstruct(x).shape == (2, *shape)
+
+
+# --- encode ---
+
+
+@each_model
+@torch.no_grad()
+def test_encode_is_deterministic_and_draws_nothing(name):
+    model = build(name)
+    state = torch.get_rng_state()
+    one, two = model.encode(images()), model.encode(images())
+    assert torch.equal(one.mean, two.mean)
+    assert torch.equal(one.logvar, two.logvar)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@each_model
+@torch.no_grad()
+def test_encode_of_one_image_is_that_of_the_image_in_a_batch(name):
+    model = build(name)
+    x = images()
+    together = model.encode(x)
+    assert not torch.allclose(together.mean[0], together.mean[1], rtol=0, atol=1e-5)
+    for b in range(BATCH):
+        alone = model.encode(x[b : b + 1])
+        torch.testing.assert_close(alone.mean[0], together.mean[b], rtol=0, atol=1e-5)
+        torch.testing.assert_close(alone.logvar[0], together.logvar[b], rtol=0, atol=1e-5)
+
+
+@each_model
+@torch.no_grad()
+def test_sample_is_decided_by_its_noise(name):
+    model = build(name)
+    x = images()
+    torch.testing.assert_close(
+        model.sample(x, torch.zeros(BATCH, LATENT)), model.encode(x).mean, rtol=0, atol=1e-5
+    )
+    noise = torch.randn(BATCH, LATENT)
+    assert torch.equal(model.sample(x, noise), model.sample(x, noise))
+    assert not torch.isclose(model.sample(x, noise), model.sample(x, noise + 1)).any()
+
+
+@each_model
+@torch.no_grad()
+def test_saved_weights_give_the_same_model(name):
+    model = build(name, seed=0)
+    other = build(name, seed=1)
+    x = images()
+    assert not torch.equal(model.encode(x).mean, other.encode(x).mean)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(model.encode(x).mean, other.encode(x).mean)
+    assert torch.equal(model.encode(x).logvar, other.encode(x).logvar)
+    assert torch.equal(model.reconstruct(x), other.reconstruct(x))
+
+
+@each_model
+@torch.no_grad()
+def test_encoder_may_return_a_plain_pair(name):
+    """A user's encoder "maps images to (mean, logvar)" and needs no more than that."""
+
+    class PlainPair(nn.Module):
+        num_latent = LATENT
+
+        def __init__(self):
+            super().__init__()
+            self.inner = networks.srvae_encoder(SHAPE, LATENT, base_channels=4)
+
+        def forward(self, x):
+            mean, logvar = self.inner(x)
+            return mean, logvar
+
+    torch.manual_seed(0)
+    model = make(name)
+    plain = MODELS[name](
+        encoder=lambda shape: PlainPair(),
+        decoder=partial(networks.srvae_decoder, base_channels=4),
+        **REQUIRED.get(name, {}),
+    )
+    for each in (model, plain):
+        torch.manual_seed(0)
+        each.build(SHAPE)
+    assert torch.equal(plain.encode(images()).mean, model.encode(images()).mean)
+    torch.manual_seed(1)
+    loss = model.losses(images(), 0).logs["loss"]
+    torch.manual_seed(1)
+    assert torch.equal(plain.losses(images(), 0).logs["loss"], loss)
+
+
+# --- losses and training ---
+
+
+@each_model
+def test_objectives_have_the_keys_of_the_parameter_groups(name):
+    model = build(name)
+    assert set(model.losses(images(), 0).objectives) == set(groups(model))
+
+
+@each_model
+def test_groups_are_disjoint_and_cover_all_parameters(name):
+    model = build(name)
+    members = [id(p) for group in groups(model).values() for p in group]
+    assert len(members) == len(set(members))
+    assert set(members) == {id(p) for p in model.parameters()}
+
+
+@each_model
+@pytest.mark.parametrize("value", [0.0, 1.0, None], ids=["black", "white", "random"])
+def test_losses_are_finite(name, value):
+    x = images() if value is None else torch.full((BATCH, *SHAPE), value)
+    losses = build(name).losses(x, 0)
+    assert all(torch.isfinite(term) for term in losses.objectives.values())
+    assert all(torch.isfinite(log).all() for log in losses.logs.values())
+
+
+@each_model
+def test_logs_are_detached_and_consistent(name):
+    losses = build(name).losses(images(), 0)
+    logs = losses.logs
+    assert {"loss", "reconstruction_loss", "kl_loss", "regularizer", "elbo", "kl"} <= set(logs)
+    assert not any(log.requires_grad for log in logs.values())
+    assert all(objective.requires_grad for objective in losses.objectives.values())
+    assert logs["loss"].item() == next(iter(losses.objectives.values())).item()
+    torch.testing.assert_close(logs["kl"].sum(), logs["kl_loss"])
+    torch.testing.assert_close(logs["elbo"], -(logs["reconstruction_loss"] + logs["kl_loss"]))
+    torch.testing.assert_close(logs["loss"], logs["reconstruction_loss"] + logs["regularizer"])
+    assert (logs["kl"] >= 0).all()
+
+
+@each_model
+def test_gradient_reaches_every_parameter(name):
+    """Each objective's gradient to its own group, as the training loop takes it."""
+    model = build(name)
+    reached: set[int] = set()
+    for seed in range(3):
+        losses = model.losses(images(seed=seed), seed)
+        for key, group in groups(model).items():
+            gradients = torch.autograd.grad(
+                losses.objectives[key], group, retain_graph=True, allow_unused=True
+            )
+            for parameter, gradient in zip(group, gradients, strict=True):
+                if gradient is not None:
+                    assert torch.isfinite(gradient).all()
+                    if gradient.any():
+                        reached.add(id(parameter))
+    assert [n for n, p in model.named_parameters() if id(p) not in reached] == []
+
+
+@each_model
+def test_seed_decides_the_loss(name):
+    model = build(name)
+
+    def loss(seed: int) -> dict[str, float]:
+        torch.manual_seed(seed)
+        return {k: v.item() for k, v in model.losses(images(), 0).objectives.items()}
+
+    assert loss(0) == loss(0)
+    assert loss(0) != loss(1)
+
+
+@each_model
+def test_losses_change_nothing_in_the_model(name):
+    """A resumed run must be equal to one that was not stopped: no hidden state."""
+    model = build(name)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.losses(images(), 0)
+    after = model.state_dict()
+    assert set(before) == set(after)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@each_model
+def test_ten_steps_of_training_lower_the_loss(name):
+    model = build(name)
+    x = (images(8) > 0.9).float()
+    optimizers = {key: torch.optim.Adam(group, lr=1e-3) for key, group in groups(model).items()}
+
+    def mean_loss() -> float:
+        torch.manual_seed(9)
+        return model.losses(x, 0).logs["loss"].item()
+
+    before = mean_loss()
+    for step in range(10):
+        losses = model.losses(x, step)
+        gradients = {
+            key: torch.autograd.grad(losses.objectives[key], group, retain_graph=True)
+            for key, group in groups(model).items()
+        }
+        for key, group in groups(model).items():
+            for parameter, gradient in zip(group, gradients[key], strict=True):
+                parameter.grad = gradient
+            optimizers[key].step()
+    assert mean_loss() < before
+
+
+# --- the VAE's own ---
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 6.0])
+def test_vae_loss_is_its_equation(beta):
+    """Higgins et al. 2017, Eq. 4: E log p(x|z) - beta KL, with one sample of z an image."""
+    model = build("vae", beta=beta)
+    x = (images() > 0.5).float()
+    torch.manual_seed(3)
+    result = model.losses(x, 0)
+    torch.manual_seed(3)
+    mean, logvar = model.encode(x)
+    posterior = Normal(mean, torch.exp(logvar / 2))
+    z = mean + posterior.stddev * torch.randn(BATCH, LATENT)
+    log_likelihood = Bernoulli(logits=model.decode(z)).log_prob(x).sum((1, 2, 3)).mean()
+    kl = kl_divergence(posterior, Normal(0.0, 1.0)).mean(0)
+    torch.testing.assert_close(result.objectives["vae"], beta * kl.sum() - log_likelihood)
+    torch.testing.assert_close(result.logs["elbo"], log_likelihood - kl.sum())
+    torch.testing.assert_close(result.logs["kl"], kl)
+
+
+def test_vae_takes_a_reconstruction_loss_of_the_user_s():
+    model = build("vae", beta=0.0, reconstruction_loss=lambda x, logits: x.flatten(1).sum(1) * 3)
+    torch.testing.assert_close(
+        model.losses(images(), 0).logs["reconstruction_loss"], 3 * images().sum() / BATCH
+    )
+
+
+def test_vae_pictures_follow_the_activation_that_gin_binds():
+    """disentanglement_lib's pictures use `reconstruction_loss.activation` as its loss does."""
+    gin.clear_config()
+    try:
+        gin.parse_config("reconstruction_loss.activation = 'tanh'")
+        model = build("vae")
+        logits = torch.linspace(-3, 3, 5).reshape(-1, 1, 1, 1)
+        torch.testing.assert_close(model.mean_image(logits), torch.tanh(logits) / 2 + 0.5)
+    finally:
+        gin.clear_config()
