@@ -131,7 +131,9 @@ def _guarded(name: str, work: Callable[[], None], debug: bool) -> None:
             raise
         signum = getattr(error, "signum", None)
         if signum is None:
-            _fail(name, f"error: {' '.join(str(error).split())}", 2)
+            from srvae_plugin.gin_config import one_line
+
+            _fail(name, f"error: {one_line(error)}", 2)
         _fail(name, f"{error}; go on with the same command and --resume", 128 + signum)
 
 

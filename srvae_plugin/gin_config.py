@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util  # noqa: F401  (gin's own `include` needs it imported)
+import inspect
 import logging
 import re
 import tokenize
@@ -127,6 +128,11 @@ def _parse_binding(binding: str) -> None:
         raise ConfigError(f"binding {binding!r}: expected the form 'name.parameter = value'")
 
 
+def one_line(error: BaseException) -> str:
+    """Message of an error on one line, without the call path that gin appends to it."""
+    return " ".join(str(error).partition("\n  In call to configurable")[0].split())
+
+
 def _one_line(error: BaseException, source: str) -> str:
     """One line out of gin's several: where, what, and the closest known name."""
     text = str(error)
@@ -152,7 +158,7 @@ def _one_line(error: BaseException, source: str) -> str:
 
 
 def _names() -> list[str]:
-    return [selector.rpartition(".")[2] for selector in gin_state._REGISTRY]
+    return [selector.rpartition(".")[2] for selector, _ in gin_state._REGISTRY.items()]
 
 
 def _parameters(name: str) -> list[str]:
@@ -174,6 +180,36 @@ def bound(name: str) -> Any:
         return gin.query_parameter(name)
     except ValueError:
         return None
+
+
+def require_bound(name: str) -> None:
+    """Raise ConfigError unless all that the configurable needs is bound.
+
+    That is every parameter without a default, of itself and of what it refers to by `@x()`.
+    """
+    if missing := _missing(name, ""):
+        raise ConfigError(f"no value bound for {', '.join(missing)}")
+
+
+def _missing(name: str, scope: str) -> list[str]:
+    entry = gin_state._REGISTRY.get_match(name)
+    values = {
+        **gin_state._CONFIG.get(("", entry.selector), {}),
+        **gin_state._CONFIG.get((scope, entry.selector), {}),
+    }
+    prefix = f"{scope}/{entry.name}" if scope else entry.name
+    missing = [
+        f"{prefix}.{parameter.name}"
+        for parameter in inspect.signature(entry.wrapped).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind is not parameter.VAR_KEYWORD
+        and parameter.name not in values
+    ]
+    for leaf in gin_state._iterate_flattened_values(tuple(values.values())):
+        if isinstance(leaf, gin_state.ConfigurableReference) and leaf.evaluate:
+            inner, _, selector = leaf.scoped_selector.rpartition("/")
+            missing += _missing(selector, inner)
+    return missing
 
 
 def check_types() -> None:

@@ -32,7 +32,6 @@ LatentKL = Float[np.ndarray, " latent"]
 
 RANGE = 3.0
 """Traversals set a latent to values from -3 to 3, as in the SR-VAE paper's figures."""
-FRAMES = 24
 _FRAME_MS = 80
 _KL_OBSERVATIONS = 256
 _BATCH = 64
@@ -60,7 +59,8 @@ def _inference(model: DisentanglementModel) -> Iterator[torch.device]:
 
 
 def _to_torch(observations: Observations, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(observations.transpose(0, 3, 1, 2))).to(device)
+    # A copy: torch warns about memory that is read-only, as a mapped file's is.
+    return torch.from_numpy(np.array(observations.transpose(0, 3, 1, 2), order="C")).to(device)
 
 
 def _to_numpy(images: Tensor) -> Float32[np.ndarray, "*batch height width channel"]:
@@ -119,7 +119,7 @@ def traversal_grid(
 
 
 def traversal_animation(
-    model: DisentanglementModel, observation: Observation, kl: LatentKL, frames: int = FRAMES
+    model: DisentanglementModel, observation: Observation, kl: LatentKL, frames: int = 24
 ) -> list[Image.Image]:
     """Frames of all latents' traversals at once, one tile a latent sorted by KL.
 
@@ -131,12 +131,12 @@ def traversal_animation(
     values = -RANGE * np.cos(2 * np.pi * np.arange(frames // 2 + 1) / frames)
     order = by_kl(kl)
     tiles = enlarge(intensities(traversals(model, observation, values)[order]))
-    drawn = slider_frames(tiles, [_label(i, kl) for i in order], values, RANGE)
-    pictures = [drawn[i] for i in there_and_back]
+    labels = [_label(i, kl) for i in order]
+    pictures = slider_frames(tiles, labels, values, RANGE)[there_and_back]
     if observation.shape[-1] == 1:
         return [Image.fromarray(picture).convert("L") for picture in pictures]
     # Palettes of their own would make still parts of the picture flicker.
-    strip = Image.fromarray(np.concatenate(pictures[::4]))
+    strip = Image.fromarray(np.concatenate(list(pictures[::4])))
     palette = strip.quantize(256)
     plain = Image.Dither.NONE
     return [Image.fromarray(p).quantize(palette=palette, dither=plain) for p in pictures]
@@ -239,10 +239,8 @@ def _png(figure: Figure) -> bytes:
 
 def _gif(frames: list[Image.Image]) -> bytes:
     file = io.BytesIO()
-    first, *others = frames
-    first.save(
-        file, "GIF", save_all=True, append_images=others, duration=_FRAME_MS, loop=0, optimize=False
-    )
+    options = {"duration": _FRAME_MS, "loop": 0}
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, Protocol
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,16 +14,12 @@ from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.progress import Progress
 
-Kind = Literal["mean", "sampled"]
 Observations = Float[np.ndarray, "batch height width channel"]
 Codes = Float[np.ndarray, "batch latent"]
 
 
-class RepresentationFunction(Protocol):
-    """Maps observations (batch, height, width, channel) in [0, 1] to codes (batch, latent)."""
-
-    def __call__(self, observations: Observations) -> Codes:
-        """Codes of the observations, row by row."""
+RepresentationFunction = Callable[[Observations], Codes]
+"""Maps observations (batch, height, width, channel) in [0, 1] to codes (batch, latent)."""
 
 
 class Representation:
@@ -44,7 +40,7 @@ class Representation:
     def __init__(
         self,
         model: DisentanglementModel,
-        kind: Kind = "mean",
+        kind: str = "mean",
         seed: int = 0,
         batch_size: int = 256,
     ):

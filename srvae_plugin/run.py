@@ -11,37 +11,12 @@ from typing import Any
 
 import gin
 
-from srvae_plugin import gin_config, pictures, plugins, results, steps
+from srvae_plugin import gin_config, pictures, results, steps
 from srvae_plugin.files import write_text
+from srvae_plugin.steps import RunPlan
 from srvae_plugin.train import find_device, shape_of
 
-REPRESENTATIONS = ("mean", "sampled")
 CONFIG = "config.gin"
-
-
-@gin.configurable("run", module="srvae_plugin")
-@dataclass
-class RunPlan:
-    """What gin binds under `run`: what happens after training.
-
-    Arguments:
-        representations: "mean", "sampled" or both.
-        metrics: gin names of the metrics; each is evaluated on each representation.
-        pictures: draw traversals, reconstructions, decomposition and curves.
-    """
-
-    representations: Sequence[str] = ("mean",)
-    metrics: Sequence[str] = ("factor_vae_score", "dci", "mig", "sap_score")
-    pictures: bool = True
-
-    def __post_init__(self) -> None:
-        for name in self.representations:
-            if name not in REPRESENTATIONS:
-                raise ValueError(
-                    f"run.representations: unknown {name!r}; known: {', '.join(REPRESENTATIONS)}"
-                )
-        for name in self.metrics:
-            plugins.find("metrics", name)
 
 
 @dataclass
@@ -60,7 +35,7 @@ def check(files: Sequence[str | Path], bindings: Sequence[str]) -> tuple[RunPlan
     Returns the plan and the whole configuration as text.
     """
     with gin_config.configured(files, [*_EVERY_STEP, *bindings]):
-        plan = RunPlan()
+        plan = gin.get_configurable(RunPlan)()
         settings = steps.training_settings()
         find_device(settings.device)
         settings.model.build(shape_of(steps.bound_dataset()))

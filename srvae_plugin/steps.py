@@ -7,7 +7,6 @@ signatures and read its gin files.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -20,20 +19,20 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from srvae_plugin import gin_config, results
+from srvae_plugin import gin_config, plugins, results
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.files import replacing
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.plugins import load_dataset
 from srvae_plugin.representation import (
     CachedRepresentation,
-    Kind,
     Representation,
     RepresentationFunction,
 )
 from srvae_plugin.train import CHECKPOINT, TrainingSettings, find_device, shape_of, train
 
 WEIGHTS = "model.safetensors"
+REPRESENTATIONS = ("mean", "sampled")
 Files = Sequence[str | Path] | None
 Bindings = Sequence[str] | None
 
@@ -50,7 +49,7 @@ def sampled_representation(model: DisentanglementModel, seed: int) -> Representa
     return Representation(model, "sampled", seed)
 
 
-@gin.configurable("postprocess", module="srvae_plugin")
+@gin.register("postprocess", module="srvae_plugin")
 @dataclass
 class PostprocessSettings:
     """What gin binds under `postprocess`: how codes come out of a trained model."""
@@ -60,7 +59,7 @@ class PostprocessSettings:
     name: str = ""
 
 
-@gin.configurable("evaluation", module="srvae_plugin")
+@gin.register("evaluation", module="srvae_plugin")
 @dataclass
 class EvaluationSettings:
     """What gin binds under `evaluation`: the metric and its seed."""
@@ -70,24 +69,45 @@ class EvaluationSettings:
     name: str = ""
 
 
-def _settings(settings: Any) -> Any:
-    """Make a settings object from gin; ConfigError names the bindings that are missing."""
-    try:
-        return settings()
-    except TypeError as error:
-        missing = re.search(
-            r"No values supplied by Gin or caller for arguments: \[(.*)\]", f"{error}"
-        )
-        where = re.search(r"In call to configurable '(.*?)'", f"{error}")
-        if missing is None or where is None:
-            raise
-        names = ", ".join(f"{where[1]}.{name.strip()[1:-1]}" for name in missing[1].split(","))
-        raise gin_config.ConfigError(f"no value bound for {names}") from None
+@gin.register("run", module="srvae_plugin")
+@dataclass
+class RunPlan:
+    """What gin binds under `run`: what happens after training.
+
+    Arguments:
+        representations: "mean", "sampled" or both.
+        metrics: gin names of the metrics; each is evaluated on each representation.
+        pictures: draw traversals, reconstructions, decomposition and curves.
+    """
+
+    representations: Sequence[str] = ("mean",)
+    metrics: Sequence[str] = ("factor_vae_score", "dci", "mig", "sap_score")
+    pictures: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.representations:
+            if name not in REPRESENTATIONS:
+                raise ValueError(
+                    f"run.representations: unknown {name!r}; known: {', '.join(REPRESENTATIONS)}"
+                )
+        for name in self.metrics:
+            plugins.find("metrics", name)
 
 
 def training_settings() -> TrainingSettings:
     """Training settings that gin holds; ConfigError where a binding is missing."""
-    return _settings(TrainingSettings)
+    gin_config.require_bound("srvae_plugin.model")
+    return gin.get_configurable(TrainingSettings)()
+
+
+def _postprocess_settings() -> PostprocessSettings:
+    gin_config.require_bound("srvae_plugin.postprocess")
+    return gin.get_configurable(PostprocessSettings)()
+
+
+def _evaluation_settings() -> EvaluationSettings:
+    gin_config.require_bound("srvae_plugin.evaluation")
+    return gin.get_configurable(EvaluationSettings)()
 
 
 def bound_dataset(previous: Path | None = None) -> GroundTruthData:
@@ -175,7 +195,7 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
 
 
 def representation_function(
-    model: DisentanglementModel | str | Path, kind: Kind = "mean", seed: int = 0
+    model: DisentanglementModel | str | Path, kind: str = "mean", seed: int = 0
 ) -> Representation:
     """Representation function (NHWC in [0, 1] -> codes) of a model or of a run directory."""
     loaded = model if isinstance(model, DisentanglementModel) else load_model(model)
@@ -199,7 +219,7 @@ def postprocess_with_gin(
         gin_config.configured(gin_config_files or (), gin_bindings or ()),
         results.new_folder(Path(output_dir), overwrite) as folder,
     ):
-        settings = _settings(PostprocessSettings)
+        settings = _postprocess_settings()
         bound_dataset(trained)
         settings.postprocess_fn(load_model(source), settings.random_seed)
         shutil.copy(source / WEIGHTS, folder / WEIGHTS)
@@ -216,7 +236,7 @@ def load_representation(representation_dir: str | Path) -> Representation:
     """Representation function that a postprocessing step left in a folder."""
     folder = Path(representation_dir)
     with gin_config.only([results.gin_file(folder, "postprocess")]):
-        settings = _settings(PostprocessSettings)
+        settings = _postprocess_settings()
         return settings.postprocess_fn(load_model(folder), settings.random_seed)
 
 
@@ -243,7 +263,7 @@ def evaluate_with_gin(
         gin_config.configured(gin_config_files or (), gin_bindings or ()),
         results.new_folder(Path(output_dir), overwrite) as folder,
     ):
-        settings = _settings(EvaluationSettings)
+        settings = _evaluation_settings()
         data = bound_dataset(processed)
         function = representation or cached(load_representation(source), data)
         begun = time.monotonic()

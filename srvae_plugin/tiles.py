@@ -59,7 +59,7 @@ def signed(images: ImageArray, limit: float) -> Raster:
     return intensities(unit)
 
 
-def enlarge(images: Raster) -> Raster:
+def enlarge(images: Raster) -> UInt8[np.ndarray, "*batch larger_height larger_width 3"]:
     """Repeat pixels so that the longer side comes to (at most) 128 pixels; never shrinks."""
     factor = max(1, _TILE // max(images.shape[-3:-1]))
     return images.repeat(factor, axis=-3).repeat(factor, axis=-2)
@@ -71,8 +71,8 @@ def offsets(count: int, size: int, start: int, gap: int = GAP) -> list[int]:
 
 
 def signed_number(value: float) -> str:
-    """Two significant digits with a true minus sign."""
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+    """Up to three significant digits with a true minus sign."""
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 class Page:
@@ -91,12 +91,12 @@ class Page:
 
     def text(
         self,
-        x: float,
-        y: float,
+        x: int | float,
+        y: int | float,
         text: str,
         ha: str = "center",
         va: str = "center",
-        size: float = TEXT,
+        size: int | float = TEXT,
     ) -> None:
         """Write at (x, y), aligned as matplotlib's `ha` and `va` say; `size` is in pixels."""
         style = {"ha": ha, "va": va, "fontsize": size * 72 / DPI, "linespacing": 1.3}
@@ -175,8 +175,11 @@ def grid_page(
 
 
 def slider_frames(
-    tiles: Raster, labels: list[str], values: Float[np.ndarray, " frame"], limit: float
-) -> list[UInt8[np.ndarray, "height width 3"]]:
+    tiles: UInt8[np.ndarray, "tile frame height width 3"],
+    labels: list[str],
+    values: Float[np.ndarray, " frame"],
+    limit: float,
+) -> UInt8[np.ndarray, "frame page_height page_width 3"]:
     """Frames of an animation: all tiles, and below them a slider at the frame's value.
 
     Arguments:
@@ -200,12 +203,11 @@ def slider_frames(
         page.text(left + (value + limit) * unit, middle + 17, signed_number(value), size=15)
     background = page.raster()
     background[middle - 1 : middle + 1, left:right] = 150
-    frames = []
+    frames = np.repeat(background[None], len(values), axis=0)
     for frame, value in enumerate(values):
-        raster = background.copy()
+        raster = frames[frame]
         for tile, (x, y) in zip(tiles[:, frame], places, strict=True):
             raster[y : y + height, x : x + width] = tile
         knob = round(left + (value + limit) * unit)
         raster[middle - 7 : middle + 7, knob - 3 : knob + 3] = 40
-        frames.append(raster)
     return frames

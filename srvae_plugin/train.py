@@ -27,7 +27,7 @@ from srvae_plugin.scalars import ScalarLog, flatten
 CHECKPOINT = "checkpoint.pt"
 
 
-@gin.configurable("model", module="srvae_plugin")
+@gin.register("model", module="srvae_plugin")
 @dataclass
 class TrainingSettings:
     """What gin binds under `model`; the first six names are disentanglement_lib's.

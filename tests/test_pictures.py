@@ -123,6 +123,7 @@ def flat_tiles(line):
 
 def test_kl_is_the_mean_over_all_observations_in_nats(stub):
     observations = Blobs().sample_observations(70, np.random.RandomState(0))
+    observations.flags.writeable = False
     np.testing.assert_allclose(pictures.latent_kl(stub, observations), KL, rtol=1e-6)
 
 

@@ -1,0 +1,27 @@
+"""Shape annotations are checked at run time in all tests; nothing is written outside tmp."""
+
+import os
+import tempfile
+
+import pytest
+from jaxtyping import install_import_hook
+
+CACHE = os.environ.setdefault("SRVAE_CACHE", os.path.join(tempfile.gettempdir(), "srvae-tests"))
+os.environ.pop("DISENTANGLEMENT_LIB_DATA", None)
+
+install_import_hook("srvae_plugin", "beartype.beartype")
+
+import torch  # noqa: E402
+
+# Tests run side by side, each on tiny networks: more threads only get in each other's way.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _unbound_gin():
+    """Every test starts and ends without gin bindings."""
+    import gin
+
+    gin.clear_config()
+    yield
+    gin.clear_config()

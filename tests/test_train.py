@@ -1,0 +1,275 @@
+import csv
+import math
+import signal
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from srvae_plugin import checkpoint, gin_config, steps
+from srvae_plugin.data.dsprites import DSprites, dsprites_full
+from srvae_plugin.model import Losses
+from srvae_plugin.models.vae import VAE
+from srvae_plugin.optimizers import make_optimizers
+from srvae_plugin.train import (
+    CHECKPOINT,
+    InterruptedTrainingError,
+    NonFiniteLossError,
+    TrainingSettings,
+    _update,
+    find_device,
+    stop_signals,
+    train,
+)
+
+TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
+TINY += ["srvae_encoder.base_channels = 2", "srvae_decoder.base_channels = 2"]
+TINY += ["decoder.decoder_fn = @srvae_decoder", "vae.beta = 1.0", "model.model = @vae()"]
+TINY += ["model.random_seed = 1", "model.batch_size = 4", "model.eval_steps = 1"]
+TINY += ["model.training_steps = 9", "model.log_every = 2", "model.checkpoint_every = 3"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return dsprites_full()
+
+
+def trained(folder, data, *bindings, resume=False, config="c"):
+    with gin_config.only(bindings=[*TINY, *bindings]):
+        return train(steps.training_settings(), data, folder, config=config, resume=resume)
+
+
+def rows(folder):
+    with (folder / "scalars.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same_weights(a, b):
+    pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
+    return all(n == m and torch.equal(v, w) for (n, v), (m, w) in pairs)
+
+
+class Failure(Exception):
+    pass
+
+
+class FailsAt(DSprites):
+    """A data set that raises at a given call, as a killed process would stop there."""
+
+    def __init__(self, call):
+        super().__init__([1, 2, 3, 4, 5])
+        self.left = call
+
+    def sample_observations(self, num, random_state):
+        self.left -= 1
+        return super().sample_observations(num, random_state) if self.left >= 0 else self.act()
+
+    def act(self):
+        raise Failure
+
+
+@pytest.mark.parametrize("stopped_at", [1, 3, 7])
+def test_a_resumed_run_is_bit_identical(tmp_path, data, stopped_at):
+    whole, losses = trained(tmp_path / "whole", data)
+    with pytest.raises(Failure):
+        trained(tmp_path / "cut", FailsAt(stopped_at))
+    again, losses_again = trained(tmp_path / "cut", data, resume=True)
+    assert same_weights(whole, again)
+    assert rows(tmp_path / "whole") == rows(tmp_path / "cut")
+    for name in ("loss", "kl_loss", "kl_0", "global_step"):
+        assert losses[name] == losses_again[name]
+
+
+def test_same_seed_same_weights_and_another_seed_not(tmp_path, data):
+    first, _ = trained(tmp_path / "a", data)
+    second, _ = trained(tmp_path / "b", data)
+    third, _ = trained(tmp_path / "c", data, "model.random_seed = 2")
+    assert same_weights(first, second)
+    assert not same_weights(first, third)
+
+
+def test_training_lowers_the_loss(tmp_path, data):
+    many = ["model.training_steps = 60", "vae_optimizer.learning_rate = 0.01"]
+    trained(tmp_path, data, *many, "srvae_decoder.base_channels = 8")
+    losses = [float(row["loss"]) for row in rows(tmp_path)]
+    assert losses[-1] < losses[0] / 4
+
+
+def test_scalars_have_a_row_every_log_steps_and_at_the_last(tmp_path, data):
+    trained(tmp_path, data)
+    assert [int(row["step"]) for row in rows(tmp_path)] == [0, 2, 4, 6, 8]
+    first = {name: float(value) for name, value in rows(tmp_path)[0].items()}
+    assert first["kl_loss"] == pytest.approx(sum(first[f"kl_{i}"] for i in range(3)), rel=1e-5)
+    assert first["elbo"] == pytest.approx(-first["loss"], rel=1e-6)
+
+
+def test_no_steps_leave_the_initial_network(tmp_path, data):
+    model, losses = trained(tmp_path, data, "model.training_steps = 0")
+    with gin_config.only(bindings=TINY):
+        checkpoint.seed_everything(1)
+        fresh = steps.training_settings().model
+        fresh.build((1, 64, 64))
+    assert same_weights(model, fresh)
+    assert losses["global_step"] == 0
+    assert rows(tmp_path) == []
+
+
+def test_a_loss_that_is_not_finite_names_step_term_and_checkpoint(tmp_path, data):
+    with pytest.raises(NonFiniteLossError, match=r"step \d.*_loss.*no checkpoint yet"):
+        trained(tmp_path / "a", data, "vae_optimizer.learning_rate = 1e6")
+
+    class Poisoned(FailsAt):
+        def act(self):
+            return np.full((4, 64, 64, 1), np.nan, np.float32)
+
+    with pytest.raises(NonFiniteLossError, match="reconstruction_loss") as caught:
+        trained(tmp_path / "b", Poisoned(5))
+    path = tmp_path / "b" / CHECKPOINT
+    assert "step 5" in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert torch.load(path, weights_only=True)["step"] == 3
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, data, monkeypatch):
+    def poison(objectives, optimizers):
+        _update(objectives, optimizers)
+        group = next(iter(optimizers.values())).param_groups[0]
+        group["params"][0].data.fill_(math.inf)
+
+    monkeypatch.setattr("srvae_plugin.train._update", poison)
+    with pytest.raises(NonFiniteLossError, match="weights"):
+        trained(tmp_path, data, "model.checkpoint_every = 1")
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_checkpoint_that_resumes_exactly(tmp_path, data, signum):
+    class Signals(FailsAt):
+        def sample_observations(self, num, random_state):
+            if self.left == 1:
+                signal.raise_signal(signum)
+            return super().sample_observations(num, random_state)
+
+    whole, _ = trained(tmp_path / "whole", data)
+    with pytest.raises(InterruptedTrainingError, match="step 5") as caught:
+        trained(tmp_path / "cut", Signals(5))
+    assert caught.value.signum == signum
+    again, _ = trained(tmp_path / "cut", data, resume=True)
+    assert same_weights(whole, again)
+
+
+def test_handlers_are_restored_and_other_threads_do_without():
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_signals():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(stop_signals().__enter__()))
+    thread.start()
+    thread.join()
+    assert seen == [[]]
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, data):
+    with pytest.raises(Failure):
+        trained(tmp_path, FailsAt(4), config="vae.beta = 1.0\n")
+    with pytest.raises(ValueError, match=r"vae\.beta = 1\.0; vae\.beta = 2\.0"):
+        trained(tmp_path, data, config="vae.beta = 2.0\n", resume=True)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_a_damaged_checkpoint_is_named(tmp_path, data, damage):
+    with pytest.raises(Failure):
+        trained(tmp_path, FailsAt(4))
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:1000] if damage is None else damage)
+    with pytest.raises(ValueError, match=rf"{path} cannot be read"):
+        trained(tmp_path, data, resume=True)
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        "model.training_steps = -1",
+        "model.batch_size = 0",
+        "model.log_every = 0",
+        "model.checkpoint_every = 0",
+        "model.random_seed = -1",
+    ],
+)
+def test_settings_out_of_range_are_refused(binding):
+    with (
+        gin_config.only(bindings=[*TINY, binding]),
+        pytest.raises(ValueError, match=binding.partition(" ")[0]),
+    ):
+        steps.training_settings()
+
+
+def test_unknown_device_and_optimizer_group():
+    assert find_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(ValueError, match=r"model\.device = 'gpu7'"):
+        find_device("gpu7")
+    with pytest.raises(ValueError, match="critic_optimizer"):
+        make_optimizers({"critic": []})
+
+
+class TwoPlayers(VAE):
+    """Two groups whose objectives depend on each other's parameters."""
+
+    def build(self, observation_shape):
+        self.num_latent = 1
+        self.a = torch.nn.Parameter(torch.tensor([2.0]))
+        self.b = torch.nn.Parameter(torch.tensor([3.0]))
+
+    def parameter_groups(self):
+        return {"vae": [self.a], "discriminator": [self.b]}
+
+    def losses(self, x, step):
+        return Losses(
+            {"vae": (self.a * self.b).sum(), "discriminator": -(self.a * self.b).sum()}, {}
+        )
+
+
+def test_each_objective_moves_its_own_group_by_gradients_taken_before():
+    with gin_config.only(bindings=TINY):
+        model = TwoPlayers(1.0)
+        model.build((1, 64, 64))
+        groups = model.parameter_groups()
+        optimizers = {name: torch.optim.SGD(group, 0.1) for name, group in groups.items()}
+        _update(model.losses(torch.zeros(1, 1, 64, 64), 0).objectives, optimizers)
+    # d(ab)/da = b = 3 and d(-ab)/db = -a = -2, both at the old values.
+    assert model.a.item() == pytest.approx(2.0 - 0.3)
+    assert model.b.item() == pytest.approx(3.0 + 0.2)
+
+
+def test_tensorboard_files_hold_the_csvs_numbers(tmp_path, data):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", exc_type=ImportError
+    )
+    trained(tmp_path, data, "model.tensorboard = True")
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    values = [event.value for event in events.Scalars("loss")]
+    assert values == pytest.approx([float(row["loss"]) for row in rows(tmp_path)], rel=1e-6)
+
+
+def test_settings_work_without_gin(tmp_path, data):
+    from srvae_plugin.networks import srvae_decoder, srvae_encoder
+
+    def encoder(shape):
+        return srvae_encoder(shape, num_latent=2, base_channels=2)
+
+    def decoder(num_latent, shape):
+        return srvae_decoder(num_latent, shape, base_channels=2)
+
+    settings = TrainingSettings(
+        model=VAE(1.0, encoder, decoder),
+        training_steps=2,
+        random_seed=0,
+        batch_size=2,
+        eval_steps=1,
+    )
+    model, losses = train(settings, data, tmp_path)
+    assert model.num_latent == 2
+    assert losses["global_step"] == 2
