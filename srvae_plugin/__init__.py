@@ -1,15 +1,20 @@
 """SR-VAE and its relatives on PyTorch, as a plug-in to disentanglement_lib studies."""
 
-from srvae_plugin.model import DisentanglementModel, Gaussian, Losses
-from srvae_plugin.plugins import load_dataset
-from srvae_plugin.steps import (
-    evaluate_with_gin,
-    load_model,
-    postprocess_with_gin,
-    representation_function,
-    train_with_gin,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from srvae_plugin.version import __version__
+
+if TYPE_CHECKING:
+    from srvae_plugin.model import DisentanglementModel, Gaussian, Losses
+    from srvae_plugin.plugins import load_dataset
+    from srvae_plugin.steps import (
+        evaluate_with_gin,
+        load_model,
+        postprocess_with_gin,
+        representation_function,
+        train_with_gin,
+    )
 
 __all__ = [
     "DisentanglementModel",
@@ -23,3 +28,23 @@ __all__ = [
     "representation_function",
     "train_with_gin",
 ]
+
+# Imported when asked for: processes that score codes need no torch, whose import takes seconds.
+_HOME = {
+    "model": ("DisentanglementModel", "Gaussian", "Losses"),
+    "plugins": ("load_dataset",),
+    "steps": (
+        "evaluate_with_gin",
+        "load_model",
+        "postprocess_with_gin",
+        "representation_function",
+        "train_with_gin",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"srvae_plugin.{module}"), name)
+    raise AttributeError(f"module 'srvae_plugin' has no attribute {name!r}")

@@ -48,8 +48,11 @@ def bernoulli_entropy(x: Images) -> PerImage:
     return -(p * p.log() + (1 - p) * (1 - p).log()).flatten(1).sum(1)
 
 
-def _intensities(decoded: Images, activation: str) -> Images:
-    """Pixel intensities of a decoder's output under dlib's two activations."""
+def intensities(decoded: Images, activation: str) -> Images:
+    """Pixel intensities of a decoder's output: "logits" or "tanh", as in disentanglement_lib.
+
+    Raises ValueError for another activation.
+    """
     if activation == "logits":
         return torch.sigmoid(decoded)
     if activation == "tanh":
@@ -79,19 +82,23 @@ def bernoulli_loss(
     if activation == "logits":
         loss = bernoulli_nll(reconstructed_images, true_images)
     else:
-        p = _intensities(reconstructed_images, activation).clamp(1e-6, 1 - 1e-6)
+        p = intensities(reconstructed_images, activation).clamp(1e-6, 1 - 1e-6)
         loss = F.binary_cross_entropy(p, true_images, reduction="none").flatten(1).sum(1)
     if subtract_true_image_entropy:
         loss = loss - bernoulli_entropy(true_images)
     return loss
 
 
-@gin.register("l2_loss", module="srvae_plugin", allowlist=[])
+@gin.register(
+    "l2_loss",
+    module="srvae_plugin",
+    denylist=["true_images", "reconstructed_images", "activation"],
+)
 def l2_loss(
     true_images: Images, reconstructed_images: Images, activation: str = "logits"
 ) -> PerImage:
     """Sum of squared pixel errors, (batch,) (disentanglement_lib's `l2_loss`)."""
-    return squared_error(_intensities(reconstructed_images, activation), true_images)
+    return squared_error(intensities(reconstructed_images, activation), true_images)
 
 
 @gin.register(
@@ -102,8 +109,16 @@ def l2_loss(
 def make_reconstruction_loss(
     true_images: Images,
     reconstructed_images: Images,
-    loss_fn: Callable[..., Any] = bernoulli_loss,
+    loss_fn: Callable[..., Any] = gin.get_configurable(bernoulli_loss),
     activation: str = "logits",
 ) -> PerImage:
     """Apply the reconstruction loss that gin binds to `reconstruction_loss.loss_fn`."""
     return loss_fn(true_images, reconstructed_images, activation)
+
+
+def bound_activation() -> str:
+    """Activation that gin binds to `reconstruction_loss.activation`; "logits" if none."""
+    try:
+        return gin.query_parameter("srvae_plugin.reconstruction_loss.activation")
+    except ValueError:
+        return "logits"

@@ -109,11 +109,15 @@ class DisentanglementModel(nn.Module, ABC):
         """Output image in [0, 1] for z at the posterior mean."""
         return self.mean_image(self.decode(self.encode(x).mean))
 
-    def traverse(self, x: Images, latent: int, values: Float[Tensor, " value"]) -> Images:
+    def traverse(
+        self, x: Images, latent: int, values: Float[Tensor, " value"]
+    ) -> Float[Tensor, "value channel height width"]:
         """Output images (value, channel, height, width) as one latent of x takes each value.
 
-        `x` holds one observation, (1, channel, height, width).
+        `x` holds one observation, (1, channel, height, width). Raises ValueError for several
+        observations or a latent outside 0 .. num_latent - 1.
         """
+        check_traversal(x, latent, self.num_latent)
         z = self.encode(x).mean.repeat(len(values), 1)
         z[:, latent] = values
         return self.mean_image(self.decode(z))
@@ -124,3 +128,11 @@ class DisentanglementModel(nn.Module, ABC):
         `fixed` = (latent, value) sets one latent instead of taking its posterior mean.
         """
         return None
+
+
+def check_traversal(x: Images, latent: int, num_latent: int) -> None:
+    """Raise ValueError unless x is one observation and the latent exists."""
+    if len(x) != 1:
+        raise ValueError(f"x holds {len(x)} observations: expected 1, (1, channel, height, width)")
+    if not 0 <= latent < num_latent:
+        raise ValueError(f"latent = {latent}: expected 0 .. {num_latent - 1}")

@@ -215,7 +215,9 @@ def _positive(name: str, value: int) -> int:
 
 @gin.register("encoder", module="srvae_plugin", allowlist=["num_latent", "encoder_fn"])
 def make_gaussian_encoder(
-    observation_shape: Shape, num_latent: int, encoder_fn: Callable[..., Any] = srvae_encoder
+    observation_shape: Shape,
+    num_latent: int,
+    encoder_fn: Callable[..., Any] = gin.get_configurable(srvae_encoder),
 ) -> nn.Module:
     """Build the encoder that gin binds to `encoder.encoder_fn`, with `encoder.num_latent` latents.
 
@@ -226,7 +228,9 @@ def make_gaussian_encoder(
 
 @gin.register("decoder", module="srvae_plugin", allowlist=["decoder_fn"])
 def make_decoder(
-    num_latent: int, observation_shape: Shape, decoder_fn: Callable[..., Any] = srvae_decoder
+    num_latent: int,
+    observation_shape: Shape,
+    decoder_fn: Callable[..., Any] = gin.get_configurable(srvae_decoder),
 ) -> nn.Module:
     """Build the decoder that gin binds to `decoder.decoder_fn`."""
     return decoder_fn(num_latent, observation_shape)

@@ -55,7 +55,7 @@ def _make(
 @gin.register("vae_optimizer", module="srvae_plugin", denylist=["parameters"])
 def make_vae_optimizer(
     parameters: Iterable[nn.Parameter],
-    optimizer_fn: Callable[..., Any] = adam_optimizer,
+    optimizer_fn: Callable[..., Any] = gin.get_configurable(adam_optimizer),
     learning_rate: float | None = None,
 ) -> Optimizer:
     """Optimizer of encoder and decoder; `learning_rate` None leaves it to `optimizer_fn`."""
@@ -65,7 +65,7 @@ def make_vae_optimizer(
 @gin.register("discriminator_optimizer", module="srvae_plugin", denylist=["parameters"])
 def make_discriminator_optimizer(
     parameters: Iterable[nn.Parameter],
-    optimizer_fn: Callable[..., Any] = adam_optimizer,
+    optimizer_fn: Callable[..., Any] = gin.get_configurable(adam_optimizer),
     learning_rate: float | None = None,
 ) -> Optimizer:
     """Optimizer of a discriminator."""

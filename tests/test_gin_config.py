@@ -25,7 +25,6 @@ def error_of(*bindings, files=()):
         ("vae.btea = 1.0", ["no parameter 'btea'", "did you mean 'beta'?"]),
         ("model.batch_size = 'many'", ["model.batch_size = 'many'", "expected int"]),
         ("model.batch_size = 1.5", ["model.batch_size = 1.5", "expected int"]),
-        ("sr_vae.noise = 'none'", ["sr_vae.noise = 'none'", "resample", "shared"]),
         ("vae.beta = [1", ["not closed"]),
         ("vae.beta =", ["vae.beta ="]),
         ("vae.beta", ["binding 'vae.beta'"]),

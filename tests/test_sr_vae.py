@@ -393,7 +393,7 @@ def test_res_vae_readings_that_differ_only_in_the_residual_coincide():
 
 @pytest.mark.parametrize("cls", [SRVAE, SeqVAE, ResVAE])
 def test_unknown_reading_is_an_error_that_lists_the_known_ones(cls):
-    with pytest.raises(ValueError, match=r"reading = 'papre'.*'paper'"):
+    with pytest.raises(ValueError, match=r"reading = 'papre'.*paper, paper-logit"):
         cls(reading="papre")
 
 
@@ -630,8 +630,15 @@ def test_sample_skips_the_last_decode(cls):
 # --- (d) the collapse ---
 
 
-@pytest.mark.parametrize("cls", [SRVAE, ResVAE])
-@pytest.mark.parametrize("options", [{"reading": "paper-literal"}, {"likelihood": "linear_mse"}])
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (SRVAE, {"reading": "paper-literal"}),
+        (SRVAE, {"reading": "paper-logit", "likelihood": "linear_mse"}),
+        (ResVAE, {"reading": "paper-literal"}),
+        (ResVAE, {"likelihood": "linear_mse"}),
+    ],
+)
 def test_the_reading_that_collapses_warns_where_it_is_chosen(cls, options):
     with pytest.warns(UserWarning, match="collapses") as caught:
         cls(**options)
@@ -646,6 +653,15 @@ def test_the_reading_that_collapses_warns_where_it_is_chosen(cls, options):
 )
 def test_readings_that_do_not_collapse_do_not_warn(cls, reading):
     cls(reading=reading)  # a warning is an error in this test suite
+
+
+def test_subtracting_intensities_saves_the_squared_error_from_the_collapse():
+    """A zero decoder then leaves x - (d - 1) / 2, which is not x."""
+    model = build(SRVAE, "paper", likelihood="linear_mse")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert model.losses(images(), 0).objectives["vae"] > 0
 
 
 def prior_and_zero_decoder(cls, reading: str):

@@ -13,18 +13,21 @@ reading            residual    likelihood      what happens
 "paper" (default)  sigmoid(X)  bernoulli       well posed: without latents only the base rate helps
 "paper-logit"      X           bernoulli       well posed, but fragile: small learning rates only
 "paper-gaussian"   X           gaussian        well posed: squared error of sigmoid(X_d + Y_d)
-"paper-literal"    X           linear_mse      COLLAPSES: decoder = 0 and posterior = prior cost 0
+"paper-literal"    X           linear_mse      COLLAPSES with a skip: X = 0 everywhere costs 0
 "sum" (SR only)    sigmoid(X)  bernoulli       an extension: logits are the sum of all X_i, no skip
 =================  ==========  ==============  ====================================================
 
 X_i is the decoder's output at step i and Y_i what the encoder reads at step i; Y_1 = x and
 Y_{i+1} = Y_i - residual(X_i). The decoder speaks logits in every reading but "paper-literal".
+The squared errors are summed over pixels like the cross-entropy, but losses of different
+likelihoods do not compare.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -32,7 +35,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from srvae_plugin.losses import bernoulli_nll, squared_error
-from srvae_plugin.model import Decomposition, Gaussian, Images, Latents, Losses
+from srvae_plugin.model import (
+    Decomposition,
+    Gaussian,
+    Images,
+    Latents,
+    Losses,
+    check_traversal,
+)
 from srvae_plugin.models.vae import (
     BaseVAE,
     DecoderFactory,
@@ -41,17 +51,17 @@ from srvae_plugin.models.vae import (
     vae_losses,
 )
 
-Residual = Literal["image", "logit"]
-Likelihood = Literal["bernoulli", "gaussian", "linear_mse"]
-Noise = Literal["resample", "shared"]
+RESIDUALS = ("image", "logit")
+LIKELIHOODS = ("bernoulli", "gaussian", "linear_mse")
+NOISES = ("resample", "shared")
 StepNoise = Float[Tensor, "step batch latent"]
 
 
 class Reading(NamedTuple):
     """One way to read the paper: what is subtracted, and what the output means."""
 
-    residual: Residual
-    likelihood: Likelihood
+    residual: str
+    likelihood: str
     sums_outputs: bool = False
 
 
@@ -100,29 +110,35 @@ class ResidualVAE(BaseVAE):
         self,
         beta: float = 1.0,
         reading: str = "paper",
-        residual: Residual | None = None,
-        likelihood: Likelihood | None = None,
-        noise: Noise = "resample",
+        residual: str | None = None,
+        likelihood: str | None = None,
+        noise: str = "resample",
         encoder: EncoderFactory | None = None,
         decoder: DecoderFactory | None = None,
     ):
         super().__init__(encoder, decoder)
-        if reading not in self.readings:
-            raise ValueError(
-                f"{self.gin_name}.reading = {reading!r}: expected one of {list(self.readings)}"
-            )
+        self._require("reading", reading, self.readings)
         chosen = READINGS[reading]
         self.beta = require_beta(self.gin_name, beta)
-        self.residual: Residual = residual or chosen.residual
-        self.likelihood: Likelihood = likelihood or chosen.likelihood
+        self.residual = self._require("residual", residual or chosen.residual, RESIDUALS)
+        self.likelihood = self._require("likelihood", likelihood or chosen.likelihood, LIKELIHOODS)
+        self.noise = self._require("noise", noise, NOISES)
         self.sums_outputs = chosen.sums_outputs
-        self.noise: Noise = noise
-        if self.likelihood == "linear_mse" and self.skip:
+        subtracts_all = self.residual == "logit" or not self.sequential
+        if self.skip and self.likelihood == "linear_mse" and subtracts_all:
             warnings.warn(
-                f"{self.gin_name}.reading = {reading!r} collapses: a decoder that is 0 everywhere "
-                "and a posterior equal to the prior have loss 0; it is there to show just that",
-                stacklevel=3,
+                f"{self.gin_name} with likelihood 'linear_mse' (reading {reading!r}) collapses: a "
+                "decoder that is 0 everywhere and a posterior equal to the prior have loss 0; it "
+                "is there to show just that",
+                stacklevel=2,
             )
+
+    def _require(self, name: str, value: str, known: Sequence[str]) -> str:
+        if value not in known:
+            raise ValueError(
+                f"{self.gin_name}.{name} = {value!r}: expected one of {', '.join(known)}"
+            )
+        return value
 
     def steps(
         self,
@@ -146,7 +162,7 @@ class ResidualVAE(BaseVAE):
         residuals = [x]
         for step, known in enumerate(counts):
             # Latents known before keep the posterior of the step that set them.
-            posterior = self.encoder(residuals[step])
+            posterior = Gaussian(*self.encoder(residuals[step]))
             new = slice(mean.shape[1], known)
             mean = torch.cat([mean, posterior.mean[:, new]], 1)
             logvar = torch.cat([logvar, posterior.logvar[:, new]], 1)
@@ -189,7 +205,10 @@ class ResidualVAE(BaseVAE):
         return self.steps(x, last_decode=False).posterior
 
     def sample(self, x: Images, noise: Latents) -> Latents:
-        """Draw z from q(z_1|x) q(z_2|z_1, x) ...: the chain itself runs on the samples."""
+        """Draw z from q(z_1|x) q(z_2|z_1, x) ... with one noise value a latent.
+
+        The chain itself runs on the samples, so this is not `encode(x).sample(noise)`.
+        """
         return self.steps(x, noise.expand(self.num_latent, -1, -1), last_decode=False).z
 
     def losses(self, x: Images, step: int) -> Losses:
@@ -204,19 +223,27 @@ class ResidualVAE(BaseVAE):
         """Output image of the deterministic chain."""
         return self.mean_image(self._output(self.steps(x)))
 
-    def traverse(self, x: Images, latent: int, values: Float[Tensor, " value"]) -> Images:
+    def traverse(
+        self, x: Images, latent: int, values: Float[Tensor, " value"]
+    ) -> Float[Tensor, "value channel height width"]:
         """Output images as one latent takes each value.
 
         In a sequential model the steps after `latent` read what that value leaves over, so later
-        latents respond; a skip connection stays that of x.
+        latents respond; a skip connection stays that of x. Raises ValueError as the base does.
         """
+        check_traversal(x, latent, self.num_latent)
         batch = x.expand(len(values), -1, -1, -1)
         return self.mean_image(self._output(self.steps(batch, fixed=(latent, values))))
 
     def decompose(self, x: Images, fixed: tuple[int, float] | None = None) -> Decomposition | None:
-        """Decoder output X_i and residual Y_i of every step (the paper's Fig. 3d)."""
+        """Decoder output X_i, as intensities, and residual Y_i of every step (Fig. 3d).
+
+        None for ResVAE, which has no steps.
+        """
         if not self.sequential:
             return None
+        if fixed is not None:
+            check_traversal(x[:1], fixed[0], self.num_latent)
         steps = self.steps(
             x, fixed=None if fixed is None else (fixed[0], x.new_full((len(x),), fixed[1]))
         )
@@ -258,7 +285,7 @@ class ResVAE(ResidualVAE):
         self,
         beta: float = 1.0,
         reading: str = "paper",
-        likelihood: Likelihood | None = None,
+        likelihood: str | None = None,
         encoder: EncoderFactory | None = None,
         decoder: DecoderFactory | None = None,
     ):

@@ -10,7 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srvae_plugin.losses import gaussian_kl, make_reconstruction_loss
+from srvae_plugin.losses import (
+    bound_activation,
+    gaussian_kl,
+    intensities,
+    make_reconstruction_loss,
+)
 from srvae_plugin.model import DisentanglementModel, Gaussian, Images, Latents, Losses, Shape
 from srvae_plugin.networks import make_decoder, make_gaussian_encoder
 
@@ -34,6 +39,7 @@ class BaseVAE(DisentanglementModel):
         super().__init__()
         self._encoder_factory = encoder or gin.get_configurable(make_gaussian_encoder)
         self._decoder_factory = decoder or gin.get_configurable(make_decoder)
+        self._activation = bound_activation()
 
     def build(self, observation_shape: Shape) -> None:
         """Create encoder and decoder; ValueError where they cannot take the shape."""
@@ -43,11 +49,15 @@ class BaseVAE(DisentanglementModel):
 
     def encode(self, x: Images) -> Gaussian:
         """Posterior q(z|x) of one encoder pass."""
-        return self.encoder(x)
+        return Gaussian(*self.encoder(x))
 
     def decode(self, z: Latents) -> Images:
         """Logits of one decoder pass."""
         return self.decoder(z)
+
+    def mean_image(self, logits: Images) -> Images:
+        """Intensities under the activation that gin binds to `reconstruction_loss`."""
+        return intensities(logits, self._activation)
 
 
 def vae_losses(reconstruction: Float[Tensor, " batch"], posterior: Gaussian, beta: float) -> Losses:

@@ -1,0 +1,77 @@
+"""A model from another package is trained and scored without a change here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srvae_plugin import load_dataset, plugins
+
+HERE = Path(__file__).parent
+SCRIPT = Path(sys.executable).with_name("srvae-run")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Folder with the example package installed as a wheel would be."""
+    target = tmp_path_factory.mktemp("site")
+    source = HERE / "example_plugin"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--target", str(target), str(source)]
+    subprocess.run(
+        command, check=True, capture_output=True, env={**os.environ, "PIP_NO_INPUT": "1"}
+    )
+    return target
+
+
+def run(site, *arguments):
+    env = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, env=env)
+
+
+def test_a_foreign_model_runs_and_a_broken_one_is_reported(installed, tmp_path):
+    output = tmp_path / "run"
+    bindings = ["model.model = @linear_vae()", "linear_vae.weight = 0.5"]
+    flags = [flag for binding in bindings for flag in ("--bind", binding)]
+    done = run(installed, "--gin", HERE / "tiny.gin", *flags, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert "discrete_mig" in done.stdout
+    assert "plug-in 'broken_vae' (models) of example-plugin 1.2.3 is broken" in done.stderr
+    assert "a_library_that_nobody_has" in done.stderr
+    aggregate = output / "metrics/mean/mig/results/aggregate/evaluation.json"
+    merged = json.loads(aggregate.read_text())
+    assert merged["train_config.linear_vae.weight"] == "0.5"
+    assert (output / "visualizations" / "traversals.gif").is_file()
+
+
+def test_asking_for_the_broken_one_says_what_broke(installed, tmp_path):
+    arguments = ["--gin", HERE / "tiny.gin", "--bind", "model.model = @broken_vae()"]
+    done = run(installed, *arguments, "--output", tmp_path / "run")
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert "example-plugin 1.2.3 is broken: ModuleNotFoundError" in last
+    assert not (tmp_path / "run").exists()
+
+
+def test_our_own_are_plugins():
+    assert {"vae", "sr_vae", "seq_vae", "res_vae"} <= set(plugins.names("models"))
+    assert {"factor_vae_score", "dci", "mig", "sap_score"} <= set(plugins.names("metrics"))
+    assert plugins.load().broken == []
+
+
+def test_unknown_names_and_options():
+    with pytest.raises(ValueError, match="unknown data set 'dsprites'; did you mean"):
+        load_dataset("dsprites")
+    with pytest.raises(ValueError, match=r"dataset\.pth.*did you mean 'path'"):
+        load_dataset("dsprites_full", pth="x")
+    with pytest.raises(ValueError, match="unknown metric 'mgi'"):
+        plugins.find("metrics", "mgi")
+
+
+def test_a_data_set_in_use_is_shared():
+    first = load_dataset("dsprites_full")
+    assert load_dataset("dsprites_full") is first
+    assert load_dataset("dsprites_noshape") is not first

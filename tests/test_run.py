@@ -1,0 +1,239 @@
+"""The whole command, from gin files to scores and pictures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from srvae_plugin import (
+    cli,
+    evaluate_with_gin,
+    gin_config,
+    load_model,
+    postprocess_with_gin,
+    representation_function,
+    results,
+    train_with_gin,
+)
+
+TINY = Path(__file__).with_name("tiny.gin")
+SCRIPT = Path(sys.executable).with_name("srvae-run")
+METRICS = ("factor_vae_score", "dci", "mig", "sap_score")
+ALL_METRICS = f"run.metrics = {list(METRICS)}"
+TINY_METRICS = ("factor_vae_score", "mig", "sap_score")
+
+
+def srvae_run(output, *bindings, gin=TINY, flags=()):
+    """Run in this process; return the exit status."""
+    arguments = ["--gin", str(gin), "--output", str(output), *flags]
+    for binding in bindings:
+        arguments += ["--bind", binding]
+    try:
+        cli.run_main(arguments)
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    output = tmp_path_factory.mktemp("runs") / "tiny"
+    assert srvae_run(output, ALL_METRICS) == 0
+    return output
+
+
+def scores_of(run):
+    found = {}
+    for metric in TINY_METRICS:
+        scores = results.read_results(run / "metrics" / "mean" / metric, "evaluation")
+        found[metric] = {k: v for k, v in scores.items() if k not in ("uuid", "elapsed_time")}
+    return found
+
+
+def test_the_directory_is_dlibs(finished):
+    steps = {"model": "train", "postprocessed/mean": "postprocess"}
+    steps |= {f"metrics/mean/{metric}": "evaluation" for metric in METRICS}
+    for folder, step in steps.items():
+        for name in (f"gin/{step}.gin", f"json/{step}_config.json", f"aggregate/{step}.json"):
+            assert (finished / folder / "results" / name).is_file()
+    merged = json.loads(
+        (finished / "metrics/mean/mig/results/aggregate/evaluation.json").read_text()
+    )
+    assert merged["train_config.sr_vae.beta"] == "1.0"
+    assert merged["train_config.dataset.name"] == "'dsprites_full'"
+    assert merged["postprocess_config.postprocess.postprocess_fn"] == "@mean_representation"
+    assert merged["evaluation_config.evaluation.evaluation_fn"] == "@mig"
+    assert isinstance(merged["evaluation_results.discrete_mig"], float)
+    assert json.loads((finished / "environment.json").read_text())["device"] == "cpu"
+    pictures = {path.name for path in (finished / "visualizations").iterdir()}
+    assert {"traversals.png", "traversals.gif", "decomposition.png"} <= pictures
+    assert not list(finished.rglob("*.tmp*"))
+    assert not list(finished.rglob("checkpoint.pt"))
+
+
+def test_the_scores_are_those_of_the_saved_representation(finished):
+    """Each metric alone, through the public functions, gives what the run wrote."""
+    choice = ["evaluation.evaluation_fn = @mig", "evaluation.random_seed = 0"]
+    again = evaluate_with_gin(
+        finished / "postprocessed/mean", finished.parent / "again", True, [TINY], choice
+    )
+    assert again["discrete_mig"] == scores_of(finished)["mig"]["discrete_mig"]
+
+
+def test_a_run_is_loaded_by_its_directory(finished):
+    images = np.zeros((2, 64, 64, 1), np.float32)
+    codes = representation_function(finished)(images)
+    assert codes.shape == (2, 3)
+    assert np.array_equal(codes, representation_function(load_model(finished / "model"))(images))
+    with pytest.raises(ValueError, match="not the folder of a finished step"):
+        load_model(finished.parent)
+
+
+def test_steps_one_by_one_as_in_disentanglement_lib(finished, tmp_path):
+    """Data set "auto" stands for the one of the step before, as in its gin files."""
+    train_with_gin(tmp_path / "model", False, [TINY])
+    with pytest.raises(ValueError, match="exists already"):
+        train_with_gin(tmp_path / "model", False, [TINY])
+    bindings = ["dataset.name = 'auto'", "postprocess.random_seed = 0"]
+    bindings += ["postprocess.postprocess_fn = @mean_representation"]
+    postprocess_with_gin(tmp_path / "model", tmp_path / "mean", gin_bindings=bindings)
+    bindings = ["dataset.name = 'auto'", "evaluation.random_seed = 0", "mig.num_train = 60"]
+    bindings += ["evaluation.evaluation_fn = @mig"]
+    scores = evaluate_with_gin(tmp_path / "mean", tmp_path / "mig", gin_bindings=bindings)
+    assert scores["discrete_mig"] == scores_of(finished)["mig"]["discrete_mig"]
+    config = results.gin_dict((tmp_path / "mig/results/gin/evaluation.gin").read_text())
+    assert config["dataset.name"] == "'dsprites_full'"
+
+
+def test_the_operative_configuration_repeats_the_run(finished, tmp_path):
+    train_with_gin(tmp_path / "model", False, [finished / "model/results/gin/train.gin"])
+    first = load_file(finished / "model" / "model.safetensors")
+    second = load_file(tmp_path / "model" / "model.safetensors")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_an_existing_run_is_kept_resumed_or_overwritten_on_request(finished, capsys):
+    before = (finished / "environment.json").stat().st_mtime_ns
+    assert srvae_run(finished, ALL_METRICS) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert (finished / "environment.json").stat().st_mtime_ns == before
+    assert srvae_run(finished, ALL_METRICS, "model.batch_size = 5", flags=["--resume"]) == 2
+    assert "model.batch_size = 5" in capsys.readouterr().err
+    assert srvae_run(finished, ALL_METRICS, flags=["--resume"]) == 0  # everything is there already
+    assert "discrete_mig" in capsys.readouterr().out
+
+
+def test_overwrite_deletes_runs_only(tmp_path, capsys):
+    (tmp_path / "precious.txt").write_text("thesis")
+    assert srvae_run(tmp_path, flags=["--overwrite"]) == 2
+    assert "not a run directory" in capsys.readouterr().err
+    assert (tmp_path / "precious.txt").is_file()
+
+
+def damaged_npz(folder):
+    path = folder / "dsprites.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("imgs.npy", b"\x93NUMPY\x01\x00 this is cut")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("binding", "part"),
+    [
+        ("sr_vea.beta = 1.0", "did you mean 'sr_vae'?"),
+        ("sr_vae.bata = 1.0", "did you mean 'beta'?"),
+        ("model.training_steps = 'all'", "model.training_steps = 'all': expected int"),
+        ("dataset.name = 'dsprites_ful'", "did you mean 'dsprites_full'?"),
+        ("encoder.num_latent = 0", "encoder.num_latent = 0"),
+        ("run.metrics = ['mgi']", "unknown metric 'mgi'"),
+        ("run.representations = ['median']", "unknown 'median'"),
+        ("sr_vae.noise = 'reample'", "expected one of resample, shared"),
+        ("sr_vae.reading = 'papers'", "sr_vae.reading = 'papers'"),
+        ("vae/AdamOptimizer.learning_rate = 0.0", "learning_rate = 0.0"),
+        ("model.device = 'abacus'", "model.device = 'abacus'"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, binding, part):
+    assert srvae_run(tmp_path / "run", binding) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "srvae-run" in line]
+    assert len(lines) == 1
+    assert part in lines[0]
+
+
+def test_missing_gin_file_and_damaged_data_set(tmp_path, capsys):
+    assert srvae_run(tmp_path / "run", gin="nowhere.gin") == 2
+    assert "nowhere.gin" in capsys.readouterr().err
+    path = damaged_npz(tmp_path)
+    assert srvae_run(tmp_path / "run", f"dataset.path = '{path}'") == 2
+    assert str(path) in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_diverging_run_stops_with_one_line(tmp_path, capsys):
+    assert srvae_run(tmp_path / "run", "vae/AdamOptimizer.learning_rate = 1e6") == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "not finite" in message
+    assert "step 1" in message
+
+
+def started(output, *extra):
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [SCRIPT, "--gin", TINY, "--output", output, "--bind", "model.training_steps = 400"]
+    return subprocess.Popen([*command, *extra], env=env, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, process):
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    raise TimeoutError(path)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_resumes_bit_identically(tmp_path, signum):
+    whole = started(tmp_path / "whole")
+    cut = started(tmp_path / "cut")
+    wait_for(tmp_path / "cut/model/checkpoint.pt", cut)
+    cut.send_signal(signum)
+    _, message = cut.communicate()
+    if signum == signal.SIGINT:
+        assert cut.returncode == 130
+        assert "checkpoint written" in message
+        assert "--resume" in message
+    assert not (tmp_path / "cut/model/model.safetensors").exists()
+    for process in (started(tmp_path / "cut", "--resume"), whole):
+        _, message = process.communicate()
+        assert process.returncode == 0, message
+    weights = [load_file(tmp_path / name / "model/model.safetensors") for name in ("whole", "cut")]
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert scores_of(tmp_path / "whole") == scores_of(tmp_path / "cut")
+
+
+def test_model_without_parentheses_says_so(tmp_path):
+    command = [SCRIPT, "--gin", TINY, "--bind", "model.model = @sr_vae"]
+    done = subprocess.run([*command, "--output", tmp_path / "run"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "@sr_vae() with the parentheses" in done.stderr.splitlines()[-1]
+
+
+def test_help_names_everything():
+    done = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True)
+    for word in ("--gin", "--bind", "--output", "--resume", "--overwrite", "quick.gin"):
+        assert word in done.stdout
+
+
+def test_gin_state_is_left_as_it_was(finished, tmp_path):
+    with gin_config.configured(bindings=["vae.beta = 7.0"]):
+        load_model(finished)
+        assert gin_config.bound("vae.beta") == 7.0
+        assert gin_config.bound("model.batch_size") is None
