@@ -34,7 +34,8 @@ def save(
 ) -> None:
     """Write weights, optimizers, step and every random state, in one piece.
 
-    `config` is the training step's operative gin configuration; `load` compares it.
+    `config` is the text of the training step's configuration; `load` compares it. Raises OSError
+    if the file cannot be written; an earlier checkpoint is then still there.
     """
     content = {
         "format": _FORMAT,
@@ -47,8 +48,12 @@ def save(
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "numpy_rng": _pack(random_state),
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    try:
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+    except RuntimeError as error:  # what torch raises when a write falls short
+        reason = str(error).splitlines()[0]
+        raise OSError(f"checkpoint {path} cannot be written (disk full?): {reason}") from None
 
 
 def load(

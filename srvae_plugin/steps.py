@@ -161,10 +161,14 @@ def train_with_gin(
 
 
 def save_weights(model: DisentanglementModel, path: Path, observation_shape: Sequence[int]) -> None:
-    """Write a model's weights and the shape it was built for as safetensors."""
+    """Write weights and the shape they were built for as safetensors; OSError if it fails."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, {"observation_shape": json.dumps(list(observation_shape))})
+    metadata = {"observation_shape": json.dumps(list(observation_shape))}
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata)
+    except SafetensorError as error:
+        raise OSError(f"weights {path} cannot be written (disk full?): {error}") from None
 
 
 def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementModel:

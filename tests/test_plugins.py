@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ SCRIPT = Path(sys.executable).with_name("srvae-run")
 def installed(tmp_path_factory):
     """Folder with the example package installed as a wheel would be."""
     target = tmp_path_factory.mktemp("site")
-    source = HERE / "example_plugin"
+    source = tmp_path_factory.mktemp("source") / "example_plugin"
+    shutil.copytree(HERE / "example_plugin", source)  # building leaves files beside the source
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     command += ["--no-build-isolation", "--target", str(target), str(source)]
     subprocess.run(

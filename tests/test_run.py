@@ -226,6 +226,22 @@ def test_model_without_parentheses_says_so(tmp_path):
     assert "@sr_vae() with the parentheses" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are set by a POSIX shell")
+@pytest.mark.parametrize(("blocks", "what"), [(20, "checkpoint"), (200, None)])
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path, blocks, what):
+    """Files may not grow over `blocks` KiB; the second case shows that the limit is what bites."""
+    command = f"ulimit -f {blocks}; exec {SCRIPT} --gin {TINY} --output {tmp_path / 'run'}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --bind run.pictures=False"], capture_output=True, text=True
+    )
+    if what is None:
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 2
+    assert f"{what}.pt cannot be written (disk full?)" in done.stderr.splitlines()[-1]
+    assert not [path for path in tmp_path.rglob("*") if ".tmp" in path.name or path.suffix == ".pt"]
+
+
 def test_help_names_everything():
     done = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True)
     for word in ("--gin", "--bind", "--output", "--resume", "--overwrite", "quick.gin"):
