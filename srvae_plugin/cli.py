@@ -1,4 +1,4 @@
-"""Command lines: `srvae-run` and `srvae-data`."""
+"""Command lines: `srvae-run`, `srvae-evaluate` and `srvae-data`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ exit status: 0 done, 2 bad input (one line says what), 130 or 143 stopped by Ctr
 """
 
 
+EVALUATE_HELP = """\
+Score a representation with the metrics that gin files name: of a run, of any Python function, or
+of a table of codes.
+
+Packaged metric files: metrics/paper.gin (FactorVAE, DCI, MIG, SAP) and metrics/all.gin.
+"""
+EVALUATE_EXAMPLES = """\
+examples:
+  srvae-evaluate runs/seed3 --gin metrics/all.gin
+  srvae-evaluate --function my_module:encode --bind 'dataset.name = "dsprites_full"'
+  srvae-evaluate --codes codes.npz --bind 'run.metrics = ["mig", "dci"]'
+
+exit status: 0 done, 2 bad input (one line says what).
+"""
+
+
 class _Terminated(BaseException):
     """SIGTERM arrived outside training, where there is nothing to checkpoint."""
 
@@ -40,27 +56,14 @@ class _Terminated(BaseException):
 def run_main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `srvae-run`."""
     parser = _parser("srvae-run", RUN_HELP, RUN_EXAMPLES)
-    parser.add_argument(
-        "--gin", action="append", required=True, metavar="FILE", help="gin file; may be repeated"
-    )
-    parser.add_argument(
-        "--bind",
-        action="append",
-        default=[],
-        metavar="'NAME = VALUE'",
-        help="gin binding on top of the files, such as 'sr_vae.beta = 4.0'; may be repeated",
-    )
+    _add_gin(parser, required=True)
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
         help="run directory (default: runs/ and the names of the gin files)",
     )
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    existing.add_argument(
-        "--overwrite", action="store_true", help="delete the run directory first, if it exists"
-    )
+    _add_existing(parser, "go on with a run that was stopped", "delete the run directory first")
     options = parser.parse_args(arguments)
     output = options.output or Path("runs") / "-".join(Path(f).stem for f in options.gin)
 
@@ -78,6 +81,61 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
         print(summary.as_text(done))
 
     _guarded("srvae-run", work, options.debug)
+
+
+def evaluate_main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `srvae-evaluate`."""
+    parser = _parser("srvae-evaluate", EVALUATE_HELP, EVALUATE_EXAMPLES)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("run", nargs="?", type=Path, metavar="RUN_DIR", help="a run directory")
+    what.add_argument(
+        "--function",
+        metavar="MODULE:FUNCTION",
+        help="observations (batch, height, width, channel) in [0, 1] to codes (batch, latent)",
+    )
+    what.add_argument(
+        "--codes",
+        type=Path,
+        metavar="FILE.npz",
+        help="arrays `codes` (observation, latent) and `factors` (observation, factor); without "
+        "`factors`, one code for each observation of dataset.name in its own order",
+    )
+    _add_gin(parser, required=False)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results of --function and --codes (default: scores/<its name>)",
+    )
+    _add_existing(parser, "keep results that are there", "replace results that are there")
+    options = parser.parse_args(arguments)
+    if options.run and options.output:
+        parser.error("--output: the results of a run go into its own directory")
+
+    def work() -> None:
+        from srvae_plugin import evaluate, summary
+
+        files = options.gin or ["metrics/paper.gin"]
+        keep = {"resume": options.resume, "overwrite": options.overwrite}
+        if options.run:
+            scores = evaluate.evaluate_run(options.run, files, options.bind, **keep)
+            place = options.run / "metrics"
+        else:
+            name = options.function or options.codes.stem
+            place = options.output or Path("scores") / name.replace(":", ".")
+            data, function = None, None
+            if options.function:
+                function = evaluate.load_function(options.function)
+            else:
+                function = evaluate.load_codes(options.codes, files, options.bind)
+                data = function.data
+            scores = {
+                name: evaluate.evaluate_function(function, data, place, files, options.bind, **keep)
+            }
+        print(summary.score_table(scores))
+        print(f"\nscores  {place}")
+
+    _guarded("srvae-evaluate", work, options.debug)
 
 
 def data_main(arguments: Sequence[str] | None = None) -> None:
@@ -103,6 +161,30 @@ def data_main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(1)
 
     _guarded("srvae-data", work, options.debug)
+
+
+def _add_gin(parser: argparse.ArgumentParser, required: bool) -> None:
+    default = "" if required else " (default: metrics/paper.gin)"
+    parser.add_argument(
+        "--gin",
+        action="append",
+        required=required,
+        metavar="FILE",
+        help=f"gin file; may be repeated{default}",
+    )
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="'NAME = VALUE'",
+        help="gin binding on top of the files, such as 'sr_vae.beta = 4.0'; may be repeated",
+    )
+
+
+def _add_existing(parser: argparse.ArgumentParser, resume: str, overwrite: str) -> None:
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help=resume)
+    existing.add_argument("--overwrite", action="store_true", help=overwrite)
 
 
 def _parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import FactorGrid
+from srvae_plugin.data.table import FactorTable
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.progress import Progress
 
@@ -123,3 +125,29 @@ class CachedRepresentation:
         self._codes[indices] = codes
         self._known[indices] = True
         self.num_encoded += len(indices)
+
+
+class TabulatedCodes:
+    """Codes known beforehand, one row an observation of `data`, in the data set's own order.
+
+    Raises ValueError if the numbers of rows differ or the codes are not finite numbers.
+    """
+
+    def __init__(self, codes: NDArray[Any], data: FactorGrid | FactorTable):
+        if codes.ndim != 2 or len(codes) != data.num_observations or codes.dtype.kind not in "fiu":
+            raise ValueError(
+                f"codes: got {codes.dtype} of shape {codes.shape}; expected numbers of shape "
+                f"({data.num_observations}, latent), one row an observation"
+            )
+        self.data = data
+        self._codes = codes if codes.dtype.kind == "f" else codes.astype(np.float64)
+
+    def codes_at(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Codes (len(indices), latent) of the observations with these indices."""
+        return self._codes[indices]
+
+    def __call__(self, observations: NDArray[Any]) -> NDArray[Any]:
+        """Codes of row numbers, as a `FactorTable` has observations; ValueError for images."""
+        if observations.shape[1:] != (1, 1, 1):
+            raise ValueError("a table of codes cannot encode images: it knows its own rows only")
+        return self._codes[observations[:, 0, 0, 0].astype(np.int64)]

@@ -12,6 +12,7 @@ from typing import Any
 import gin
 
 from srvae_plugin import gin_config, pictures, results, steps
+from srvae_plugin.evaluate import evaluate_representation
 from srvae_plugin.files import write_text
 from srvae_plugin.steps import RunPlan
 from srvae_plugin.train import find_device, shape_of
@@ -29,21 +30,17 @@ class RunSummary:
     pictures: dict[str, Path]
 
 
-def check(files: Sequence[str | Path], bindings: Sequence[str]) -> tuple[RunPlan, str]:
+def check(files: Sequence[str | Path], bindings: Sequence[str]) -> tuple[RunPlan, str, str]:
     """Build everything a run needs once, so that bad input fails before any work.
 
-    Returns the plan and the whole configuration as text.
+    Returns the plan, the whole configuration as text, and the device.
     """
-    with gin_config.configured(files, [*_EVERY_STEP, *bindings]):
+    with gin_config.configured(files, bindings):
         plan = gin.get_configurable(RunPlan)()
         settings = steps.training_settings()
-        find_device(settings.device)
+        device = find_device(settings.device)
         settings.model.build(shape_of(steps.bound_dataset()))
-        return plan, gin.config_str()
-
-
-_EVERY_STEP = ("postprocess.random_seed = 0", "evaluation.random_seed = 0")
-"""Defaults of a run; the user's files and bindings come after and win."""
+        return plan, gin.config_str(), str(device)
 
 
 def run(
@@ -62,10 +59,9 @@ def run(
         resume: keep finished steps, go on from a checkpoint; the configuration must be the same.
         overwrite: delete `output` first.
     """
-    plan, config = check(files, bindings)
+    plan, config, device = check(files, bindings)
     begun = time.monotonic()
     _prepare(output, config, resume, overwrite)
-    bindings = [*_EVERY_STEP, *bindings]
 
     steps.train_with_gin(output / "model", False, files, bindings, resume=True)
     summary = RunSummary(output, results.read_results(output / "model", "train"), {}, {})
@@ -76,14 +72,13 @@ def run(
             steps.postprocess_with_gin(
                 output / "model", represent, True, files, [*bindings, choice]
             )
-        summary.scores[kind] = _evaluate(plan.metrics, output, kind, files, bindings)
+        summary.scores[kind] = evaluate_representation(plan.metrics, output, kind, files, bindings)
     if plan.pictures:
         with gin_config.configured(files, bindings):
             data = steps.bound_dataset()
         model = steps.load_model(output)
         curves = output / "model" / "scalars.csv"
         summary.pictures = pictures.save_all(model, data, curves, output / "visualizations")
-    device = str(next(steps.load_model(output).parameters()).device)
     environment = results.environment(device, time.monotonic() - begun)
     results.write_json(output / "environment.json", environment)
     return summary
@@ -112,27 +107,3 @@ def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:
             raise ValueError(f"{output} is not a run directory: --overwrite does not delete it")
         shutil.rmtree(output)
     write_text(saved, config)
-
-
-def _evaluate(
-    metrics: Sequence[str],
-    output: Path,
-    kind: str,
-    files: Sequence[str | Path],
-    bindings: Sequence[str],
-) -> dict[str, dict[str, Any]]:
-    """Score one representation with every metric; they share one cache of codes."""
-    represent = output / "postprocessed" / kind
-    with gin_config.configured(files, bindings):
-        data = steps.bound_dataset()
-    function = steps.cached(steps.load_representation(represent), data)
-    scores = {}
-    for metric in metrics:
-        folder = output / "metrics" / kind / metric
-        if not results.is_complete(folder, "evaluation"):
-            choice = f"evaluation.evaluation_fn = @{metric}"
-            steps.evaluate_with_gin(
-                represent, folder, True, files, [*bindings, choice], representation=function
-            )
-        scores[metric] = results.read_results(folder, "evaluation")
-    return scores

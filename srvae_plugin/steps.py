@@ -55,7 +55,7 @@ class PostprocessSettings:
     """What gin binds under `postprocess`: how codes come out of a trained model."""
 
     postprocess_fn: Callable[..., Representation]
-    random_seed: int
+    random_seed: int = 0
     name: str = ""
 
 
@@ -65,7 +65,7 @@ class EvaluationSettings:
     """What gin binds under `evaluation`: the metric and its seed."""
 
     evaluation_fn: Callable[..., dict[str, Any]]
-    random_seed: int
+    random_seed: int = 0
     name: str = ""
 
 
@@ -250,7 +250,6 @@ def evaluate_with_gin(
     overwrite: bool = False,
     gin_config_files: Files = None,
     gin_bindings: Bindings = None,
-    representation: RepresentationFunction | None = None,
 ) -> dict[str, Any]:
     """Score a representation with one metric and return the scores.
 
@@ -258,32 +257,34 @@ def evaluate_with_gin(
         model_dir: folder of a postprocessing step.
         output_dir: folder for the results; ValueError if it exists and `overwrite` is false.
         gin_config_files, gin_bindings: see `gin_config.configured`.
-        representation: the representation of `model_dir`, if the caller has it already (its
-            cache then serves several metrics).
     """
     source = Path(model_dir)
     processed = results.gin_file(source, "postprocess")
-    with (
-        gin_config.configured(gin_config_files or (), gin_bindings or ()),
-        results.new_folder(Path(output_dir), overwrite) as folder,
-    ):
-        settings = _evaluation_settings()
+    with gin_config.configured(gin_config_files or (), gin_bindings or ()):
         data = bound_dataset(processed)
-        function = representation or cached(load_representation(source), data)
+        function = cached(load_representation(source), data)
+        return score(function, data, Path(output_dir), overwrite, source / "results")
+
+
+def score(
+    function: RepresentationFunction,
+    data: GroundTruthData,
+    output_dir: Path,
+    overwrite: bool = False,
+    previous: Path | None = None,
+) -> dict[str, Any]:
+    """Score a representation function with the metric that gin binds; write and return scores.
+
+    `previous` is the results folder of the step before, if there was one.
+    """
+    settings = _evaluation_settings()
+    with results.new_folder(output_dir, overwrite) as folder:
         begun = time.monotonic()
-        scores = dict(
-            settings.evaluation_fn(
-                data, function, random_state=np.random.RandomState(settings.random_seed)
-            )
-        )
+        random_state = np.random.RandomState(settings.random_seed)
+        scores = dict(settings.evaluation_fn(data, function, random_state=random_state))
         scores["elapsed_time"] = time.monotonic() - begun
-        results.write_step(
-            folder / "results",
-            "evaluation",
-            scores,
-            gin.operative_config_str(),
-            source / "results",
-        )
+        config = gin.operative_config_str()
+        results.write_step(folder / "results", "evaluation", scores, config, previous)
     return scores
 
 

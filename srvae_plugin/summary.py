@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from srvae_plugin.run import RunSummary
@@ -11,10 +12,17 @@ _NOT_SCORES = ("uuid", "elapsed_time")
 
 def as_text(done: RunSummary) -> str:
     """Scores of every metric, the training losses, and where everything lies."""
+    return "\n".join(
+        ["", score_table(done.scores), "", _training(done.training), "", *_places(done)]
+    )
+
+
+def score_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Table of scores[representation][metric][key]."""
     rows = [("representation", "metric", "score", "value")]
-    for kind, metrics in done.scores.items():
-        for metric, scores in metrics.items():
-            shown = {k: v for k, v in scores.items() if k not in _NOT_SCORES}
+    for kind, metrics in scores.items():
+        for metric, values in metrics.items():
+            shown = {k: v for k, v in values.items() if k not in _NOT_SCORES}
             rows += [(kind, metric, key, _number(value)) for key, value in shown.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     table = [
@@ -22,7 +30,7 @@ def as_text(done: RunSummary) -> str:
         for row in rows
     ]
     table.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(["", *table, "", _training(done.training), "", *_places(done)])
+    return "\n".join(table)
 
 
 def _number(value: Any) -> str:

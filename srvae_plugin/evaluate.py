@@ -1,0 +1,178 @@
+"""Scores of a run, of any representation function, or of a table of codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gin
+import numpy as np
+
+from srvae_plugin import gin_config, results, steps
+from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.table import FactorTable
+from srvae_plugin.representation import RepresentationFunction, TabulatedCodes
+from srvae_plugin.steps import RunPlan
+
+Files = Sequence[str | Path]
+Scores = dict[str, dict[str, Any]]
+"""scores[metric][key]"""
+
+
+def evaluate_run(
+    run: Path, files: Files, bindings: Sequence[str], resume: bool = False, overwrite: bool = False
+) -> dict[str, Scores]:
+    """Score every representation of a run directory with the metrics that gin binds.
+
+    Results go to `<run>/metrics/<kind>/<metric>`. Raises ValueError if one of them is there
+    already, unless `resume` keeps or `overwrite` replaces it.
+    """
+    kinds = sorted(path.name for path in (run / "postprocessed").glob("*") if path.is_dir())
+    if not kinds:
+        raise ValueError(f"{run} is not a run directory: it has no postprocessed/<kind> folder")
+    metrics = _planned_metrics(files, bindings)
+    for kind in kinds:
+        _require_new(run / "metrics" / kind, metrics, resume, overwrite)
+    return {
+        kind: evaluate_representation(metrics, run, kind, files, bindings, overwrite)
+        for kind in kinds
+    }
+
+
+def evaluate_representation(
+    metrics: Sequence[str],
+    run: Path,
+    kind: str,
+    files: Files,
+    bindings: Sequence[str],
+    overwrite: bool = False,
+) -> Scores:
+    """Score one representation of a run; finished metrics are kept unless `overwrite`.
+
+    All metrics share one cache of codes.
+    """
+    source = run / "postprocessed" / kind
+    processed = results.gin_file(source, "postprocess")
+    with gin_config.configured(files, bindings):
+        data = steps.bound_dataset(processed)
+    function = steps.cached(steps.load_representation(source), data)
+    output = run / "metrics" / kind
+    return _score_all(metrics, function, data, output, files, bindings, overwrite, source)
+
+
+def evaluate_function(
+    function: RepresentationFunction,
+    data: GroundTruthData | None,
+    output: Path,
+    files: Files,
+    bindings: Sequence[str],
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Scores:
+    """Score any representation function with the metrics that gin binds.
+
+    Arguments:
+        function: observations (batch, height, width, channel) to codes (batch, latent); it is
+            called once for each distinct observation of a finite data set.
+        data: None for the data set that gin binds.
+        output: folder for `<metric>/results`.
+        files, bindings: see `gin_config.configured`.
+        resume, overwrite: as in `evaluate_run`.
+    """
+    metrics = _planned_metrics(files, bindings)
+    _require_new(output, metrics, resume, overwrite)
+    if data is None:
+        with gin_config.configured(files, bindings):
+            data = steps.bound_dataset()
+    if not hasattr(function, "codes_at"):
+        function = steps.cached(function, data)
+    return _score_all(metrics, function, data, output, files, bindings, overwrite)
+
+
+def _score_all(
+    metrics: Sequence[str],
+    function: RepresentationFunction,
+    data: GroundTruthData,
+    output: Path,
+    files: Files,
+    bindings: Sequence[str],
+    overwrite: bool,
+    source: Path | None = None,
+) -> Scores:
+    scores = {}
+    for metric in metrics:
+        folder = output / metric
+        if overwrite or not results.is_complete(folder, "evaluation"):
+            choice = f"evaluation.evaluation_fn = @{metric}"
+            with gin_config.configured(files, [*bindings, choice]):
+                if source is not None:
+                    # The same object: this records the data set in the operative configuration.
+                    data = steps.bound_dataset(results.gin_file(source, "postprocess"))
+                steps.score(function, data, folder, True, source and source / "results")
+        scores[metric] = results.read_results(folder, "evaluation")
+    return scores
+
+
+def _planned_metrics(files: Files, bindings: Sequence[str]) -> Sequence[str]:
+    with gin_config.configured(files, bindings):
+        return gin.get_configurable(RunPlan)().metrics
+
+
+def _require_new(output: Path, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
+    there = [metric for metric in metrics if (output / metric).exists()]
+    if there and not (resume or overwrite):
+        raise ValueError(
+            f"{output} has results of {', '.join(there)}: --resume keeps them, --overwrite "
+            "replaces them"
+        )
+
+
+def load_function(name: str) -> RepresentationFunction:
+    """Import `module:function`, looking in the current directory too.
+
+    Raises ValueError if there is no such module or callable.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise ValueError(f"--function {name!r}: expected the form module:function")
+    sys.path.insert(0, os.getcwd())
+    try:
+        function = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"--function {name!r} cannot be loaded: {error}") from None
+    finally:
+        sys.path.pop(0)
+    if not callable(function):
+        raise ValueError(f"--function {name!r}: expected a function, it is {function!r}")
+    return function
+
+
+def load_codes(path: Path, files: Files, bindings: Sequence[str]) -> TabulatedCodes:
+    """Read a table of codes from an npz (nothing is unpickled).
+
+    It holds `codes` (observation, latent) and `factors` (observation, factor); without `factors`
+    the rows are those of the data set that gin binds, in its own order.
+
+    Raises ValueError if the file is damaged or holds something else.
+    """
+    try:
+        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream) as file:
+            arrays = {name: file[name] for name in file.files if name in ("codes", "factors")}
+    except FileNotFoundError:
+        raise ValueError(f"{path} not found") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path} is damaged or no npz of plain arrays: {error}") from None
+    if "codes" not in arrays:
+        raise ValueError(f"{path} has no array 'codes' (observation, latent)")
+    if "factors" in arrays:
+        return TabulatedCodes(arrays["codes"], FactorTable(arrays["factors"]))
+    with gin_config.configured(files, bindings):
+        data = steps.bound_dataset()
+    if not isinstance(data, FactorGrid):
+        raise ValueError(f"{path} has no array 'factors', and dataset.name is no finite data set")
+    return TabulatedCodes(arrays["codes"], data)

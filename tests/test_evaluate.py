@@ -1,0 +1,165 @@
+"""Scores of models that are not ours: a function, a table of codes; and of a finished run."""
+
+import numpy as np
+import pytest
+
+from srvae_plugin import cli, results
+from srvae_plugin.data.dsprites import dsprites_full
+from srvae_plugin.data.table import FactorTable
+from srvae_plugin.metrics import compute_factor_vae, compute_mig
+from srvae_plugin.representation import CachedRepresentation, TabulatedCodes
+
+SIZES = (3, 4, 5)
+SMALL = ["mig.num_train = 400", "sap_score.num_train = 300", "sap_score.num_test = 100"]
+SMALL += ["factor_vae_score.num_variance_estimate = 200", "factor_vae_score.num_train = 50"]
+SMALL += ["factor_vae_score.num_eval = 30", "factor_vae_score.batch_size = 8"]
+METRICS = ["factor_vae_score", "mig", "sap_score"]
+
+
+def evaluate(*arguments, bindings=(), metrics=METRICS):
+    flags = [
+        flag for b in (*SMALL, f"run.metrics = {metrics}", *bindings) for flag in ("--bind", b)
+    ]
+    try:
+        cli.evaluate_main([*map(str, arguments), *flags])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def grid():
+    return np.stack(np.unravel_index(np.arange(60), SIZES), axis=1)
+
+
+def scores_in(folder, metric):
+    return results.read_results(folder / metric, "evaluation")
+
+
+def test_a_table_of_codes_is_scored(tmp_path, capsys):
+    np.savez(tmp_path / "perfect.npz", codes=grid().astype(np.float32), factors=grid() * 10)
+    output = tmp_path / "scores"
+    assert evaluate("--codes", tmp_path / "perfect.npz", "--output", output) == 0
+    assert scores_in(output, "factor_vae_score")["eval_accuracy"] == 1.0
+    assert scores_in(output, "mig")["discrete_mig"] > 0.9
+    assert "discrete_mig" in capsys.readouterr().out
+    assert evaluate("--codes", tmp_path / "perfect.npz", "--output", output) == 2
+    assert "--overwrite replaces them" in capsys.readouterr().err
+    assert evaluate("--codes", tmp_path / "perfect.npz", "--output", output, "--resume") == 0
+
+
+def test_a_table_gives_the_scores_of_the_grid_it_tabulates():
+    """The same random stream: a table of dSprites' own factors scores as dSprites does."""
+    data = dsprites_full()
+    indices = np.arange(data.num_observations)
+    codes = data.factors_at(indices) + np.random.RandomState(1).normal(size=(len(indices), 5))
+    ours = compute_mig(data, TabulatedCodes(codes, data), np.random.RandomState(0), num_train=500)
+    table = FactorTable(data.factors_at(indices))
+    theirs = compute_mig(
+        table, TabulatedCodes(codes, table), np.random.RandomState(0), num_train=500
+    )
+    assert ours == theirs
+
+
+def test_a_table_with_holes_scores_where_it_can_and_says_where_not(tmp_path, capsys):
+    keep = np.random.RandomState(0).permutation(60)[:40]
+    path = tmp_path / "holes.npz"
+    np.savez(path, codes=grid()[keep].astype(float), factors=grid()[keep])
+    assert evaluate("--codes", path, "--output", tmp_path / "a", metrics=["mig", "sap_score"]) == 0
+    assert evaluate("--codes", path, "--output", tmp_path / "b", metrics=["factor_vae_score"]) == 2
+    assert "needs every combination" in capsys.readouterr().err
+    assert not (tmp_path / "b" / "factor_vae_score").exists()
+
+
+def test_a_function_is_imported_and_called_once_an_observation(tmp_path, monkeypatch, capsys):
+    (tmp_path / "their_model.py").write_text(
+        "import numpy as np\n"
+        "def encode(observations):\n"
+        "    y, x = np.mgrid[:64, :64] / 64\n"
+        "    area = observations.sum((1, 2, 3))\n"
+        "    where = [(observations[..., 0] * axis).sum((1, 2)) / area for axis in (x, y)]\n"
+        "    return np.stack([area / 500, *where], axis=1).astype(np.float32)\n"
+        "number = 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    dataset = ["dataset.name = 'dsprites_full'"]
+    assert evaluate("--function", "their_model:encode", bindings=dataset) == 0
+    scores = scores_in(tmp_path / "scores" / "their_model.encode", "mig")
+    assert scores["discrete_mig"] > 0.1  # position is read off exactly
+    for name, part in {
+        "their_model:decode": "has no attribute 'decode'",
+        "no_model:encode": "No module named",
+        "their_model": "module:function",
+        "their_model:number": "expected a function",
+    }.items():
+        assert evaluate("--function", name, bindings=dataset) == 2
+        assert part in capsys.readouterr().err
+
+
+def test_codes_without_factors_are_those_of_the_data_set(tmp_path, capsys):
+    data = dsprites_full()
+    np.savez(tmp_path / "c.npz", codes=data.factors_at(np.arange(737280)).astype(np.float32))
+    dataset = ["dataset.name = 'dsprites_full'"]
+    output = tmp_path / "scores"
+    assert evaluate("--codes", tmp_path / "c.npz", "--output", output, bindings=dataset) == 0
+    assert scores_in(output, "factor_vae_score")["eval_accuracy"] == 1.0
+    assert evaluate("--codes", tmp_path / "c.npz", "--output", tmp_path / "x") == 2
+    assert "dataset.name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "part"),
+    [
+        ({"factors": grid()}, "no array 'codes'"),
+        ({"codes": grid()[:5], "factors": grid()}, "(60, latent)"),
+        ({"codes": grid() * 1.0, "factors": grid()[:, 0]}, "(observation, factor)"),
+        ({"codes": grid() * np.nan, "factors": grid()}, "NaN"),
+        ({"codes": grid() * 1.0, "factors": grid() * np.nan}, "NaN"),
+        ({"codes": np.array([[None]]), "factors": grid()}, "damaged or no npz of plain arrays"),
+    ],
+)
+def test_tables_that_cannot_be_scored_are_one_line(tmp_path, capsys, arrays, part):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    assert evaluate("--codes", tmp_path / "bad.npz", "--output", tmp_path / "o") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert part in line
+
+
+def test_missing_and_damaged_files(tmp_path, capsys):
+    assert evaluate("--codes", tmp_path / "none.npz") == 2
+    assert "not found" in capsys.readouterr().err
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 cut")
+    assert evaluate("--codes", tmp_path / "bad.npz") == 2
+    assert "damaged" in capsys.readouterr().err
+    assert evaluate(tmp_path) == 2
+    assert "not a run directory" in capsys.readouterr().err
+
+
+def test_repeated_rows_are_drawn_from():
+    factors = np.repeat(grid(), 3, axis=0)
+    table = FactorTable(factors)
+    assert table.is_grid
+    drawn = table.observation_indices(np.tile(grid()[7], (200, 1)), np.random.RandomState(0))
+    assert set(drawn) == {21, 22, 23}
+    codes = TabulatedCodes(factors.astype(np.float32), table)
+    scores = compute_factor_vae(
+        table, codes, np.random.RandomState(0), num_train=50, num_eval=20, num_variance_estimate=100
+    )
+    assert scores["eval_accuracy"] == 1.0
+
+
+def test_the_cache_and_the_plain_function_agree_on_any_data(tmp_path):
+    """A table asked through observations gives what it gives through indices."""
+    table = FactorTable(grid())
+    codes = TabulatedCodes(grid() @ np.random.RandomState(3).normal(size=(3, 3)), table)
+    settings = {"num_train": 200}
+    by_index = compute_mig(table, codes, np.random.RandomState(0), **settings)
+    by_image = compute_mig(table, lambda x: codes(x), np.random.RandomState(0), **settings)
+    assert by_index == by_image
+
+
+def test_codes_of_a_cached_function_are_reused(tmp_path):
+    data = dsprites_full()
+    cached = CachedRepresentation(lambda x: x[:, 30:32, 30, 0], data)
+    for seed in range(2):
+        compute_mig(data, cached, np.random.RandomState(seed), num_train=50)
+    assert cached.num_encoded <= 100
