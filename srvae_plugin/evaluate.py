@@ -106,7 +106,8 @@ def _score_all(
 ) -> Scores:
     scores = {}
     for metric in metrics:
-        folder = output / metric
+        name = metric.partition("/")[0]
+        folder = output / name
         if overwrite or not results.is_complete(folder, "evaluation"):
             choice = f"evaluation.evaluation_fn = @{metric}"
             with gin_config.configured(files, [*bindings, choice]):
@@ -114,7 +115,7 @@ def _score_all(
                     # The same object: this records the data set in the operative configuration.
                     data = steps.bound_dataset(results.gin_file(source, "postprocess"))
                 steps.score(function, data, folder, True, source and source / "results")
-        scores[metric] = results.read_results(folder, "evaluation")
+        scores[name] = results.read_results(folder, "evaluation")
     return scores
 
 
@@ -124,7 +125,8 @@ def _planned_metrics(files: Files, bindings: Sequence[str]) -> Sequence[str]:
 
 
 def _require_new(output: Path, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
-    there = [metric for metric in metrics if (output / metric).exists()]
+    names = [metric.partition("/")[0] for metric in metrics]
+    there = [name for name in names if (output / name).exists()]
     if there and not (resume or overwrite):
         raise ValueError(
             f"{output} has results of {', '.join(there)}: --resume keeps them, --overwrite "

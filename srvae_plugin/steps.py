@@ -76,7 +76,9 @@ class RunPlan:
 
     Arguments:
         representations: "mean", "sampled" or both.
-        metrics: gin names of the metrics; each is evaluated on each representation.
+        metrics: gin names of the metrics; each is evaluated on each representation. A name may
+            have a scope, as in "trees/downstream_task", with bindings of its own
+            (`trees/predictor.predictor_fn = ...`); its results are then called by the scope.
         pictures: draw traversals, reconstructions, decomposition and curves.
     """
 
@@ -91,7 +93,10 @@ class RunPlan:
                     f"run.representations: unknown {name!r}; known: {', '.join(REPRESENTATIONS)}"
                 )
         for name in self.metrics:
-            plugins.find("metrics", name)
+            plugins.find("metrics", name.rpartition("/")[2])
+        folders = [name.partition("/")[0] for name in self.metrics]
+        if len(set(folders)) < len(folders):
+            raise ValueError(f"run.metrics: two of {list(self.metrics)} have the same first name")
 
 
 def training_settings() -> TrainingSettings:

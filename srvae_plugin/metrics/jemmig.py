@@ -1,0 +1,131 @@
+"""JEMMIG, the joint entropy minus mutual information gap: Do and Tran, "Theory and Evaluation
+Metrics for Learning Disentangled Representations" (ICLR 2020, arXiv 1908.09961), metrics for
+interpretability.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gin
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.checks import (
+    check_codes,
+    check_factors,
+    check_latents,
+    varying_factors,
+    warn_collapsed,
+)
+from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.mutual_information import entropy, mutual_information
+
+_DEFAULT_BINS = 20  # as the discretizer's
+
+
+def jemmig(
+    codes: NDArray[Any],
+    factors: NDArray[Any],
+    num_bins: int | None = None,
+    discretizer_fn: DiscretizerFn | None = None,
+) -> dict[str, float | int]:
+    """JEMMIG of codes (points, latent) with factors (points, factor), raw and normalised.
+
+        raw = mean over factors k of  H(z_i, v_k) - I(z_i; v_k) + I(z_j; v_k)
+        normalised = mean over factors of  1 - raw_k / (H(v_k) + log B)
+
+    with i the latent that knows most of factor k, of equal ones the one of the smallest joint
+    entropy, j the second, B the number of bins. MIG's gap is subtracted from the joint entropy: a
+    latent that holds other things besides its factor has a larger one and scores worse. Codes are
+    binned as in `discretize_codes`.
+
+    Returns:
+        `jemmig` in nats, at least 0, lower is better: 0 if each factor has a latent whose bins are
+        one-to-one with its values, and no other latent knows of it. `normalized_jemmig` in [0, 1],
+        higher is better, turned around as in the review (arXiv 2012.09276). `num_factors_scored`.
+
+    Raises:
+        ValueError: fewer than two latents, no factor that varies, or a wrong shape or value.
+
+    Constant factors are left out, with a logged warning. The bound H(v_k) + log B is that of codes
+    spread over all bins; by the formula a dead latent, whose entropy is 0, would score
+    log B / (H(v_k) + log B), as if it were good. A factor of which no latent knows anything
+    therefore gets the bound itself, the worst value, and collapsed codes a normalised score of 0,
+    with a logged warning. A discretizer that makes more than `num_bins` bins sets B to its own
+    number.
+    """
+    codes = check_codes(codes, name="codes")
+    factors = check_factors(factors, len(codes))
+    check_latents("JEMMIG", codes.shape[1])
+    factors = factors[:, varying_factors("JEMMIG", factors)]
+    bins = discretize_codes(codes, num_bins, discretizer_fn)
+    information = mutual_information(bins, factors)
+    if not information.any():
+        warn_collapsed("JEMMIG", "no latent has information on any factor")
+    second, best = np.sort(information, axis=0)[-2:]
+    factor_entropy = entropy(factors)
+    # H(z, v) = H(z) + H(v) - I(z; v); equal but for rounding are latents that hold the same thing
+    joint = entropy(bins)[:, np.newaxis] + factor_entropy - information
+    joint = np.where(information >= best - 1e-12, joint, np.inf).min(axis=0)
+    bound = factor_entropy + np.log(_number_of_bins(bins, num_bins))
+    raw = np.where(best > 0, np.clip(joint - best + second, 0, bound), bound)
+    return {
+        "jemmig": float(raw.mean()),
+        "normalized_jemmig": float(np.mean(1 - raw / bound)),
+        "num_factors_scored": factors.shape[1],
+    }
+
+
+def compute_jemmig(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    random_state: np.random.RandomState,
+    artifact_dir: str | None = None,
+    num_train: int = 10_000,
+    batch_size: int = 16,
+    num_bins: int | None = None,
+    discretizer_fn: DiscretizerFn | None = None,
+) -> dict[str, float | int]:
+    """JEMMIG of a representation (arXiv 1908.09961).
+
+    Points and bins are by default those of MIG here. The paper estimates the terms from samples of
+    the model's posterior, in bins of a fixed range; the review (arXiv 2012.09276) bins the codes as
+    is done here, into 10 bins. Both scores depend on the number of bins.
+
+    Args:
+        ground_truth_data: data set to sample from.
+        representation_function: observations (batch, H, W, C) to codes (batch, latent).
+        random_state: source of all randomness.
+        artifact_dir: not used.
+        num_train: points to estimate the mutual information from.
+        batch_size: points drawn at a time.
+        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
+        discretizer_fn: function that bins (latent, points) codes. None: gin's
+            `discretizer.discretizer_fn`, or the histogram.
+
+    Returns:
+        Scores as in `jemmig`.
+
+    Raises:
+        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+    """
+    del artifact_dir
+    (sample,) = sample_codes_and_factors(
+        ground_truth_data,
+        representation_function,
+        {"num_train": num_train},
+        random_state,
+        batch_size,
+    )
+    return jemmig(sample.codes, sample.factors, num_bins, discretizer_fn)
+
+
+def _number_of_bins(bins: NDArray[Any], num_bins: int | None) -> int:
+    """The number of bins that was asked for, or what the discretizer made if that is more."""
+    if num_bins is None:
+        bound = gin.get_bindings("srvae_plugin.metrics.discretizer")
+        num_bins = int(bound.get("num_bins", _DEFAULT_BINS))
+    return max(num_bins, *(np.unique(column).size for column in bins.T))

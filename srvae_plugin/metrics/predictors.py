@@ -1,0 +1,163 @@
+"""Classifiers of the downstream tasks, under the original's gin names `predictor`,
+`logistic_regression_cv` and `gradient_boosting_classifier`.
+
+A predictor function takes no arguments and returns a fresh classifier with scikit-learn's `fit` and
+`predict`; one of a user's own is bound by `predictor.predictor_fn = @my_predictor`. Whatever
+randomness the classifier has and leaves open (`random_state=None`) is seeded here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gin
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from numpy.typing import NDArray
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.model_selection import KFold
+
+from srvae_plugin.metrics.checks import varying_factors
+from srvae_plugin.metrics.codes import CodesAndFactors
+from srvae_plugin.metrics.samples import check_sample
+
+PredictorFn = Callable[[], Any]
+"""() to a classifier that has not been fitted."""
+
+BOOSTED_TREES: PredictorFn = GradientBoostingClassifier
+"""The learner behind `gradient_boosting_classifier`, with its default settings."""
+
+
+@gin.register("gradient_boosting_classifier", module="srvae_plugin.metrics")
+def gradient_boosting_classifier() -> Any:
+    """Boosted trees with scikit-learn's default settings, as in the original."""
+    return BOOSTED_TREES()
+
+
+@gin.register("logistic_regression_cv", module="srvae_plugin.metrics")
+def logistic_regression_cv() -> Any:
+    """Logistic regression; ten strengths of regularisation, chosen by 5-fold accuracy."""
+    return LogisticRegressionCV(Cs=10, cv=KFold(n_splits=5), scoring="accuracy")
+
+
+@gin.register("predictor", module="srvae_plugin.metrics")
+def predictor(predictor_fn: PredictorFn | None = None) -> PredictorFn:
+    """`predictor_fn`, by default boosted trees; the original has no default."""
+    if predictor_fn is None:
+        return gin.get_configurable(gradient_boosting_classifier)
+    return predictor_fn
+
+
+class Task(NamedTuple):
+    """A classifier to fit, and codes to use it on."""
+
+    codes: NDArray[Any]
+    """(points, latent) to fit on."""
+    labels: NDArray[Any]
+    """(points,) at least two different ones."""
+    seed: int
+    """Of the classifier."""
+    asked: tuple[NDArray[Any], ...]
+    """Arrays of codes (any number, latent) to predict labels for."""
+
+
+def predict(
+    tasks: Sequence[Task], predictor_fn: PredictorFn | None = None, n_jobs: int | None = None
+) -> list[list[NDArray[Any]]]:
+    """For each task, the predicted labels of each array of codes in `asked`.
+
+    Args:
+        tasks: what to fit and predict.
+        predictor_fn: function that makes a classifier. None: gin's `predictor.predictor_fn`, or
+            boosted trees.
+        n_jobs: processes to share the tasks, as in joblib; the result does not depend on it.
+    """
+    given = {} if predictor_fn is None else {"predictor_fn": predictor_fn}
+    make = gin.get_configurable(predictor)(**given)
+    # One thread each: tasks are what is parallel.
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        return list(
+            Parallel(n_jobs=1 if n_jobs is None else n_jobs)(
+                delayed(_fit_and_predict)(_seeded(make(), task.seed), task) for task in tasks
+            )
+        )
+
+
+class Accuracies(NamedTuple):
+    """How well each factor is predicted, (factor,) each; NaN for a constant factor."""
+
+    train: NDArray[np.float64]
+    test: NDArray[np.float64]
+
+    @property
+    def scored(self) -> NDArray[np.intp]:
+        """Indices of the factors that were predicted."""
+        return np.flatnonzero(~np.isnan(self.train))
+
+
+def accuracies(
+    metric: str,
+    samples: Sequence[tuple[CodesAndFactors, CodesAndFactors]],
+    seeds: NDArray[np.integer[Any]],
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> list[Accuracies]:
+    """Accuracies of predicting each factor, for each pair of a training and a test sample.
+
+    The classifier of a factor has the same seed, `seeds` (factor,), in every sample. Factors that
+    are constant among the training points are left out, with a logged warning.
+
+    Raises:
+        ValueError: no factor varies, or a wrong shape or value.
+    """
+    checked = [
+        (check_sample(train, "train"), check_sample(test, "test")) for train, test in samples
+    ]
+    varying = [varying_factors(metric, train.factors) for train, _ in checked]
+    tasks = [
+        Task(train.codes, train.factors[:, k], int(seeds[k]), (train.codes, test.codes))
+        for (train, test), factors in zip(checked, varying, strict=True)
+        for k in factors
+    ]
+    predicted = iter(predict(tasks, predictor_fn, n_jobs))
+    results = []
+    for (train, test), factors in zip(checked, varying, strict=True):
+        result = Accuracies(*np.full((2, train.factors.shape[1]), np.nan))
+        for k in factors:
+            on_train, on_test = next(predicted)
+            result.train[k] = np.mean(on_train == train.factors[:, k])
+            result.test[k] = np.mean(on_test == test.factors[:, k])
+        results.append(result)
+    return results
+
+
+def draw_seeds(random_state: np.random.RandomState, num_factors: int) -> NDArray[np.int64]:
+    """One seed for the classifiers of each factor.
+
+    The original leaves them to chance. Drawn when all points have been, they do not change the
+    original's stream.
+    """
+    return np.asarray(random_state.randint(2**31 - 1, size=num_factors))
+
+
+def _seeded(model: Any, seed: int) -> Any:
+    """The classifier with every random state that it leaves open set, in pipelines too."""
+    if hasattr(model, "get_params"):
+        found = model.get_params(deep=True)
+        names = [n for n in found if n.split("__")[-1] == "random_state" and found[n] is None]
+        model.set_params(**dict.fromkeys(names, seed))
+    return model
+
+
+def _fit_and_predict(model: Any, task: Task) -> list[NDArray[Any]]:
+    with warnings.catch_warnings():
+        # How many steps a model takes is the original's choice, and where they end is part of its
+        # score; scikit-learn announces that logistic regression's defaults will be renamed.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        model.fit(task.codes, task.labels)
+    return [np.asarray(model.predict(codes)) for codes in task.asked]

@@ -1,0 +1,201 @@
+"""Reduced downstream task: how well factors are still predicted when the latents that know most of
+one of them have been removed. An extension of the downstream task of Locatello et al. (arXiv
+1811.12359) that comes with disentanglement_lib; no paper reports it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gin
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.checks import check_count, varying_factors
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
+from srvae_plugin.metrics.dci import fit_importance, importance_matrix
+from srvae_plugin.metrics.downstream_task import Samples, check_sizes, draw_samples
+from srvae_plugin.metrics.predictors import Accuracies, PredictorFn, accuracies, draw_seeds
+
+CorrelationMeasure = Callable[
+    [NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]
+]
+"""Codes (latent, points) and factors (factor, points) of a training and a test sample, in the
+original's layout, to a matrix (latent, factor) of how much each latent knows of each factor."""
+
+
+@gin.register(
+    "factorwise_dci",
+    module="srvae_plugin.metrics",
+    denylist=["mus_train", "ys_train", "mus_test", "ys_test"],
+)
+def factorwise_dci(
+    mus_train: NDArray[Any], ys_train: NDArray[Any], mus_test: NDArray[Any], ys_test: NDArray[Any]
+) -> NDArray[np.float64]:
+    """DCI's importance matrix (latent, factor), of trees with seed 0; a `CorrelationMeasure`.
+
+    As the measure of the reduced downstream task it is not called: of the matrix only one column
+    is looked at, and only that one is computed, which changes no score.
+    """
+    train = CodesAndFactors(mus_train.T, ys_train.T)
+    test = CodesAndFactors(mus_test.T, ys_test.T)
+    return importance_matrix(train, test, np.zeros(len(ys_train), dtype=np.int64)).matrix
+
+
+@gin.register("reduced_representation", module="srvae_plugin.metrics")
+def reduced_representation(
+    correlation_measure: CorrelationMeasure | None = None,
+) -> CorrelationMeasure:
+    """The measure by which latents are chosen to be removed, by default DCI's importance."""
+    return factorwise_dci if correlation_measure is None else correlation_measure
+
+
+def reduced_downstream_task(
+    samples: Samples,
+    seeds: NDArray[np.integer[Any]],
+    num_factors_to_remove: int = 1,
+    correlation_measure: CorrelationMeasure | None = None,
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> dict[str, float | int]:
+    """Accuracy of predicting factors from codes without the latents that know most of one.
+
+    Args:
+        samples: training and test sample for each number of training points.
+        seeds: (factor,) seed of each factor's trees and classifiers.
+        num_factors_to_remove: latents, in spite of the name, to remove one after the other.
+        correlation_measure: how much each latent knows of each factor. None: gin's
+            `reduced_representation.correlation_measure`, or DCI's importance.
+        predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
+        n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
+
+    Returns:
+        For each size N and factor R whose latents were removed, in [0, 1], with train and test
+        in place of PART: `N:reduced_factor_R:mean_PART_accuracy_factor_K` for each factor K,
+        `..._reduced_factor` for R itself and `..._non_reduced_factor`, the mean of the others;
+        `N:mean_PART_accuracy_reduced_factor` and `N:mean_PART_accuracy_other_factors`, means of
+        these over R; `N:num_factors_scored`. Little on R and much on the others is good.
+
+    Raises:
+        ValueError: fewer than two factors vary in a training sample, not more latents than are
+            to be removed, or a wrong shape or value.
+
+    Constant factors are left out, with a logged warning; the original fails on them.
+    """
+    check_count("num_factors_to_remove", num_factors_to_remove)
+    given = {} if correlation_measure is None else {"correlation_measure": correlation_measure}
+    measure = gin.get_configurable(reduced_representation)(**given)
+    scores: dict[str, float | int] = {}
+    for size, sample in samples.items():
+        train, test = sample
+        varying = varying_factors("reduced downstream task", train.factors, at_least=2)
+        train = CodesAndFactors(train.codes, train.factors[:, varying])
+        test = CodesAndFactors(test.codes, test.factors[:, varying])
+        reduced = []
+        for k, seed in enumerate(seeds[varying]):
+            left = _remaining(train, test, k, int(seed), measure, num_factors_to_remove)
+            fit = CodesAndFactors(train.codes[:, left], train.factors)
+            reduced.append((fit, CodesAndFactors(test.codes[:, left], test.factors)))
+        results = accuracies(
+            "reduced downstream task", reduced, seeds[varying], predictor_fn, n_jobs
+        )
+        scores |= {f"{size}:{key}": value for key, value in _summary(results, varying).items()}
+    return scores
+
+
+def compute_reduced_downstream_task(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    random_state: np.random.RandomState,
+    artifact_dir: str | None = None,
+    num_factors_to_remove: int = 1,
+    num_train: Sequence[int] | int = (10_000,),
+    num_test: int = 5_000,
+    batch_size: int = 16,
+    correlation_measure: CorrelationMeasure | None = None,
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> dict[str, float | int]:
+    """Accuracy of predicting factors from a representation without a factor's best latents.
+
+    The original has no defaults and its studies no configuration; these are the sizes of the
+    downstream task's largest sample.
+
+    Args:
+        ground_truth_data: data set to sample from.
+        representation_function: observations (batch, H, W, C) to codes (batch, latent).
+        random_state: source of all randomness. Points are drawn in the original's order; the
+            seeds of trees and classifiers, which the original leaves to chance, after them.
+        artifact_dir: not used, as in the original.
+        num_factors_to_remove: latents, in spite of the name, to remove for each factor.
+        num_train: numbers of points to fit on, drawn anew for each.
+        num_test: points to test on, drawn anew for each.
+        batch_size: points drawn at a time.
+        correlation_measure: how much each latent knows of each factor. None: gin's
+            `reduced_representation.correlation_measure`, or DCI's importance.
+        predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
+        n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
+
+    Returns:
+        Scores as in `reduced_downstream_task`.
+
+    Raises:
+        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+    """
+    del artifact_dir
+    sizes = check_sizes(num_train)
+    samples = draw_samples(
+        ground_truth_data, representation_function, random_state, sizes, num_test, batch_size
+    )
+    seeds = draw_seeds(random_state, ground_truth_data.num_factors)
+    return reduced_downstream_task(
+        samples, seeds, num_factors_to_remove, correlation_measure, predictor_fn, n_jobs
+    )
+
+
+def _remaining(
+    train: CodesAndFactors,
+    test: CodesAndFactors,
+    factor: int,
+    seed: int,
+    measure: CorrelationMeasure,
+    num_removed: int,
+) -> list[int]:
+    """Indices of the latents that are left when those that know most of `factor` are removed."""
+    left = list(range(train.codes.shape[1]))
+    if len(left) <= num_removed:
+        raise ValueError(
+            f"num_factors_to_remove must be below the number of latents, {len(left)}, got "
+            f"{num_removed}: nothing would be left to predict from."
+        )
+    for _ in range(num_removed):
+        fit = CodesAndFactors(train.codes[:, left], train.factors)
+        held_out = CodesAndFactors(test.codes[:, left], test.factors)
+        if inspect.unwrap(measure) is factorwise_dci:
+            importance, _, _ = fit_importance(fit, held_out, factor, seed)
+        else:
+            layout = (fit.codes.T, fit.factors.T, held_out.codes.T, held_out.factors.T)
+            importance = np.asarray(measure(*layout))[:, factor]
+        del left[int(np.argmax(importance))]
+    return left
+
+
+def _summary(results: list[Accuracies], names: NDArray[np.intp]) -> dict[str, float | int]:
+    """Scores of one sample; `results` and the factors in them are those called `names`."""
+    scores: dict[str, float | int] = {"num_factors_scored": names.size}
+    for part in ("train", "test"):
+        # row: whose latents were removed; column: what was predicted
+        matrix = np.array([getattr(result, part) for result in results])
+        others = [float(np.mean(np.delete(row, r))) for r, row in enumerate(matrix)]
+        for r, name in enumerate(names):
+            prefix = f"reduced_factor_{name}:mean_{part}_accuracy"
+            scores[f"{prefix}_reduced_factor"] = float(matrix[r, r])
+            scores[f"{prefix}_non_reduced_factor"] = others[r]
+            for k, column in enumerate(names):
+                scores[f"{prefix}_factor_{column}"] = float(matrix[r, k])
+        scores[f"mean_{part}_accuracy_reduced_factor"] = float(np.mean(np.diag(matrix)))
+        scores[f"mean_{part}_accuracy_other_factors"] = float(np.mean(others))
+    return scores

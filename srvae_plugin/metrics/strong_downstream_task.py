@@ -1,0 +1,229 @@
+"""Strong generalisation: how well a factor is predicted where another factor takes values that it
+never had in training. Locatello et al., "Weakly-Supervised Disentanglement Without Compromises"
+(arXiv 2002.02886).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.checks import check_count, varying_factors
+from srvae_plugin.metrics.codes import CodeDraws, CodesAndFactors, RepresentationFunction
+from srvae_plugin.metrics.downstream_task import check_sizes
+from srvae_plugin.metrics.predictors import (
+    PredictorFn,
+    Task,
+    accuracies,
+    draw_seeds,
+    predict,
+)
+
+logger = logging.getLogger(__name__)
+
+Pair = tuple[CodesAndFactors, CodesAndFactors]
+"""A training and a test sample."""
+
+
+class Experiments(NamedTuple):
+    """The samples of one size: as they were drawn, and with one factor set."""
+
+    plain: Pair
+    shifted: list[tuple[int, Pair]]
+    """Factor to predict, and a pair in which another one has a single value in training and all
+    others in the test."""
+
+
+def strong_downstream_task(
+    experiments: dict[int, Experiments],
+    seeds: NDArray[np.integer[Any]],
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> dict[str, float | int]:
+    """Accuracy of predicting factors from codes with and without a shift of another factor.
+
+    Args:
+        experiments: samples for each number of training points.
+        seeds: (factor,) seed of each factor's classifiers.
+        predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
+        n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
+
+    Returns:
+        For each size N, in [0, 1]: `N:mean_train_accuracy` and `N:mean_test_accuracy` without a
+        shift, `N:mean_strong_train_accuracy` and `N:mean_strong_test_accuracy` with one;
+        `N:strong_generalization_gap`, 1 less the ratio of the two test accuracies (0, with a
+        logged warning, where the original divides by 0); `N:num_factors_scored`.
+
+    Raises:
+        ValueError: no factor varies in a training sample, or a wrong shape or value.
+
+    Collapsed codes score what guessing the most frequent value scores, and have no gap.
+    """
+    samples = [experiment.plain for experiment in experiments.values()]
+    plain = accuracies("strong downstream task", samples, seeds, predictor_fn, n_jobs)
+    scores: dict[str, float | int] = {}
+    for (size, experiment), result in zip(experiments.items(), plain, strict=True):
+        on_train, on_test = _shifted_accuracies(experiment, seeds, predictor_fn, n_jobs)
+        values: dict[str, float | int] = {
+            "mean_train_accuracy": float(np.mean(result.train[result.scored])),
+            "mean_test_accuracy": float(np.mean(result.test[result.scored])),
+            "mean_strong_train_accuracy": on_train,
+            "mean_strong_test_accuracy": on_test,
+            "num_factors_scored": result.scored.size,
+        }
+        values["strong_generalization_gap"] = _gap(on_test, values["mean_test_accuracy"])
+        scores |= {f"{size}:{key}": value for key, value in values.items()}
+    return scores
+
+
+def intervene(
+    factors_train: NDArray[Any],
+    factors_test: NDArray[Any],
+    target: int,
+    factors_num_values: Sequence[int],
+    random_state: np.random.RandomState,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Copies in which another factor than `target` has one value, and in the test all others.
+
+    Raises:
+        ValueError: no other factor has more than one value.
+    """
+    others = [k for k, size in enumerate(factors_num_values) if k != target and size > 1]
+    if not others:
+        raise ValueError(
+            f"factors must have at least 2 that vary for the strong downstream task, got only "
+            f"factor {target}: there is no other one to shift."
+        )
+    factors_train, factors_test = factors_train.copy(), factors_test.copy()
+    shifted = random_state.choice(others)
+    values = list(range(factors_num_values[shifted]))
+    known = random_state.choice(values)
+    values.remove(known)
+    factors_train[:, shifted] = known
+    factors_test[:, shifted] = random_state.choice(values, size=len(factors_test))
+    return factors_train, factors_test
+
+
+def compute_strong_downstream_task(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    random_state: np.random.RandomState,
+    artifact_dir: str | None = None,
+    num_train: Sequence[int] | int = (10_000,),
+    num_test: int = 5_000,
+    n_experiment: int = 10,
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> dict[str, float | int]:
+    """Strong generalisation of a representation (arXiv 2002.02886).
+
+    The original has no defaults for the sizes; these are those of the downstream task's largest
+    sample, and the number of experiments that its own code falls back to.
+
+    Args:
+        ground_truth_data: data set to sample from.
+        representation_function: observations (batch, H, W, C) to codes (batch, latent).
+        random_state: source of all randomness. Points are drawn in the original's order; the
+            seeds of the classifiers, which the original leaves to chance, after them. Which factor
+            is shifted how the original takes from numpy's global state; here it comes from a
+            stream of its own, seeded by what `random_state` is at the start.
+        artifact_dir: not used, as in the original.
+        num_train: numbers of points to fit on, drawn anew for each.
+        num_test: points to test on, drawn anew for each.
+        n_experiment: shifts for each factor to predict.
+        predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
+        n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
+
+    Returns:
+        Scores as in `strong_downstream_task`.
+
+    Raises:
+        ValueError: a setting out of range, fewer than two factors that vary, or codes that are
+            NaN, inf or of a wrong shape.
+
+    Factors with one value are neither predicted nor shifted, with a logged warning; the original
+    fails on them.
+    """
+    del artifact_dir
+    sizes = check_sizes(num_train)
+    check_count("num_test", num_test)
+    check_count("n_experiment", n_experiment)
+    shifts = _side_stream(random_state)
+    draws = CodeDraws(ground_truth_data, representation_function)
+    drawn = [
+        _draw(draws, ground_truth_data, random_state, shifts, (size, num_test), n_experiment)
+        for size in sizes
+    ]
+    seeds = draw_seeds(random_state, ground_truth_data.num_factors)
+    factors = [part for plan in drawn for _, pair in plan for part in pair]
+    codes = iter(np.split(draws.codes(), np.cumsum([len(part) for part in factors])[:-1]))
+    experiments = {}
+    for size, plan in zip(sizes, drawn, strict=True):
+        pairs = [
+            (target, (CodesAndFactors(next(codes), train), CodesAndFactors(next(codes), test)))
+            for target, (train, test) in plan
+        ]
+        experiments[size] = Experiments(pairs[0][1], pairs[1:])
+    return strong_downstream_task(experiments, seeds, predictor_fn, n_jobs)
+
+
+def _draw(
+    draws: CodeDraws,
+    data: GroundTruthData,
+    random_state: np.random.RandomState,
+    shifts: np.random.RandomState,
+    sizes: tuple[int, int],
+    n_experiment: int,
+) -> list[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]:
+    """Factors of the plain pair, under target -1, then of each shifted one under its target."""
+    train, test = (data.sample_factors(size, random_state) for size in sizes)
+    plan = [(-1, (train, test))]
+    draws.observe(train, random_state)
+    draws.observe(test, random_state)
+    for target in varying_factors("strong downstream task", train, at_least=2).tolist():
+        for _ in range(n_experiment):
+            pair = intervene(train, test, target, data.factors_num_values, shifts)
+            for factors in pair:
+                draws.observe(factors, random_state)
+            plan.append((target, pair))
+    return plan
+
+
+def _side_stream(random_state: np.random.RandomState) -> np.random.RandomState:
+    """A stream that depends on `random_state` and does not advance it."""
+    copy = np.random.RandomState()
+    copy.set_state(random_state.get_state())
+    return np.random.RandomState(copy.randint(2**31 - 1))
+
+
+def _shifted_accuracies(
+    experiment: Experiments,
+    seeds: NDArray[np.integer[Any]],
+    predictor_fn: PredictorFn | None,
+    n_jobs: int | None,
+) -> tuple[float, float]:
+    tasks = [
+        Task(train.codes, train.factors[:, k], int(seeds[k]), (train.codes, test.codes))
+        for k, (train, test) in experiment.shifted
+    ]
+    predicted = predict(tasks, predictor_fn, n_jobs)
+    hits = [
+        [np.mean(labels == part.factors[:, k]) for labels, part in zip(both, pair, strict=True)]
+        for both, (k, pair) in zip(predicted, experiment.shifted, strict=True)
+    ]
+    on_train, on_test = np.array(hits).T
+    return float(np.mean(on_train)), float(np.mean(on_test))
+
+
+def _gap(shifted: float, plain: float) -> float:
+    if plain == 0:
+        logger.warning(
+            "strong downstream task: nothing is predicted even without a shift: the gap is 0."
+        )
+        return 0.0
+    return 1.0 - shifted / plain

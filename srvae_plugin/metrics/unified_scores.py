@@ -1,0 +1,183 @@
+"""Unified scores: matrices that relate latents to factors, each aggregated in the ways of DCI, MIG,
+SAP and modularity. Locatello et al., "A Sober Look at the Unsupervised Learning of Disentangled
+Representations and their Evaluation" (JMLR 2020, arXiv 2010.14766).
+
+Matrix functions here take codes as (latent, points) and factors as (factor, points), not the other
+way round as everywhere else: this is where users of disentanglement_lib plug in functions of their
+own (`unified_scores.matrix_fns = [@my_matrix]`), and those are written for its layout.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gin
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import mutual_info_score
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.aggregation import aggregate
+from srvae_plugin.metrics.checks import (
+    check_latents,
+    varying_factors,
+    warn_collapsed,
+)
+from srvae_plugin.metrics.codes import (
+    CodesAndFactors,
+    RepresentationFunction,
+    sample_codes_and_factors,
+)
+from srvae_plugin.metrics.dci import importance_matrix
+from srvae_plugin.metrics.discretizer import discretize_codes
+from srvae_plugin.metrics.predictors import draw_seeds
+from srvae_plugin.metrics.samples import check_sample
+from srvae_plugin.metrics.sap_score import prediction_accuracies
+
+MatrixFn = Callable[..., NDArray[Any]]
+"""(mus_train, ys_train, mus_test, ys_test) to a matrix (latent, factor) of numbers >= 0. One that
+takes `seeds` as well is given a seed for each factor."""
+
+_DENYLIST = ["mus_train", "ys_train", "mus_test", "ys_test"]
+
+
+@gin.register(
+    "importance_gbt_matrix", module="srvae_plugin.metrics", denylist=[*_DENYLIST, "seeds"]
+)
+def importance_gbt_matrix(
+    mus_train: NDArray[Any],
+    ys_train: NDArray[Any],
+    mus_test: NDArray[Any],
+    ys_test: NDArray[Any],
+    seeds: NDArray[np.integer[Any]] | None = None,
+    n_jobs: int | None = None,
+) -> NDArray[np.float64]:
+    """DCI's importance of each latent for each factor; without `seeds` all trees have seed 0."""
+    if seeds is None:
+        seeds = np.zeros(len(ys_train), dtype=np.int64)
+    train = CodesAndFactors(mus_train.T, ys_train.T)
+    test = CodesAndFactors(mus_test.T, ys_test.T)
+    return importance_matrix(train, test, seeds, n_jobs).matrix
+
+
+@gin.register("mutual_information_matrix", module="srvae_plugin.metrics", denylist=_DENYLIST)
+def mutual_information_matrix(
+    mus_train: NDArray[Any], ys_train: NDArray[Any], mus_test: NDArray[Any], ys_test: NDArray[Any]
+) -> NDArray[np.float64]:
+    """MIG's and modularity's mutual information in nats, of codes binned as gin binds it."""
+    del mus_test, ys_test
+    bins = discretize_codes(mus_train.T).T
+    # scikit-learn's and not our own, which is faster but differs in the last bit: precisions and
+    # merges depend on which entries are equal.
+    return np.array([[mutual_info_score(factor, row) for factor in ys_train] for row in bins])
+
+
+@gin.register("accuracy_svm_matrix", module="srvae_plugin.metrics", denylist=_DENYLIST)
+def accuracy_svm_matrix(
+    mus_train: NDArray[Any], ys_train: NDArray[Any], mus_test: NDArray[Any], ys_test: NDArray[Any]
+) -> NDArray[np.float64]:
+    """SAP's accuracy of a linear classifier of each factor from each latent."""
+    return prediction_accuracies(mus_train.T, ys_train.T, mus_test.T, ys_test.T)
+
+
+MATRICES: tuple[MatrixFn, ...] = (
+    importance_gbt_matrix,
+    mutual_information_matrix,
+    accuracy_svm_matrix,
+)
+
+
+def unified_scores(
+    train: CodesAndFactors,
+    test: CodesAndFactors,
+    seeds: NDArray[np.integer[Any]],
+    matrix_fns: Sequence[MatrixFn] | None = None,
+) -> dict[str, float | int]:
+    """All aggregates of all matrices of codes (points, latent) and factors (points, factor).
+
+    Args:
+        train: codes and factors that matrices are made from.
+        test: codes and factors that those matrices that need it are tested on.
+        seeds: (factor,) seed of each factor's trees.
+        matrix_fns: matrix functions. None: importance, mutual information and accuracy.
+
+    Returns:
+        `NAME.KEY` for each matrix function's name and each key of `aggregation.aggregate`;
+        `num_factors_scored`.
+
+    Raises:
+        ValueError: fewer than two latents or varying factors, a matrix of another shape or with
+            NaN, or a wrong shape or value.
+
+    Constant factors are left out, with a logged warning; the original fails on them or gives NaN.
+    A matrix of zeros, from a collapsed representation, scores 0, with a logged warning.
+    """
+    train, test = check_sample(train, "train"), check_sample(test, "test")
+    check_latents("unified scores", train.codes.shape[1])
+    varying = varying_factors("unified scores", train.factors, at_least=2)
+    layout = [
+        train.codes.T, train.factors[:, varying].T, test.codes.T, test.factors[:, varying].T,
+    ]  # fmt: skip
+    scores: dict[str, float | int] = {"num_factors_scored": varying.size}
+    if matrix_fns is None:
+        matrix_fns = [gin.get_configurable(matrix_fn) for matrix_fn in MATRICES]
+    for matrix_fn in matrix_fns:
+        takes_seeds = "seeds" in inspect.signature(matrix_fn).parameters
+        given = {"seeds": np.asarray(seeds)[varying]} if takes_seeds else {}
+        name = matrix_fn.__name__
+        matrix = np.asarray(matrix_fn(*layout, **given), dtype=np.float64)
+        if matrix.shape != (train.codes.shape[1], varying.size) or not np.isfinite(matrix).all():
+            raise ValueError(
+                f"matrix_fns: {name} must return a finite matrix (latent, factor) = "
+                f"{(train.codes.shape[1], varying.size)}, got shape {matrix.shape}."
+            )
+        if not matrix.any():
+            warn_collapsed(name, "no latent is related to any factor")
+        values = aggregate(matrix, train.factors[:, varying], varying)
+        scores |= {f"{name}.{key}": value for key, value in values.items()}
+    return scores
+
+
+def compute_unified_scores(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    random_state: np.random.RandomState,
+    artifact_dir: str | None = None,
+    num_train: int = 10_000,
+    num_test: int = 5_000,
+    matrix_fns: Sequence[MatrixFn] | None = None,
+    batch_size: int = 16,
+) -> dict[str, float | int]:
+    """Unified scores of a representation (arXiv 2010.14766).
+
+    The original has no defaults; these are the study's settings of the metrics that it unifies.
+
+    Args:
+        ground_truth_data: data set to sample from.
+        representation_function: observations (batch, H, W, C) to codes (batch, latent).
+        random_state: source of all randomness. Points are drawn in the original's order; the
+            seeds of the trees, which the original leaves to chance, are drawn after them.
+        artifact_dir: not used; the original draws each matrix there.
+        num_train: points to make matrices from.
+        num_test: points to test classifiers on.
+        matrix_fns: matrix functions. None: importance, mutual information and accuracy.
+        batch_size: points drawn at a time.
+
+    Returns:
+        Scores as in `unified_scores`.
+
+    Raises:
+        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+    """
+    del artifact_dir
+    train, test = sample_codes_and_factors(
+        ground_truth_data,
+        representation_function,
+        {"num_train": num_train, "num_test": num_test},
+        random_state,
+        batch_size,
+    )
+    seeds = draw_seeds(random_state, train.factors.shape[1])
+    return unified_scores(train, test, seeds, matrix_fns)

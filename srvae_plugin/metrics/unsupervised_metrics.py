@@ -1,0 +1,148 @@
+"""Dependence between latents, without ground truth: the unsupervised scores of Locatello et al.,
+"Challenging Common Assumptions in the Unsupervised Learning of Disentangled Representations"
+(arXiv 1811.12359). Low is good in all of them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgWarning, sqrtm
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.checks import check_codes, check_latents
+from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.mutual_information import mutual_information
+
+_DEAD_VARIANCE = 1e-12  # as in the SAP score
+
+
+def gaussian_total_correlation(covariance: NDArray[np.float64]) -> float:
+    """Total correlation in nats of a Gaussian with this covariance (latent, latent).
+
+    The divergence from the product of its marginals: 0 if they are independent, inf if one is a
+    linear function of the others, NaN if one is constant.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(np.diag(covariance))
+        return float(0.5 * (np.sum(logs) - np.linalg.slogdet(covariance)[1]))
+
+
+def gaussian_wasserstein_correlation(covariance: NDArray[np.float64]) -> complex:
+    """Squared 2-Wasserstein distance of a Gaussian from the product of its marginals.
+
+    By the root of a matrix that is not symmetric, as in the original. Where the covariance is
+    close to singular, rounding makes that root, and the distance, complex or wrong;
+    `wasserstein_by_eigenvalues` has neither problem.
+    """
+    product = covariance * np.diag(covariance)[:, np.newaxis]
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", LinAlgWarning)
+        root = sqrtm(product)
+    return complex(2 * np.trace(covariance) - 2 * np.trace(root))
+
+
+def wasserstein_by_eigenvalues(covariance: NDArray[np.float64]) -> float:
+    """The same distance from the symmetric matrix of the same eigenvalues: real and >= 0."""
+    deviations = np.sqrt(np.diag(covariance))
+    symmetric = deviations[:, np.newaxis] * covariance * deviations
+    roots = np.sqrt(np.maximum(np.linalg.eigvalsh(symmetric), 0.0))
+    return max(0.0, float(2 * np.trace(covariance) - 2 * np.sum(roots)))
+
+
+def unsupervised_scores(
+    codes: NDArray[Any],
+    num_bins: int | None = None,
+    discretizer_fn: DiscretizerFn | None = None,
+) -> dict[str, float | int]:
+    """Dependence between the latents of codes (points, latent); codes are binned for the last one.
+
+    Returns:
+        `gaussian_total_correlation`: in nats, NaN if a latent is constant, inf or of no meaning if
+        latents are linearly dependent, as in the original;
+        `gaussian_wasserstein_correlation` and, over the sum of variances,
+        `gaussian_wasserstein_correlation_norm`: as in the original, the real part where that is
+        complex, NaN where the root fails or nothing varies;
+        `mutual_info_score`: mean mutual information in nats of pairs of latents;
+        and mended: `gaussian_total_correlation_active`, over latents of variance above 1e-12 (0
+        if fewer than two), `gaussian_wasserstein_correlation_real` and
+        `gaussian_wasserstein_correlation_real_norm` (0 if nothing varies), by eigenvalues;
+        `active_latents`, how many latents have variance above 1e-12.
+
+    Raises:
+        ValueError: fewer than two latents, or a wrong shape or value.
+
+    A representation that has collapsed has the best possible scores, as nothing depends on
+    anything: read them beside a supervised one.
+    """
+    codes = check_codes(codes, name="codes")
+    check_latents("unsupervised metrics", codes.shape[1])
+    covariance = np.cov(codes.T)
+    total = float(np.trace(covariance))
+    active = np.diag(covariance) > _DEAD_VARIANCE
+    among_active = covariance[np.ix_(active, active)]
+    distance = gaussian_wasserstein_correlation(covariance).real
+    real_distance = wasserstein_by_eigenvalues(covariance)
+    bins = discretize_codes(codes, num_bins, discretizer_fn)
+    information = mutual_information(bins, bins)
+    np.fill_diagonal(information, 0)
+    num_latents = codes.shape[1]
+    return {
+        "gaussian_total_correlation": gaussian_total_correlation(covariance),
+        "gaussian_wasserstein_correlation": distance,
+        "gaussian_wasserstein_correlation_norm": distance / total if total else float("nan"),
+        "mutual_info_score": float(np.sum(information) / (num_latents**2 - num_latents)),
+        "gaussian_total_correlation_active": (
+            gaussian_total_correlation(among_active) if active.sum() > 1 else 0.0
+        ),
+        "gaussian_wasserstein_correlation_real": real_distance,
+        "gaussian_wasserstein_correlation_real_norm": real_distance / total if total else 0.0,
+        "active_latents": int(active.sum()),
+    }
+
+
+def compute_unsupervised_metrics(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    random_state: np.random.RandomState,
+    artifact_dir: str | None = None,
+    num_train: int = 10_000,
+    batch_size: int = 16,
+    num_bins: int | None = None,
+    discretizer_fn: DiscretizerFn | None = None,
+) -> dict[str, float | int]:
+    """Dependence between the latents of a representation (arXiv 1811.12359).
+
+    The original's function is called `unsupervised_metrics`, as is the metric in gin. The defaults
+    are those of the published study.
+
+    Args:
+        ground_truth_data: data set to sample from; its factors are not looked at.
+        representation_function: observations (batch, H, W, C) to codes (batch, latent).
+        random_state: source of all randomness, used in the original's order.
+        artifact_dir: not used, as in the original.
+        num_train: points to compute the scores from.
+        batch_size: points drawn at a time.
+        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
+        discretizer_fn: function that bins (latent, points) codes. None: gin's
+            `discretizer.discretizer_fn`, or the histogram.
+
+    Returns:
+        Scores as in `unsupervised_scores`.
+
+    Raises:
+        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+    """
+    del artifact_dir
+    (sample,) = sample_codes_and_factors(
+        ground_truth_data,
+        representation_function,
+        {"num_train": num_train},
+        random_state,
+        batch_size,
+    )
+    return unsupervised_scores(sample.codes, num_bins, discretizer_fn)

@@ -1,0 +1,56 @@
+"""Our metrics by the original's names, called with settings as metric_cases writes them."""
+
+import gin
+import numpy as np
+
+from srvae_plugin.metrics import (
+    beta_vae,
+    dci,
+    downstream_task,
+    factor_vae,
+    fairness,
+    fixed_data,
+    irs,
+    mig,
+    modularity_explicitness,
+    reduced_downstream_task,
+    sap_score,
+    strong_downstream_task,
+    unified_scores,
+    unsupervised_metrics,
+)
+
+OURS = {
+    "factor_vae_score": factor_vae.compute_factor_vae,
+    "beta_vae_sklearn": beta_vae.compute_beta_vae_sklearn,
+    "dci": dci.compute_dci,
+    "mig": mig.compute_mig,
+    "sap_score": sap_score.compute_sap,
+    "modularity_explicitness": modularity_explicitness.compute_modularity_explicitness,
+    "irs": irs.compute_irs,
+    "unsupervised_metrics": unsupervised_metrics.compute_unsupervised_metrics,
+    "downstream_task": downstream_task.compute_downstream_task,
+    "reduced_downstream_task": reduced_downstream_task.compute_reduced_downstream_task,
+    "strong_downstream_task": strong_downstream_task.compute_strong_downstream_task,
+    "fairness": fairness.compute_fairness,
+    "unified_scores": unified_scores.compute_unified_scores,
+    "mig_validation": fixed_data.compute_mig_on_fixed_data,
+    "sap_score_validation": fixed_data.compute_sap_on_fixed_data,
+    "dci_validation": fixed_data.compute_dci_on_fixed_data,
+    "unified_score_validation": fixed_data.compute_unified_score_on_fixed_data,
+}
+
+
+def scores(metric, data, function, seed, settings):
+    """Our scores; settings with a dot in their name are bound in gin, and stay bound."""
+    arguments = {name: value for name, value in settings.items() if "." not in name}
+    gin.clear_config()
+    gin.parse_config([f"{name} = {settings[name]}" for name in settings if "." in name])
+    if "matrix_fns" in arguments:
+        names = arguments["matrix_fns"]
+        arguments["matrix_fns"] = [getattr(unified_scores, name) for name in names]
+    random_state = np.random.RandomState(seed)
+    if "num_points" not in arguments:
+        return OURS[metric](data, function, random_state, **arguments)
+    factors, observations = data.sample(arguments.pop("num_points"), random_state)
+    return OURS[metric](observations, factors.T, function, **arguments)

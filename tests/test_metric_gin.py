@@ -1,0 +1,80 @@
+"""The packaged gin files of the metrics: each binds what exists, and its metric's own defaults."""
+
+import inspect
+from pathlib import Path
+
+import gin
+import pytest
+
+from srvae_plugin import gin_config, metrics, plugins, steps
+from srvae_plugin.gin_config import configured
+from srvae_plugin.metrics import predictors
+
+FOLDER = Path(__file__).parents[1] / "gin" / "metrics"
+FILES = sorted(path.name for path in FOLDER.glob("*.gin"))
+SEVERAL = {"all.gin", "study.gin", "paper.gin", "udr.gin"}
+ORIGINAL = {
+    "factor_vae_score", "beta_vae_sklearn", "dci", "mig", "sap_score", "modularity_explicitness",
+    "irs", "unsupervised_metrics", "downstream_task", "reduced_downstream_task",
+    "strong_downstream_task", "fairness", "unified_scores",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_binds_what_exists(name):
+    with configured([f"metrics/{name}"]):
+        pass
+
+
+def test_all_of_the_originals_metrics_are_in_one_file():
+    with configured(["metrics/all.gin"]):
+        plan = gin.get_configurable(steps.RunPlan)()
+        assert gin_config.bound("evaluation.random_seed") == 0
+    everything = {name.rpartition("/")[2] for name in plan.metrics}
+    assert everything == set(plugins.names("metrics")) >= ORIGINAL
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(FILES) - {"all.gin", "study.gin", "paper.gin", "udr.gin"})
+)
+def test_a_metrics_own_file_runs_that_metric(name):
+    with configured([f"metrics/{name}"]):
+        plan = gin.get_configurable(steps.RunPlan)()
+    assert {metric.rpartition("/")[2] for metric in plan.metrics} == {name.removesuffix(".gin")}
+
+
+def test_the_study_has_nine_metrics():
+    with configured(["metrics/study.gin"]):
+        plan = gin.get_configurable(steps.RunPlan)()
+    assert len(plan.metrics) == 9
+
+
+def test_scoped_metrics_have_bindings_and_results_of_their_own():
+    with configured(["metrics/downstream_task.gin"]):
+        for kind in ("boosted_trees", "logistic_regression"):
+            with gin.config_scope(f"downstream_task_{kind}"):
+                made = gin.get_configurable(predictors.predictor)()()
+            assert ("Logistic" in type(made).__name__) == (kind == "logistic_regression")
+    with (
+        configured(bindings=["run.metrics = ['a/mig', 'a/dci']"]),
+        pytest.raises(ValueError, match="the same first name"),
+    ):
+        gin.get_configurable(steps.RunPlan)()
+
+
+@pytest.mark.parametrize("name", sorted(ORIGINAL))
+def test_defaults_without_gin_are_those_of_the_file(name):
+    function = plugins.find("metrics", name)
+    defaults = inspect.signature(function).parameters
+    with configured(["metrics/all.gin"]):
+        for parameter in ("num_train", "num_test", "num_eval", "batch_size", "diff_quantile"):
+            bound = gin_config.bound(f"{name}.{parameter}")
+            if bound is not None:
+                default = defaults[parameter].default
+                assert bound == (list(default) if isinstance(default, tuple) else default)
+
+
+def test_metrics_are_exported_under_the_functions_names():
+    for name in sorted(ORIGINAL):
+        function = inspect.unwrap(plugins.find("metrics", name))
+        assert getattr(metrics, function.__name__) is function
