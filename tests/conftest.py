@@ -8,6 +8,8 @@ from jaxtyping import install_import_hook
 
 CACHE = os.environ.setdefault("SRVAE_CACHE", os.path.join(tempfile.gettempdir(), "srvae-tests"))
 os.environ.pop("DISENTANGLEMENT_LIB_DATA", None)
+# Metrics that use every core by default take one here: the tests themselves run side by side.
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 # data and metrics check what they are given themselves, and their tests hand them wrong types.
 CHECKED = ("model", "models", "losses", "networks", "train", "steps", "run", "representation")

@@ -66,7 +66,7 @@ def compute_downstream_task(
     num_test: int = 5_000,
     batch_size: int = 16,
     predictor_fn: PredictorFn | None = None,
-    n_jobs: int | None = None,
+    n_jobs: int | None = -1,
 ) -> dict[str, float | int]:
     """Accuracy of predicting each factor from a representation (arXiv 1811.12359).
 

@@ -146,7 +146,7 @@ def compute_fairness(
     num_test_points_per_class: int = 100,
     batch_size: int = 16,
     predictor_fn: PredictorFn | None = None,
-    n_jobs: int | None = None,
+    n_jobs: int | None = -1,
 ) -> dict[str, float | int]:
     """Unfairness of classifiers on a representation (arXiv 1905.13662, section 4).
 

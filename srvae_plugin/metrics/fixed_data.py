@@ -84,7 +84,7 @@ def compute_dci_on_fixed_data(
     train_percentage: float = 0.9,
     batch_size: int = 100,
     random_seed: int = 0,
-    n_jobs: int | None = None,
+    n_jobs: int | None = -1,
 ) -> dict[str, float | int]:
     """DCI of given points; scores and errors as in `dci.dci`.
 

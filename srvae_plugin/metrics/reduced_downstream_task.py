@@ -117,7 +117,7 @@ def compute_reduced_downstream_task(
     batch_size: int = 16,
     correlation_measure: CorrelationMeasure | None = None,
     predictor_fn: PredictorFn | None = None,
-    n_jobs: int | None = None,
+    n_jobs: int | None = -1,
 ) -> dict[str, float | int]:
     """Accuracy of predicting factors from a representation without a factor's best latents.
 

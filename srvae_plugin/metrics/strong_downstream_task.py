@@ -118,7 +118,7 @@ def compute_strong_downstream_task(
     num_test: int = 5_000,
     n_experiment: int = 10,
     predictor_fn: PredictorFn | None = None,
-    n_jobs: int | None = None,
+    n_jobs: int | None = -1,
 ) -> dict[str, float | int]:
     """Strong generalisation of a representation (arXiv 2002.02886).
 

@@ -52,7 +52,7 @@ def importance_gbt_matrix(
     mus_test: NDArray[Any],
     ys_test: NDArray[Any],
     seeds: NDArray[np.integer[Any]] | None = None,
-    n_jobs: int | None = None,
+    n_jobs: int | None = -1,
 ) -> NDArray[np.float64]:
     """DCI's importance of each latent for each factor; without `seeds` all trees have seed 0."""
     if seeds is None:
