@@ -16,8 +16,6 @@ from scipy.stats import entropy
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.boosted_trees.backends import find_backend, parallel_settings
 from srvae_plugin.metrics.checks import (
-    check_codes,
-    check_factors,
     check_latents,
     varying_factors,
     warn_collapsed,
@@ -27,6 +25,7 @@ from srvae_plugin.metrics.codes import (
     RepresentationFunction,
     sample_codes_and_factors,
 )
+from srvae_plugin.metrics.samples import check_sample
 
 IMPORTANCE_FILE = "dci_importance_matrix.npy"
 _OFFSET = 1e-11  # the original's, keeps the entropy of a row of zeros defined
@@ -75,7 +74,7 @@ def importance_matrix(
     Raises:
         ValueError: fewer than two latents or varying factors, or a wrong shape or value.
     """
-    train, test = _checked(train, "train"), _checked(test, "test")
+    train, test = check_sample(train, "train"), check_sample(test, "test")
     num_factors = train.factors.shape[1]
     if np.shape(seeds) != (num_factors,):
         raise ValueError(f"seeds must have shape ({num_factors},), got {np.shape(seeds)}.")
@@ -195,11 +194,6 @@ def compute_dci(
     if artifact_dir is not None:
         _save(importance.matrix, artifact_dir)
     return dci_scores(importance)
-
-
-def _checked(sample: CodesAndFactors, name: str) -> CodesAndFactors:
-    codes = check_codes(sample.codes, name=f"{name}.codes")
-    return CodesAndFactors(codes, check_factors(sample.factors, len(codes), name=f"{name}.factors"))
 
 
 def _save(matrix: NDArray[np.float64], folder: str) -> None:
