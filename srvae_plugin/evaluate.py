@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import gin
 import numpy as np
 
 from srvae_plugin import gin_config, results, steps
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.representation import RepresentationFunction, TabulatedCodes
-from srvae_plugin.steps import RunPlan
 
 Files = Sequence[str | Path]
 Scores = dict[str, dict[str, Any]]
@@ -121,7 +119,7 @@ def _score_all(
 
 def _planned_metrics(files: Files, bindings: Sequence[str]) -> Sequence[str]:
     with gin_config.configured(files, bindings):
-        return gin.get_configurable(RunPlan)().metrics
+        return steps.run_plan().metrics
 
 
 def _require_new(output: Path, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:

@@ -182,6 +182,16 @@ def bound(name: str) -> Any:
         return None
 
 
+def reference_name(value: Any) -> str:
+    """Name, without its module, of the configurable that a bound `@name` refers to.
+
+    Raises ConfigError if the value is no such reference.
+    """
+    if not isinstance(value, gin_state.ConfigurableReference):
+        raise ConfigError(f"{value!r}: expected a reference such as @mig")
+    return value.selector.rpartition(".")[2]
+
+
 def require_bound(name: str) -> None:
     """Raise ConfigError unless all that the configurable needs is bound.
 

@@ -36,7 +36,7 @@ def check(files: Sequence[str | Path], bindings: Sequence[str]) -> tuple[RunPlan
     Returns the plan, the whole configuration as text, and the device.
     """
     with gin_config.configured(files, bindings):
-        plan = gin.get_configurable(RunPlan)()
+        plan = steps.run_plan()
         settings = steps.training_settings()
         device = find_device(settings.device)
         settings.model.build(shape_of(steps.bound_dataset()))

@@ -99,6 +99,18 @@ class RunPlan:
             raise ValueError(f"run.metrics: two of {list(self.metrics)} have the same first name")
 
 
+def run_plan() -> RunPlan:
+    """Plan that gin holds.
+
+    With disentanglement_lib's metric files, which bind `evaluation.evaluation_fn` and no
+    `run.metrics`, it is that one metric.
+    """
+    function = gin_config.bound("evaluation.evaluation_fn")
+    if function is None or gin_config.bound("run.metrics") is not None:
+        return gin.get_configurable(RunPlan)()
+    return gin.get_configurable(RunPlan)(metrics=[gin_config.reference_name(function)])
+
+
 def training_settings() -> TrainingSettings:
     """Training settings that gin holds; ConfigError where a binding is missing."""
     gin_config.require_bound("srvae_plugin.model")

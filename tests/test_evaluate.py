@@ -163,3 +163,20 @@ def test_codes_of_a_cached_function_are_reused(tmp_path):
     for seed in range(2):
         compute_mig(data, cached, np.random.RandomState(seed), num_train=50)
     assert cached.num_encoded <= 100
+
+
+def test_the_originals_metric_files_name_their_metric(tmp_path, capsys):
+    """As in disentanglement_lib's config folders: an evaluation function, no run.metrics."""
+    (tmp_path / "mig.gin").write_text(
+        "evaluation.evaluation_fn = @mig\n"
+        "dataset.name='auto'\n"
+        "evaluation.random_seed = 0\n"
+        "mig.num_train=300\n"
+        "discretizer.discretizer_fn = @histogram_discretizer\n"
+        "discretizer.num_bins = 20\n"
+    )
+    np.savez(tmp_path / "c.npz", codes=grid() * 1.0, factors=grid())
+    arguments = ["--codes", tmp_path / "c.npz", "--gin", tmp_path / "mig.gin"]
+    cli.evaluate_main([*map(str, arguments), "--output", str(tmp_path / "scores")])
+    assert [path.name for path in (tmp_path / "scores").iterdir()] == ["mig"]
+    assert "discrete_mig" in capsys.readouterr().out

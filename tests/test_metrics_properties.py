@@ -34,6 +34,7 @@ from srvae_plugin.metrics.factor_vae import prune_dims
 from srvae_plugin.metrics.mig import mig
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
 from srvae_plugin.metrics.sap_score import sap_score
+from srvae_plugin.representation import CachedRepresentation
 
 TINY = GRIDS["tiny"]
 every_metric = pytest.mark.parametrize("name", list(METRICS))
@@ -390,3 +391,17 @@ def test_mutual_information_is_scikit_learns(pairs):
     assert mutual_information(left, right)[0, 0] == pytest.approx(expected, abs=1e-12)
     own = mutual_info_score(left[:, 0], left[:, 0])
     assert entropy(left)[0] == pytest.approx(own, abs=1e-12)
+
+
+def test_all_metrics_share_one_cache_and_encode_no_observation_twice():
+    data, codes, seen = HiddenFactor((3, 4, 5, 1), [0, 1, 2]), noisy_factors(TINY), []
+
+    def encode(observations):
+        seen.extend(observations.ravel().tolist())
+        return codes[observations.ravel().astype(int)]
+
+    cached = CachedRepresentation(encode, data, batch_size=7)
+    for name in METRICS:
+        if "on_fixed_data" not in name and "udr" not in name:
+            score(name, codes, data=data, function=cached)
+    assert len(seen) == len(set(seen)) == cached.num_encoded <= data.num_observations
