@@ -153,11 +153,16 @@ def data_main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     def work() -> None:
-        from srvae_plugin.data.dsprites import verify as verify_dsprites
+        from srvae_plugin.data import dsprites
 
-        report = verify_dsprites(options.path)
-        print(report)
-        if not report.passed:
+        found = dsprites.verify(options.path)
+        print(
+            f"{found.source}: {found.white_pixels:,} white pixels (expected "
+            f"{dsprites.WHITE_PIXELS:,}), {found.distinct_images:,} distinct images (expected "
+            f"{dsprites.DISTINCT_IMAGES:,}), {found.differing_images:,} differ from the rendering"
+            + (f", the first at {list(found.first_differing)}" if found.first_differing else "")
+        )
+        if not found.passed:
             sys.exit(1)
 
     _guarded("srvae-data", work, options.debug)

@@ -7,6 +7,7 @@ another name).
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,6 +17,12 @@ from torch import nn
 from torch.optim import Adam, Optimizer
 
 logger = logging.getLogger("srvae_plugin")
+
+
+@functools.cache
+def _say_ignored(parameter: str) -> None:
+    """Log it once a process."""
+    logger.info("AdamOptimizer.%s concerns TensorFlow only: ignored", parameter)
 
 
 @gin.register("AdamOptimizer", module="srvae_plugin", denylist=["parameters"])
@@ -38,7 +45,7 @@ def adam_optimizer(
         raise ValueError(f"AdamOptimizer.learning_rate = {learning_rate}: expected above 0")
     for key, value in (("use_locking", use_locking), ("name", name)):
         if value is not None:
-            logger.info("AdamOptimizer.%s concerns TensorFlow only: ignored", key)
+            _say_ignored(key)
     return Adam(list(parameters), lr=learning_rate, betas=(beta1, beta2), eps=epsilon)
 
 

@@ -150,7 +150,7 @@ def require_new(path: Path, overwrite: bool) -> None:
         raise ValueError(f"{path} exists already; pass overwrite, or choose another folder")
 
 
-def environment(device: str, seconds: float) -> dict[str, Any]:
+def environment(device: str, threads: int, seconds: float) -> dict[str, Any]:
     """What a run was made with: versions, commit, machine, threads, seconds."""
     packages = ("srvae_plugin", "torch", "numpy", "scipy", "scikit-learn", "gin-config")
     return {
@@ -161,7 +161,7 @@ def environment(device: str, seconds: float) -> dict[str, Any]:
         "git_commit": _git_commit(),
         "device": device,
         "cpus": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "threads": threads,
         "seconds": seconds,
     }
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import gin
+import torch
 
 from srvae_plugin import gin_config, pictures, results, steps
 from srvae_plugin.evaluate import evaluate_representation
 from srvae_plugin.files import write_text
+from srvae_plugin.optimizers import make_optimizers
 from srvae_plugin.steps import RunPlan
 from srvae_plugin.train import find_device, shape_of
 
@@ -40,6 +42,7 @@ def check(files: Sequence[str | Path], bindings: Sequence[str]) -> tuple[RunPlan
         settings = steps.training_settings()
         device = find_device(settings.device)
         settings.model.build(shape_of(steps.bound_dataset()))
+        make_optimizers(settings.model.parameter_groups())
         return plan, gin.config_str(), str(device)
 
 
@@ -79,7 +82,7 @@ def run(
         model = steps.load_model(output)
         curves = output / "model" / "scalars.csv"
         summary.pictures = pictures.save_all(model, data, curves, output / "visualizations")
-    environment = results.environment(device, time.monotonic() - begun)
+    environment = results.environment(device, torch.get_num_threads(), time.monotonic() - begun)
     results.write_json(output / "environment.json", environment)
     return summary
 

@@ -25,6 +25,7 @@ from srvae_plugin.progress import Progress
 from srvae_plugin.scalars import ScalarLog, flatten
 
 CHECKPOINT = "checkpoint.pt"
+_SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 
 
 @gin.register("model", module="srvae_plugin")
@@ -162,37 +163,35 @@ def train(
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.autocast):
             return compute(x, step)
 
-    with (
-        stop_signals() as stopped,
-        ScalarLog(model_dir, step, settings.tensorboard) as scalars,
-        Progress("training", settings.training_steps, step) as progress,
-    ):
+    with stop_signals() as stopped:
         model.train()
-        while step < settings.training_steps:
-            losses = losses_of(batches)
-            _require_finite_losses(losses, step, path)
-            _update(losses.objectives, optimizers)
-            shown = {}
-            if step % settings.log_every == 0 or step == settings.training_steps - 1:
-                shown = flatten(losses.logs)
-                scalars.write(step, shown)
-            step += 1
-            progress.advance(values={k: v for k, v in shown.items() if not k.startswith("kl_")})
-            if stopped or step % settings.checkpoint_every == 0 or step == settings.training_steps:
-                save()
-            if stopped:
-                raise InterruptedTrainingError(stopped[0], step, path)
+        with (
+            ScalarLog(model_dir, step, settings.tensorboard) as scalars,
+            Progress("training", settings.training_steps, step) as progress,
+        ):
+            while step < settings.training_steps:
+                losses = losses_of(batches)
+                _require_finite_losses(losses, step, path)
+                _update(losses.objectives, optimizers)
+                last = step == settings.training_steps - 1
+                shown = {}
+                if step % settings.log_every == 0 or last:
+                    shown = flatten(losses.logs)
+                    scalars.write(step, shown)
+                step += 1
+                progress.advance(values={k: shown[k] for k in _SHOWN if k in shown})
+                if stopped or step % settings.checkpoint_every == 0 or last:
+                    save()
+                if stopped:
+                    raise InterruptedTrainingError(stopped[0], step, path)
 
         model.eval()
         totals: dict[str, float] = {}
-        with (
-            torch.no_grad(),
-            Progress("evaluation", settings.eval_steps, unit="batches") as progress,
-        ):
+        with torch.no_grad(), Progress("evaluation", settings.eval_steps, unit="batches") as bar:
             for _ in range(settings.eval_steps):
                 for name, value in flatten(losses_of(evaluation).logs).items():
                     totals[name] = totals.get(name, 0.0) + value / settings.eval_steps
-                progress.advance()
+                bar.advance()
                 if stopped:
                     raise InterruptedTrainingError(stopped[0], step, path)
     return model, {**totals, "global_step": step, "training_seconds": time.monotonic() - begun}

@@ -99,6 +99,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
 
 
 def test_environment_names_versions():
-    env = results.environment("cpu", 1.0)
+    env = results.environment("cpu", 2, 1.0)
     assert env["packages"]["torch"].startswith("2.")
     assert env["python"]
+    assert env["threads"] == 2

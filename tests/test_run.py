@@ -166,6 +166,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, binding, part):
     lines = [line for line in capsys.readouterr().err.splitlines() if "srvae-run" in line]
     assert len(lines) == 1
     assert part in lines[0]
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_gin_file_and_damaged_data_set(tmp_path, capsys):
@@ -253,3 +254,11 @@ def test_gin_state_is_left_as_it_was(finished, tmp_path):
         load_model(finished)
         assert gin_config.bound("vae.beta") == 7.0
         assert gin_config.bound("model.batch_size") is None
+
+
+def test_verify_counts_the_embedded_set(capsys):
+    cli.data_main(["verify", "dsprites_full"])
+    out = capsys.readouterr().out
+    assert "128,328,864 white pixels" in out
+    assert "715,706 distinct" in out
+    assert "0 differ" in out
