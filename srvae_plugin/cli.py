@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import signal
 import sys
@@ -118,24 +119,41 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
         files = options.gin or ["metrics/paper.gin"]
         keep = {"resume": options.resume, "overwrite": options.overwrite}
         if options.run:
-            scores = evaluate.evaluate_run(options.run, files, options.bind, **keep)
             place = options.run / "metrics"
+            scores = evaluate.evaluate_run(options.run, files, options.bind, **keep)
         else:
             name = options.function or options.codes.stem
             place = options.output or Path("scores") / name.replace(":", ".")
-            data, function = None, None
+            data, of_what = None, options.function
             if options.function:
                 function = evaluate.load_function(options.function)
             else:
                 function = evaluate.load_codes(options.codes, files, options.bind)
-                data = function.data
+                data, of_what = function.data, _digest(options.codes)
             scores = {
-                name: evaluate.evaluate_function(function, data, place, files, options.bind, **keep)
+                name: evaluate.evaluate_function(
+                    function, data, place, files, options.bind, **keep, of_what=of_what
+                )
             }
         print(summary.score_table(scores))
         print(f"\nscores  {place}")
 
-    _guarded("srvae-evaluate", work, options.debug)
+    def work_and_show_what_there_is() -> None:
+        from srvae_plugin.evaluate import MetricsFailedError
+        from srvae_plugin.summary import score_table
+
+        try:
+            work()
+        except MetricsFailedError as error:
+            print(score_table({"scored": error.scores}))
+            raise
+
+    _guarded("srvae-evaluate", work_and_show_what_there_is, options.debug)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_main(arguments: Sequence[str] | None = None) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gin
 import numpy as np
 
 from srvae_plugin import gin_config, results, steps
@@ -17,9 +20,19 @@ from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.representation import RepresentationFunction, TabulatedCodes
 
+logger = logging.getLogger("srvae_plugin")
+
 Files = Sequence[str | Path]
 Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
+
+
+class MetricsFailedError(ValueError):
+    """Some metrics could not be computed; `scores` has the others'."""
+
+    def __init__(self, failed: list[str], scores: Scores):
+        self.scores = scores
+        super().__init__(f"not scored: {'; '.join(failed)}")
 
 
 def evaluate_run(
@@ -30,9 +43,13 @@ def evaluate_run(
     Results go to `<run>/metrics/<kind>/<metric>`. Raises ValueError if one of them is there
     already, unless `resume` keeps or `overwrite` replaces it.
     """
-    kinds = sorted(path.name for path in (run / "postprocessed").glob("*") if path.is_dir())
+    kinds = [
+        path.name
+        for path in sorted((run / "postprocessed").glob("*"))
+        if not path.name.startswith(".") and results.is_complete(path, "postprocess")
+    ]
     if not kinds:
-        raise ValueError(f"{run} is not a run directory: it has no postprocessed/<kind> folder")
+        raise ValueError(f"{run} is not a run directory: it has no finished postprocessed/<kind>")
     metrics = _planned_metrics(files, bindings)
     for kind in kinds:
         _require_new(run / "metrics" / kind, metrics, resume, overwrite)
@@ -60,7 +77,8 @@ def evaluate_representation(
         data = steps.bound_dataset(processed)
     function = steps.cached(steps.load_representation(source), data)
     output = run / "metrics" / kind
-    return _score_all(metrics, function, data, output, files, bindings, overwrite, source)
+    of_what = results.read_results(source, "postprocess")["uuid"]
+    return _score_all(metrics, function, data, output, files, bindings, overwrite, of_what, source)
 
 
 def evaluate_function(
@@ -71,6 +89,7 @@ def evaluate_function(
     bindings: Sequence[str],
     resume: bool = False,
     overwrite: bool = False,
+    of_what: str = "",
 ) -> Scores:
     """Score any representation function with the metrics that gin binds.
 
@@ -81,6 +100,9 @@ def evaluate_function(
         output: folder for `<metric>/results`.
         files, bindings: see `gin_config.configured`.
         resume, overwrite: as in `evaluate_run`.
+        of_what: identifies the representation; `resume` refuses results of another.
+
+    Raises MetricsFailedError, after the other metrics, if one cannot be computed.
     """
     metrics = _planned_metrics(files, bindings)
     _require_new(output, metrics, resume, overwrite)
@@ -89,7 +111,7 @@ def evaluate_function(
             data = steps.bound_dataset()
     if not hasattr(function, "codes_at"):
         function = steps.cached(function, data)
-    return _score_all(metrics, function, data, output, files, bindings, overwrite)
+    return _score_all(metrics, function, data, output, files, bindings, overwrite, of_what)
 
 
 def _score_all(
@@ -100,26 +122,55 @@ def _score_all(
     files: Files,
     bindings: Sequence[str],
     overwrite: bool,
+    of_what: str,
     source: Path | None = None,
 ) -> Scores:
-    scores = {}
+    """Score with every metric; one that cannot be computed does not stop the others."""
+    scores: Scores = {}
+    failed: list[str] = []
     for metric in metrics:
         name = metric.partition("/")[0]
         folder = output / name
-        if overwrite or not results.is_complete(folder, "evaluation"):
-            choice = f"evaluation.evaluation_fn = @{metric}"
-            with gin_config.configured(files, [*bindings, choice]):
-                if source is not None:
-                    # The same object: this records the data set in the operative configuration.
-                    data = steps.bound_dataset(results.gin_file(source, "postprocess"))
-                steps.score(function, data, folder, True, source and source / "results")
+        choice = f"evaluation.evaluation_fn = @{metric}"
+        with gin_config.configured(files, [*bindings, choice]):
+            if source is not None:
+                # The same object: this records the data set in the operative configuration.
+                data = steps.bound_dataset(results.gin_file(source, "postprocess"))
+            identity = f"{of_what}\n{gin.config_str()}"
+            if overwrite or not _is_kept(folder, identity):
+                try:
+                    steps.score(
+                        function, data, folder, True, source and source / "results", identity
+                    )
+                except ValueError as error:
+                    failed.append(f"{name}: {gin_config.one_line(error)}")
+                    logger.error("%s is not scored: %s", name, gin_config.one_line(error))
+                    continue
         scores[name] = results.read_results(folder, "evaluation")
+    if failed:
+        raise MetricsFailedError(failed, scores)
     return scores
+
+
+def _is_kept(folder: Path, identity: str) -> bool:
+    """Whether finished results are there; ValueError if they are of something else."""
+    if not results.is_complete(folder, "evaluation"):
+        return False
+    saved = folder / steps.IDENTITY
+    if not saved.is_file() or saved.read_text(encoding="utf-8") != identity:
+        raise ValueError(
+            f"{folder} holds the results of another representation or configuration: --overwrite "
+            "replaces them"
+        )
+    return True
 
 
 def _planned_metrics(files: Files, bindings: Sequence[str]) -> Sequence[str]:
     with gin_config.configured(files, bindings):
-        return steps.run_plan().metrics
+        metrics = steps.run_plan().metrics
+    if not metrics:
+        raise ValueError("run.metrics is empty: nothing to score")
+    return metrics
 
 
 def _require_new(output: Path, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
@@ -140,13 +191,12 @@ def load_function(name: str) -> RepresentationFunction:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise ValueError(f"--function {name!r}: expected the form module:function")
+    # For good, as `python -m` has it: the function may import more when it is called.
     sys.path.insert(0, os.getcwd())
     try:
         function = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"--function {name!r} cannot be loaded: {error}") from None
-    finally:
-        sys.path.pop(0)
     if not callable(function):
         raise ValueError(f"--function {name!r}: expected a function, it is {function!r}")
     return function
@@ -165,8 +215,10 @@ def load_codes(path: Path, files: Files, bindings: Sequence[str]) -> TabulatedCo
             arrays = {name: file[name] for name in file.files if name in ("codes", "factors")}
     except FileNotFoundError:
         raise ValueError(f"{path} not found") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path} is damaged or no npz of plain arrays: {error}") from None
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise ValueError(f"{path} is no npz of plain arrays")
     if "codes" not in arrays:
         raise ValueError(f"{path} has no array 'codes' (observation, latent)")
     if "factors" in arrays:

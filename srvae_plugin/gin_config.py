@@ -33,6 +33,7 @@ _PARSE_ERRORS = (
     OSError,
     tokenize.TokenError,
 )
+_COUNTS = {"num_train", "num_test", "num_eval", "num_variance_estimate", "num_bins", "num_latent"}
 _NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
 
 
@@ -83,6 +84,7 @@ def configured(files: Sequence[str | Path] = (), bindings: Sequence[str] = ()) -
             for binding in bindings:
                 _parse_binding(binding)
         check_types()
+        _check_macros()
         yield
     finally:
         gin.clear_config()
@@ -234,10 +236,34 @@ def check_types() -> None:
         hints = _signature_hints(entry.wrapped)
         for parameter, value in values.items():
             hint = hints.get(parameter)
+            name = f"{scope}/{entry.name}" if scope else entry.name
+            _check_count(f"{name}.{parameter}", parameter, value)
             if hint is None or _has_reference(value) or is_bearable(value, hint, conf=_NUMBERS):
                 continue
-            name = f"{scope}/{entry.name}" if scope else entry.name
             raise ConfigError(f"{name}.{parameter} = {value!r}: expected {_readable(hint)}")
+
+
+def _check_macros() -> None:
+    """Refuse a name that is bound and read by nothing: most often a binding without its prefix."""
+    defined = {scope for scope, selector in gin_state._CONFIG if selector == "gin.macro"}
+    read = {
+        leaf.scoped_selector.rpartition("/")[0]
+        for values in gin_state._CONFIG.values()
+        for leaf in gin_state._iterate_flattened_values(tuple(values.values()))
+        if isinstance(leaf, gin_state.ConfigurableReference)
+    }
+    for name in sorted(defined - read):
+        raise ConfigError(
+            f"{name} = ... is read by nothing: expected 'name.parameter = value', or a macro that "
+            f"is used as %{name}"
+        )
+
+
+def _check_count(name: str, parameter: str, value: Any) -> None:
+    """Refuse counts below 1 before any work: the functions themselves would only do it later."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if parameter in _COUNTS and any(isinstance(v, int) and v < 1 for v in values):
+        raise ConfigError(f"{name} = {value!r}: expected at least 1")
 
 
 def _has_reference(value: Any) -> bool:

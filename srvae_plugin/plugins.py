@@ -16,12 +16,14 @@ import difflib
 import functools
 import inspect
 import logging
+import typing
 import weakref
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, NamedTuple
 
 import gin
+from beartype.door import is_bearable
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 
@@ -154,6 +156,10 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
                 f"dataset.{option}: the data set {name!r} has no such option"
                 f"{nearest(option, accepted)}; it takes {', '.join(accepted) or 'none'}"
             )
+    hints = typing.get_type_hints(inspect.unwrap(factory))
+    for option, value in options.items():
+        if not is_bearable(value, hints.get(option, Any)):
+            raise ValueError(f"dataset.{option} = {value!r}: expected {hints[option]}")
     key = (name, *sorted(options.items()))
     data = _open.get(key)
     if data is None:

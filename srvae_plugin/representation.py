@@ -114,7 +114,7 @@ class CachedRepresentation:
             raise ValueError("codes_at got no indices")
         return self._codes[indices]
 
-    def _store(self, indices: NDArray[np.int64], codes: Codes) -> None:
+    def _store(self, indices: NDArray[np.int64], codes: NDArray[Any]) -> None:
         if codes.ndim != 2 or len(codes) != len(indices):
             raise ValueError(
                 f"the representation function returned shape {codes.shape} for {len(indices)} "
@@ -122,6 +122,13 @@ class CachedRepresentation:
             )
         if self._codes is None:
             self._codes = np.zeros((len(self._known), codes.shape[1]), dtype=codes.dtype)
+        if codes.shape[1] != self._codes.shape[1]:
+            raise ValueError(
+                f"the representation function returned {codes.shape[1]} latents after "
+                f"{self._codes.shape[1]}: expected the same number for every batch"
+            )
+        if codes.dtype != self._codes.dtype:
+            self._codes = self._codes.astype(np.result_type(codes, self._codes))
         self._codes[indices] = codes
         self._known[indices] = True
         self.num_encoded += len(indices)
@@ -139,6 +146,8 @@ class TabulatedCodes:
                 f"codes: got {codes.dtype} of shape {codes.shape}; expected numbers of shape "
                 f"({data.num_observations}, latent), one row an observation"
             )
+        if not codes.size or not np.isfinite(codes).all():
+            raise ValueError("codes: expected at least one latent and finite numbers, got NaN, inf")
         self.data = data
         self._codes = codes if codes.dtype.kind == "f" else codes.astype(np.float64)
 

@@ -102,7 +102,8 @@ def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:
         if changed:
             raise ValueError(
                 f"{output} was made with another configuration; lines that differ: "
-                f"{'; '.join(sorted(changed))}. Choose another --output, or --overwrite"
+                f"{'; '.join(sorted(changed))}. Choose another --output, or --overwrite; "
+                "srvae-evaluate scores what is trained already with other metric settings"
             )
         return
     if overwrite and output.exists():

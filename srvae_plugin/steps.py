@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from srvae_plugin import gin_config, plugins, results
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
-from srvae_plugin.files import replacing
+from srvae_plugin.files import replacing, write_text
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.plugins import load_dataset
 from srvae_plugin.representation import (
@@ -29,10 +29,18 @@ from srvae_plugin.representation import (
     Representation,
     RepresentationFunction,
 )
-from srvae_plugin.train import CHECKPOINT, TrainingSettings, find_device, shape_of, train
+from srvae_plugin.train import (
+    CHECKPOINT,
+    TrainingSettings,
+    check_seed,
+    find_device,
+    shape_of,
+    train,
+)
 
 WEIGHTS = "model.safetensors"
 REPRESENTATIONS = ("mean", "sampled")
+IDENTITY = "identity.txt"
 Files = Sequence[str | Path] | None
 Bindings = Sequence[str] | None
 
@@ -58,6 +66,9 @@ class PostprocessSettings:
     random_seed: int = 0
     name: str = ""
 
+    def __post_init__(self) -> None:
+        check_seed("postprocess", self.random_seed)
+
 
 @gin.register("evaluation", module="srvae_plugin")
 @dataclass
@@ -67,6 +78,9 @@ class EvaluationSettings:
     evaluation_fn: Callable[..., dict[str, Any]]
     random_seed: int = 0
     name: str = ""
+
+    def __post_init__(self) -> None:
+        check_seed("evaluation", self.random_seed)
 
 
 @gin.register("run", module="srvae_plugin")
@@ -87,6 +101,9 @@ class RunPlan:
     pictures: bool = True
 
     def __post_init__(self) -> None:
+        for key in ("representations", "metrics"):
+            if isinstance(value := getattr(self, key), str):
+                raise ValueError(f"run.{key} = {value!r}: expected a list, [{value!r}]")
         for name in self.representations:
             if name not in REPRESENTATIONS:
                 raise ValueError(
@@ -289,10 +306,12 @@ def score(
     output_dir: Path,
     overwrite: bool = False,
     previous: Path | None = None,
+    identity: str | None = None,
 ) -> dict[str, Any]:
     """Score a representation function with the metric that gin binds; write and return scores.
 
-    `previous` is the results folder of the step before, if there was one.
+    `previous` is the results folder of the step before, if there was one; `identity` is written
+    beside the results, to tell later what they are of.
     """
     settings = _evaluation_settings()
     with results.new_folder(output_dir, overwrite) as folder:
@@ -302,6 +321,8 @@ def score(
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
         results.write_step(folder / "results", "evaluation", scores, config, previous)
+        if identity is not None:
+            write_text(folder / IDENTITY, identity)
     return scores
 
 

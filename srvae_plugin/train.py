@@ -72,11 +72,18 @@ class TrainingSettings:
                 f"model.model = {self.model!r}: expected a DisentanglementModel, for example "
                 "@sr_vae() with the parentheses"
             )
-        least = {"training_steps": 0, "random_seed": 0, "eval_steps": 0}
+        check_seed("model", self.random_seed)
+        least = {"training_steps": 0, "eval_steps": 0}
         least |= {"batch_size": 1, "checkpoint_every": 1, "log_every": 1}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"model.{name} = {getattr(self, name)}: expected at least {bound}")
+
+
+def check_seed(step: str, seed: int) -> None:
+    """Raise ValueError unless numpy takes the seed."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"{step}.random_seed = {seed}: expected 0 .. 2**32 - 1")
 
 
 class NonFiniteLossError(ValueError):

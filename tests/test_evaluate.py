@@ -6,7 +6,7 @@ import pytest
 from srvae_plugin import cli, results
 from srvae_plugin.data.dsprites import dsprites_full
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.metrics import compute_factor_vae, compute_mig
+from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig
 from srvae_plugin.representation import CachedRepresentation, TabulatedCodes
 
 SIZES = (3, 4, 5)
@@ -65,9 +65,56 @@ def test_a_table_with_holes_scores_where_it_can_and_says_where_not(tmp_path, cap
     path = tmp_path / "holes.npz"
     np.savez(path, codes=grid()[keep].astype(float), factors=grid()[keep])
     assert evaluate("--codes", path, "--output", tmp_path / "a", metrics=["mig", "sap_score"]) == 0
-    assert evaluate("--codes", path, "--output", tmp_path / "b", metrics=["factor_vae_score"]) == 2
-    assert "needs every combination" in capsys.readouterr().err
+    assert evaluate("--codes", path, "--output", tmp_path / "b") == 2
+    captured = capsys.readouterr()
+    assert "factor_vae_score: no observation has the factors" in captured.err
+    assert "needs every combination" in captured.err
+    assert "discrete_mig" in captured.out  # the others are scored
     assert not (tmp_path / "b" / "factor_vae_score").exists()
+    assert results.is_complete(tmp_path / "b" / "mig", "evaluation")
+
+
+def test_rows_to_test_on_are_not_those_trained_on():
+    """Codes of pure noise that tell every row apart must not predict its factors."""
+    random_state = np.random.RandomState(0)
+    table = FactorTable(random_state.randint(3, size=(300, 2)))
+    codes = TabulatedCodes(random_state.normal(size=(300, 4)), table)
+    scores = compute_dci(table, codes, np.random.RandomState(0), num_train=10000, num_test=5000)
+    assert scores["informativeness_train"] > 0.9
+    assert scores["informativeness_test"] < 0.6
+
+
+def test_resume_refuses_results_of_other_codes_or_settings(tmp_path, capsys):
+    for name in ("a", "b"):
+        np.savez(tmp_path / f"{name}.npz", codes=grid() * 1.0 + (name == "b"), factors=grid())
+    output = ["--output", tmp_path / "scores"]
+    assert evaluate("--codes", tmp_path / "a.npz", *output) == 0
+    assert evaluate("--codes", tmp_path / "a.npz", *output, "--resume") == 0
+    assert evaluate("--codes", tmp_path / "b.npz", *output, "--resume") == 2
+    other = ["mig.num_train = 300"]
+    assert evaluate("--codes", tmp_path / "a.npz", *output, "--resume", bindings=other) == 2
+    assert "another representation or configuration" in capsys.readouterr().err
+
+
+def test_a_function_may_not_change_its_width_or_lose_digits():
+    data = dsprites_full()
+    widths = iter((3, 1))
+    cached = CachedRepresentation(lambda x: np.ones((len(x), next(widths))), data, batch_size=4)
+    with pytest.raises(ValueError, match="1 latents after 3"):
+        cached.codes_at(np.arange(8))
+    kinds = iter((np.int64, np.float64))
+    cached = CachedRepresentation(lambda x: np.full((len(x), 1), 1.5).astype(next(kinds)), data, 4)
+    assert cached.codes_at(np.arange(8))[4:].tolist() == [[1.5]] * 4
+
+
+@pytest.mark.parametrize(
+    ("metrics", "part"), [([], "nothing to score"), ("mig", "expected a list")]
+)
+def test_metrics_must_be_a_list_with_something_in_it(tmp_path, capsys, metrics, part):
+    np.savez(tmp_path / "c.npz", codes=grid() * 1.0, factors=grid())
+    metrics = repr(metrics)
+    assert evaluate("--codes", tmp_path / "c.npz", metrics=metrics) == 2
+    assert part in capsys.readouterr().err
 
 
 def test_a_function_is_imported_and_called_once_an_observation(tmp_path, monkeypatch, capsys):

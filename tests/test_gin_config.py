@@ -28,6 +28,9 @@ def error_of(*bindings, files=()):
         ("vae.beta = [1", ["not closed"]),
         ("vae.beta =", ["vae.beta ="]),
         ("vae.beta", ["binding 'vae.beta'"]),
+        ("betta = 4.0", ["betta", "read by nothing"]),
+        ("dci.num_train = 0", ["dci.num_train = 0", "at least 1"]),
+        ("downstream_task.num_train = [10, 0]", ["[10, 0]", "at least 1"]),
         ("import no_such_module_here", ["no_such_module_here"]),
     ],
 )
@@ -98,3 +101,8 @@ def test_missing_bindings_are_named():
         pytest.raises(ConfigError, match=r"vae\.beta"),
     ):
         steps.training_settings()
+
+
+def test_a_macro_that_is_used_is_fine():
+    with configured(bindings=["BETA = 4.0", "vae.beta = %BETA"]):
+        assert gin_config.bound("vae.beta") is not None

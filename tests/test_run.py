@@ -158,6 +158,8 @@ def damaged_npz(folder):
         ("sr_vae.noise = 'reample'", "expected one of resample, shared"),
         ("sr_vae.reading = 'papers'", "sr_vae.reading = 'papers'"),
         ("vae/AdamOptimizer.learning_rate = 0.0", "learning_rate = 0.0"),
+        ("model.random_seed = 5000000000", "model.random_seed = 5000000000"),
+        ("dataset.path = 5", "dataset.path = 5"),
         ("model.device = 'abacus'", "model.device = 'abacus'"),
     ],
 )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+_log = logging.getLogger("srvae_plugin")
+
 
 class FactorTable:
     """Ground-truth data whose observations are known by their row number only.
 
-    It serves to score codes that are given as a table. Integer factors are renumbered to
-    0 .. size - 1 in ascending order; factors with fractions are left as they are.
+    It serves to score codes that are given as a table. Factors of an integer type are renumbered
+    to 0 .. size - 1 in ascending order; floating point ones keep their values.
 
     If every combination of values occurs, random factors are drawn as from a grid, factor by
     factor; if not, random rows are drawn, and a metric that asks for a combination that does not
     occur (FactorVAE's and beta-VAE's scores hold one factor fixed and draw the others) is told so.
+    Samples to train and to test on share no row, see `split_rows`.
 
     Args:
         factors: (observation, factor) numbers.
@@ -68,6 +72,27 @@ class FactorTable:
         columns = [random_state.randint(size, size=num) for size in self.factors_num_values]
         return np.stack(columns, axis=1)
 
+    def split_rows(
+        self, counts: list[int], random_state: np.random.RandomState
+    ) -> list[NDArray[np.int64]] | None:
+        """Draw row numbers for samples of these sizes so that no two samples share a row.
+
+        None for a grid with over ten times as many rows: drawing with replacement, as the original
+        does, then hardly repeats a row. If there are too few rows the samples shrink in
+        proportion, with a log line.
+        """
+        total = sum(counts)
+        if self.is_grid and self.num_observations > 10 * total:
+            return None
+        if total > self.num_observations:
+            counts = [max(1, count * self.num_observations // total) for count in counts]
+            _log.warning(
+                "the table has %d rows, %d points were asked for: using %s",
+                self.num_observations, total, " + ".join(map(str, counts)),
+            )  # fmt: skip
+        order = random_state.permutation(self.num_observations)
+        return np.split(order, np.cumsum(counts))[:-1]
+
     def observation_indices(
         self, factors: NDArray[Any], random_state: np.random.RandomState
     ) -> NDArray[np.int64]:
@@ -110,6 +135,6 @@ class FactorTable:
 
 
 def _renumbered(column: NDArray[Any]) -> NDArray[Any]:
-    if column.dtype.kind == "f" and (column % 1).any():
+    if column.dtype.kind == "f":
         return column
     return np.unique(column, return_inverse=True)[1].astype(np.int64)

@@ -114,6 +114,10 @@ def sample_codes_and_factors(
     """
     for name, num in (*num_points.items(), ("batch_size", batch_size)):
         check_count(name, num)
+    split = getattr(ground_truth_data, "split_rows", lambda counts, random_state: None)
+    rows = split([int(num) for num in num_points.values()], random_state)
+    if rows is not None:
+        return [_rows_of_table(ground_truth_data, representation_function, part) for part in rows]
     draws = CodeDraws(ground_truth_data, representation_function)
     samples = []
     for num in num_points.values():
@@ -124,6 +128,17 @@ def sample_codes_and_factors(
         CodesAndFactors(codes, factors)
         for codes, factors in zip(np.split(draws.codes(), ends), samples, strict=True)
     ]
+
+
+def _rows_of_table(
+    data: Any, function: RepresentationFunction, rows: NDArray[np.int64]
+) -> CodesAndFactors:
+    codes_at = _cached_codes(data, function)
+    if codes_at is None:
+        codes = function(rows.astype(np.float32)[:, None, None, None])
+    else:
+        codes = codes_at(rows)
+    return CodesAndFactors(check_codes(codes, len(rows)), data.factors[rows])
 
 
 def _cached_codes(
