@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gin
 import torch
 
 from srvae_plugin import gin_config, pictures, results, steps
+from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.evaluate import evaluate_representation
 from srvae_plugin.files import write_text
 from srvae_plugin.optimizers import make_optimizers
@@ -32,18 +33,27 @@ class RunSummary:
     pictures: dict[str, Path]
 
 
-def check(files: Sequence[str | Path], bindings: Sequence[str]) -> tuple[RunPlan, str, str]:
-    """Build everything a run needs once, so that bad input fails before any work.
+class Checked(NamedTuple):
+    """What a run needs, built once."""
 
-    Returns the plan, the whole configuration as text, and the device.
-    """
+    plan: RunPlan
+    config: str
+    """The whole configuration as text."""
+    device: str
+    data: GroundTruthData
+    """Held for the whole run, so that its steps share it."""
+
+
+def check(files: Sequence[str | Path], bindings: Sequence[str]) -> Checked:
+    """Build everything a run needs once, so that bad input fails before any work."""
     with gin_config.configured(files, bindings):
         plan = steps.run_plan()
         settings = steps.training_settings()
         device = find_device(settings.device)
-        settings.model.build(shape_of(steps.bound_dataset()))
+        data = steps.bound_dataset()
+        settings.model.build(shape_of(data))
         make_optimizers(settings.model.parameter_groups())
-        return plan, gin.config_str(), str(device)
+        return Checked(plan, gin.config_str(), str(device), data)
 
 
 def run(
@@ -62,7 +72,7 @@ def run(
         resume: keep finished steps, go on from a checkpoint; the configuration must be the same.
         overwrite: delete `output` first.
     """
-    plan, config, device = check(files, bindings)
+    plan, config, device, data = check(files, bindings)
     begun = time.monotonic()
     _prepare(output, config, resume, overwrite)
 
@@ -77,8 +87,6 @@ def run(
             )
         summary.scores[kind] = evaluate_representation(plan.metrics, output, kind, files, bindings)
     if plan.pictures:
-        with gin_config.configured(files, bindings):
-            data = steps.bound_dataset()
         model = steps.load_model(output)
         curves = output / "model" / "scalars.csv"
         summary.pictures = pictures.save_all(model, data, curves, output / "visualizations")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gin
 import numpy as np
@@ -41,6 +41,7 @@ from srvae_plugin.train import (
 WEIGHTS = "model.safetensors"
 REPRESENTATIONS = ("mean", "sampled")
 IDENTITY = "identity.txt"
+_Settings = TypeVar("_Settings")
 Files = Sequence[str | Path] | None
 Bindings = Sequence[str] | None
 
@@ -130,18 +131,13 @@ def run_plan() -> RunPlan:
 
 def training_settings() -> TrainingSettings:
     """Training settings that gin holds; ConfigError where a binding is missing."""
-    gin_config.require_bound("srvae_plugin.model")
-    return gin.get_configurable(TrainingSettings)()
+    return _from_gin(TrainingSettings, "srvae_plugin.model")
 
 
-def _postprocess_settings() -> PostprocessSettings:
-    gin_config.require_bound("srvae_plugin.postprocess")
-    return gin.get_configurable(PostprocessSettings)()
-
-
-def _evaluation_settings() -> EvaluationSettings:
-    gin_config.require_bound("srvae_plugin.evaluation")
-    return gin.get_configurable(EvaluationSettings)()
+def _from_gin(settings: type[_Settings], name: str) -> _Settings:
+    """Settings of the step registered under that name; ConfigError where a binding is missing."""
+    gin_config.require_bound(name)
+    return gin.get_configurable(settings)()
 
 
 def bound_dataset(previous: Path | None = None) -> GroundTruthData:
@@ -257,7 +253,7 @@ def postprocess_with_gin(
         gin_config.configured(gin_config_files or (), gin_bindings or ()),
         results.new_folder(Path(output_dir), overwrite) as folder,
     ):
-        settings = _postprocess_settings()
+        settings = _from_gin(PostprocessSettings, "srvae_plugin.postprocess")
         bound_dataset(trained)
         settings.postprocess_fn(load_model(source), settings.random_seed)
         shutil.copy(source / WEIGHTS, folder / WEIGHTS)
@@ -274,7 +270,7 @@ def load_representation(representation_dir: str | Path) -> Representation:
     """Representation function that a postprocessing step left in a folder."""
     folder = Path(representation_dir)
     with gin_config.only([results.gin_file(folder, "postprocess")]):
-        settings = _postprocess_settings()
+        settings = _from_gin(PostprocessSettings, "srvae_plugin.postprocess")
         return settings.postprocess_fn(load_model(folder), settings.random_seed)
 
 
@@ -313,7 +309,7 @@ def score(
     `previous` is the results folder of the step before, if there was one; `identity` is written
     beside the results, to tell later what they are of.
     """
-    settings = _evaluation_settings()
+    settings = _from_gin(EvaluationSettings, "srvae_plugin.evaluation")
     with results.new_folder(output_dir, overwrite) as folder:
         begun = time.monotonic()
         random_state = np.random.RandomState(settings.random_seed)
