@@ -96,15 +96,15 @@ def _minimum(
     """Minimize the mean of -log p(class) plus |weights|^2 / (2 c n); the intercepts are free."""
     num = len(codes)
     strength = 1.0 / (c * num)
-    losses = np.empty(num)
+    losses, pointwise = np.empty(num), np.empty((num, start.shape[1]))
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         coef = flat.reshape(start.shape)
         weights = coef[:-1]
-        pointwise = codes @ weights
-        pointwise += coef[-1]
+        np.matmul(codes, weights, out=pointwise)
+        np.add(pointwise, coef[-1], out=pointwise)
         losses_and_gradients(pointwise, classes, losses)
-        pointwise /= num
+        np.divide(pointwise, num, out=pointwise)
         gradient = np.empty_like(coef)
         gradient[:-1] = (pointwise.T @ codes).T + strength * weights
         gradient[-1] = np.sum(pointwise, axis=0)
