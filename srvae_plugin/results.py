@@ -133,6 +133,9 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """
     require_new(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        if not _is_alive(left.name.split(".")[-2]):
+            shutil.rmtree(left, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir()
@@ -142,6 +145,17 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_alive(pid: str) -> bool:
+    """Whether a process of this machine has that number; one that was killed leaves its folder."""
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def require_new(path: Path, overwrite: bool) -> None:

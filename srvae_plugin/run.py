@@ -17,6 +17,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.evaluate import evaluate_representation
 from srvae_plugin.files import write_text
 from srvae_plugin.optimizers import make_optimizers
+from srvae_plugin.scalars import require_tensorboard
 from srvae_plugin.steps import RunPlan
 from srvae_plugin.train import find_device, shape_of
 
@@ -50,6 +51,8 @@ def check(files: Sequence[str | Path], bindings: Sequence[str]) -> Checked:
         plan = steps.run_plan()
         settings = steps.training_settings()
         device = find_device(settings.device)
+        if settings.tensorboard:
+            require_tensorboard()
         data = steps.bound_dataset()
         settings.model.build(shape_of(data))
         make_optimizers(settings.model.parameter_groups())

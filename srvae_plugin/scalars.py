@@ -77,11 +77,20 @@ def _cut(path: Path, start: int) -> list[str]:
     return kept[0][1:] if kept else []
 
 
+def require_tensorboard() -> None:
+    """Raise ValueError unless TensorBoard is installed."""
+    _summary_writer_class()
+
+
 def _summary_writer(folder: Path, start: int) -> Any:
+    return _summary_writer_class()(str(folder), purge_step=start)
+
+
+def _summary_writer_class() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError(
             "model.tensorboard = True needs TensorBoard: pip install 'srvae_plugin[tensorboard]'"
         ) from None
-    return SummaryWriter(str(folder), purge_step=start)
+    return SummaryWriter

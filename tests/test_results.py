@@ -1,4 +1,6 @@
 import json
+import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -103,3 +105,15 @@ def test_environment_names_versions():
     assert env["packages"]["torch"].startswith("2.")
     assert env["python"]
     assert env["threads"] == 2
+
+
+def test_new_folder_removes_what_a_killed_process_left(tmp_path):
+    finished = subprocess.Popen(["true"])
+    finished.wait()
+    for pid in (finished.pid, os.getppid()):
+        (tmp_path / f".a.{pid}.tmp").mkdir()
+    (tmp_path / f".b.{finished.pid}.tmp").mkdir()
+    with results.new_folder(tmp_path / "a"):
+        pass
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted(["a", f".a.{os.getppid()}.tmp", f".b.{finished.pid}.tmp"])

@@ -171,6 +171,13 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, binding, part):
     assert not (tmp_path / "run").exists()
 
 
+def test_tensorboard_is_looked_for_before_anything_is_made(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert srvae_run(tmp_path / "run", "model.tensorboard = True") == 2
+    assert "srvae_plugin[tensorboard]" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_missing_gin_file_and_damaged_data_set(tmp_path, capsys):
     assert srvae_run(tmp_path / "run", gin="nowhere.gin") == 2
     assert "nowhere.gin" in capsys.readouterr().err
