@@ -207,6 +207,26 @@ def fc_decoder(
     return initialize(net, initializer)
 
 
+@gin.register("test_encoder", module="srvae_plugin", denylist=["observation_shape", "num_latent"])
+def linear_encoder(
+    observation_shape: Shape, num_latent: int, initializer: str = "glorot_uniform"
+) -> nn.Module:
+    """Linear encoder that disentanglement_lib tries things out with."""
+    features = math.prod(observation_shape)
+    return initialize(GaussianEncoder(nn.Flatten(), features, num_latent), initializer)
+
+
+@gin.register("test_decoder", module="srvae_plugin", denylist=["num_latent", "observation_shape"])
+def linear_decoder(
+    num_latent: int, observation_shape: Shape, initializer: str = "glorot_uniform"
+) -> nn.Module:
+    """Linear decoder that disentanglement_lib tries things out with."""
+    net = nn.Sequential(
+        nn.Linear(num_latent, math.prod(observation_shape)), nn.Unflatten(1, observation_shape)
+    )
+    return initialize(net, initializer)
+
+
 def _positive(name: str, value: int) -> int:
     if value < 1:
         raise ValueError(f"{name} = {value}: expected an integer of at least 1")

@@ -89,7 +89,12 @@ class CachedRepresentation:
         batch_size: observations made and encoded at once.
     """
 
-    def __init__(self, function: RepresentationFunction, data: FactorGrid, batch_size: int = 256):
+    def __init__(
+        self,
+        function: RepresentationFunction,
+        data: FactorGrid | FactorTable,
+        batch_size: int = 256,
+    ):
         self.function, self.data, self.batch_size = function, data, batch_size
         self.num_encoded = 0
         """Observations encoded so far; never above `data.num_observations`."""

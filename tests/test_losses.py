@@ -11,6 +11,7 @@ import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from srvae_plugin import losses
+from srvae_plugin.model import Losses
 
 SHAPE = (2, 3, 4)  # channel, height, width: all different, so that a wrong axis shows
 
@@ -141,6 +142,149 @@ def test_terms_are_per_image(term):
     for b in range(len(x)):
         close(term(output[b : b + 1], x[b : b + 1]), together[b : b + 1].numpy())
     assert len(torch.unique(together)) == 3
+
+
+# --- terms of a whole batch ---
+
+BATCH, LATENT = 7, 3
+
+
+def posteriors(batch: int = BATCH, latent: int = LATENT) -> tuple[torch.Tensor, ...]:
+    """Samples, means and log variances; the samples belong to the posteriors."""
+    random_state = np.random.RandomState(20)
+    mean, logvar, noise = (torch.tensor(random_state.randn(batch, latent)) for _ in range(3))
+    return mean + torch.exp(logvar / 2) * noise, mean, logvar
+
+
+def log_normal(z: float, mean: float, logvar: float) -> float:
+    return -0.5 * ((z - mean) ** 2 / math.exp(logvar) + logvar + math.log(2 * math.pi))
+
+
+@pytest.mark.parametrize("latent", [1, 2, 3])
+def test_total_correlation_by_loop(latent):
+    z, mean, logvar = (tensor.tolist() for tensor in posteriors(latent=latent))
+    terms = []
+    for j in range(BATCH):
+        joint = 0.0
+        marginal = [0.0] * latent
+        for i in range(BATCH):
+            densities = [
+                math.exp(log_normal(z[j][k], mean[i][k], logvar[i][k])) for k in range(latent)
+            ]
+            joint += math.prod(densities)
+            marginal = [total + density for total, density in zip(marginal, densities, strict=True)]
+        terms.append(math.log(joint) - sum(math.log(m) for m in marginal))
+    close(losses.total_correlation(*posteriors(latent=latent)), sum(terms) / BATCH)
+    if latent == 1:
+        close(losses.total_correlation(*posteriors(latent=1)), 0.0)
+
+
+def correlated(rho: float, batch: int) -> torch.Tensor:
+    """Standard normal pairs with that correlation."""
+    a, b = np.random.RandomState(21).randn(2, batch)
+    return torch.tensor(np.stack([a, rho * a + math.sqrt(1 - rho**2) * b], 1))
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, -0.8])
+def test_total_correlation_of_gaussians(rho):
+    """q(z) is normal with correlation rho, so TC = -log(1 - rho^2) / 2.
+
+    Posteriors of variance v around means of covariance R - v I. log q(z) / prod q(z_l) has
+    variance rho^2, hence a standard error of |rho| / sqrt(batch); the sum over the batch's own
+    posteriors adds at most v^-1 (1 + 1/v) / batch or so of bias. v is below 1 - |rho|.
+    """
+    batch, v = 2000, 0.15
+    random_state = np.random.RandomState(22)
+    covariance = np.array([[1 - v, rho], [rho, 1 - v]])
+    mean = torch.tensor(random_state.multivariate_normal(np.zeros(2), covariance, size=batch))
+    logvar = torch.full_like(mean, math.log(v))
+    z = mean + math.sqrt(v) * torch.tensor(random_state.randn(batch, 2))
+    estimate = losses.total_correlation(z, mean, logvar).item() + math.log(batch)
+    tolerance = 4 * abs(rho) / math.sqrt(batch) + 2 * (1 + 1 / v) / v / batch
+    assert tolerance < 0.13
+    assert estimate == pytest.approx(-0.5 * math.log(1 - rho**2), abs=tolerance)
+
+
+def test_total_correlation_of_one_posterior_for_all_is_its_constant():
+    """If every q(z|x) is the same, q(z) factorizes: 0, less (latents - 1) log(batch)."""
+    z = torch.tensor(np.random.RandomState(23).randn(10, 4))
+    same = torch.zeros_like(z)
+    close(losses.total_correlation(z, same, same), -3 * math.log(10))
+
+
+def test_total_correlation_of_far_apart_posteriors_is_finite():
+    """No density underflows: only each sample's own posterior counts, TC is that of the latents."""
+    mean = torch.arange(5.0)[:, None].repeat(1, 2) * 1e4
+    logvar = torch.zeros_like(mean)
+    close(losses.total_correlation(mean, mean, logvar), 0.0)
+    logvar = torch.full_like(mean, -20.0)
+    close(losses.total_correlation(mean, mean, logvar), 0.0)
+
+
+def test_covariance_is_the_batch_s():
+    mean = posteriors()[1]
+    expected = np.cov(mean.numpy(), rowvar=False, bias=True)
+    close(losses.batch_covariance(mean), expected)
+    close(losses.batch_covariance(mean + 1e6), expected, rtol=1e-6)
+    rows = mean.tolist()
+    for k in range(LATENT):
+        for m in range(LATENT):
+            product = sum(row[k] * row[m] for row in rows) / BATCH
+            means = [sum(row[i] for row in rows) / BATCH for i in (k, m)]
+            close(losses.batch_covariance(mean)[k, m], product - means[0] * means[1])
+
+
+def test_covariance_penalty_by_loop():
+    covariance = losses.batch_covariance(posteriors()[1])
+    expected = 0.0
+    for i in range(LATENT):
+        for j in range(LATENT):
+            c = covariance[i, j].item()
+            expected += 2.0 * (c - 1) ** 2 if i == j else 3.0 * c**2
+    close(losses.covariance_penalty(covariance, 3.0, 2.0), expected)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6])
+@pytest.mark.parametrize("sigma", [1.0, 1.5])
+def test_covariance_penalty_of_gaussians(rho, sigma):
+    """Covariance sigma^2 [[1, rho], [rho, 1]]: 2 od (sigma^2 rho)^2 + 2 d (sigma^2 - 1)^2.
+
+    The elements of a sample's covariance have standard errors below 2 sigma^2 / sqrt(batch).
+    """
+    batch = 40_000
+    covariance = losses.batch_covariance(sigma * correlated(rho, batch))
+    penalty = losses.covariance_penalty(covariance, 5.0, 7.0).item()
+    expected = 10 * (sigma**2 * rho) ** 2 + 14 * (sigma**2 - 1) ** 2
+    off, on, error = sigma**2 * rho, abs(sigma**2 - 1), 8 * sigma**2 / math.sqrt(batch)
+    tolerance = 10 * error * (2 * off + error) + 14 * error * (2 * on + error)
+    assert penalty == pytest.approx(expected, abs=tolerance)
+
+
+def test_half_precision_is_widened_before_differences_are_taken():
+    z, mean, logvar = (tensor.bfloat16() for tensor in posteriors())
+    wide = losses.total_correlation(z.float(), mean.float(), logvar.float())
+    assert torch.equal(losses.total_correlation(z, mean, logvar), wide)
+    assert torch.equal(losses.batch_covariance(mean), losses.batch_covariance(mean.float()))
+
+
+def test_a_penalty_adds_to_objective_loss_and_regularizer_alone():
+    names = ("loss", "reconstruction_loss", "kl_loss", "regularizer", "elbo")
+    logs = {name: torch.tensor(float(i)) for i, name in enumerate(names)}
+    plain = Losses({"vae": torch.tensor(5.0, requires_grad=True)}, logs)
+    penalty = torch.tensor(0.25, requires_grad=True)
+    result = losses.penalized(plain, penalty)
+    assert result.objectives["vae"].item() == 5.25
+    assert torch.autograd.grad(result.objectives["vae"], penalty)[0].item() == 1
+    expected = {
+        "loss": 0.25,
+        "reconstruction_loss": 1,
+        "kl_loss": 2,
+        "regularizer": 3.25,
+        "elbo": 4,
+    }
+    assert {name: value.item() for name, value in result.logs.items()} == expected
+    assert not any(value.requires_grad for value in result.logs.values())
+    assert plain.logs["loss"].item() == 0
 
 
 # --- disentanglement_lib's losses ---

@@ -73,6 +73,17 @@ class CodeDraws:
             indices = self._data.observation_indices(factors, random_state)  # type: ignore[attr-defined]
             self._drawn.append(indices)
 
+    def observe_rows(self, rows: NDArray[np.int64], encode_batch: int) -> NDArray[Any]:
+        """Take the observations with these indices, of data that has them; their factors."""
+        data: Any = self._data
+        if self._codes_at is None:
+            for start in range(0, len(rows), encode_batch):
+                part = rows[start : start + encode_batch]
+                self._encode(data.observations_at(part), len(part))
+        else:
+            self._drawn.append(rows)
+        return data.factors_at(rows)
+
     def codes(self) -> NDArray[Any]:
         """Codes of everything drawn so far, (points, latent), in the function's own dtype.
 
@@ -114,31 +125,21 @@ def sample_codes_and_factors(
     """
     for name, num in (*num_points.items(), ("batch_size", batch_size)):
         check_count(name, num)
-    split = getattr(ground_truth_data, "split_rows", lambda counts, random_state: None)
-    rows = split([int(num) for num in num_points.values()], random_state)
-    if rows is not None:
-        return [_rows_of_table(ground_truth_data, representation_function, part) for part in rows]
     draws = CodeDraws(ground_truth_data, representation_function)
-    samples = []
-    for num in num_points.values():
-        batches = [min(batch_size, num - start) for start in range(0, num, batch_size)]
-        samples.append(np.concatenate([draws.sample(n, random_state) for n in batches]))
+    split = getattr(ground_truth_data, "split_rows", lambda num_points, random_state: None)
+    rows = split({name: int(num) for name, num in num_points.items()}, random_state)
+    if rows is not None:
+        samples = [draws.observe_rows(part, batch_size) for part in rows]
+    else:
+        samples = []
+        for num in num_points.values():
+            batches = [min(batch_size, num - start) for start in range(0, num, batch_size)]
+            samples.append(np.concatenate([draws.sample(n, random_state) for n in batches]))
     ends = np.cumsum([len(factors) for factors in samples])[:-1]
     return [
         CodesAndFactors(codes, factors)
         for codes, factors in zip(np.split(draws.codes(), ends), samples, strict=True)
     ]
-
-
-def _rows_of_table(
-    data: Any, function: RepresentationFunction, rows: NDArray[np.int64]
-) -> CodesAndFactors:
-    codes_at = _cached_codes(data, function)
-    if codes_at is None:
-        codes = function(rows.astype(np.float32)[:, None, None, None])
-    else:
-        codes = codes_at(rows)
-    return CodesAndFactors(check_codes(codes, len(rows)), data.factors[rows])
 
 
 def _cached_codes(

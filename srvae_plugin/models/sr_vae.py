@@ -157,7 +157,7 @@ class ResidualVAE(BaseVAE):
             last_decode: decode at the last step too (a representation does not need it).
         """
         counts = range(1, self.num_latent + 1) if self.sequential else (self.num_latent,)
-        mean = logvar = x.new_zeros(len(x), 0)
+        mean = logvar = x.new_zeros(x.shape[0], 0)
         outputs: list[Images] = []
         residuals = [x]
         for step, known in enumerate(counts):

@@ -1,0 +1,205 @@
+"""dSprites in random colours, on random noise and on "The Scream" (Locatello et al., 2019).
+
+What is random beside the sprite is drawn anew for each observation and is no factor, in
+disentanglement_lib's order: factors, remaining factors, then colours. The same `RandomState` gives
+the same observation, to the rounding to float32.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from srvae_plugin.data.dsprites import DSprites, dsprites_full
+from srvae_plugin.data.locate import Origin, PathLike
+
+SCREAM = Origin(
+    "scream_dsprites",
+    ("scream/scream.jpg",),
+    "https://upload.wikimedia.org/wikipedia/commons/f/f4/The_Scream.jpg",
+    option="scream_path",
+)
+
+_CHUNK = 256
+
+
+class PaintedDSprites(ABC):
+    """dSprites of 64x64x3 whose pixels depend on random numbers beside the factors.
+
+    Beside the observations asked for, 256 of them are held in double precision (25 MB).
+
+    Args:
+        sprites: the black and white data set.
+    """
+
+    def __init__(self, sprites: DSprites) -> None:
+        self._sprites = sprites
+        self.source = sprites.source
+
+    @property
+    def num_factors(self) -> int:
+        """Number of ground-truth factors."""
+        return self._sprites.num_factors
+
+    @property
+    def factors_num_values(self) -> list[int]:
+        """Number of values of each ground-truth factor."""
+        return self._sprites.factors_num_values
+
+    @property
+    def factor_names(self) -> list[str]:
+        """Name of each ground-truth factor."""
+        return self._sprites.factor_names
+
+    @property
+    def observation_shape(self) -> list[int]:
+        """Height, width and channels of one observation."""
+        return [*self._sprites.observation_shape[:2], 3]
+
+    def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+        """Draws ``num`` rows of factors, as dSprites does."""
+        return self._sprites.sample_factors(num, random_state)
+
+    def sample_observations_from_factors(
+        self, factors: NDArray[np.integer[Any]], random_state: np.random.RandomState
+    ) -> NDArray[np.float32]:
+        """Draws one observation for each row of factors: float32 (num, 64, 64, 3) in [0, 1].
+
+        Raises:
+            ValueError: as dSprites has it, if the factors do not exist.
+        """
+        indices = self._sprites.observation_indices(factors, random_state)
+        observations = np.empty((len(indices), *self.observation_shape), np.float32)
+        for start in range(0, len(indices), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            sprites = self._sprites.observations_at(indices[part])
+            observations[part] = self._paint(sprites, random_state)
+        return observations
+
+    def sample(
+        self, num: int, random_state: np.random.RandomState
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Draws ``num`` rows of factors, then their observations."""
+        factors = self.sample_factors(num, random_state)
+        return factors, self.sample_observations_from_factors(factors, random_state)
+
+    def sample_observations(
+        self, num: int, random_state: np.random.RandomState
+    ) -> NDArray[np.float32]:
+        """Draws ``num`` observations: shape (num, 64, 64, 3)."""
+        return self.sample(num, random_state)[1]
+
+    @abstractmethod
+    def _paint(
+        self, sprites: NDArray[np.float32], random_state: np.random.RandomState
+    ) -> NDArray[np.floating[Any]]:
+        """Returns (num, 64, 64, 3) in [0, 1] of black and white (num, 64, 64, 1).
+
+        It must draw the same numbers for several parts of a batch as for the whole batch.
+        """
+
+
+class ColorDSprites(PaintedDSprites):
+    """Sprites of one colour each on black: red, green and blue uniform in [0.5, 1]."""
+
+    def _paint(
+        self, sprites: NDArray[np.float32], random_state: np.random.RandomState
+    ) -> NDArray[np.floating[Any]]:
+        return sprites * random_state.uniform(0.5, 1, [len(sprites), 1, 1, 3])
+
+
+class NoisyDSprites(PaintedDSprites):
+    """White sprites on noise: each channel of each background pixel uniform in [0, 1]."""
+
+    def _paint(
+        self, sprites: NDArray[np.float32], random_state: np.random.RandomState
+    ) -> NDArray[np.floating[Any]]:
+        noise = random_state.uniform(0, 1, [*sprites.shape[:3], 3])
+        return np.minimum(sprites + noise, 1)
+
+
+class ScreamDSprites(PaintedDSprites):
+    """Sprites that invert a random patch of the painting, tinted by a random colour.
+
+    The background is the mean of a patch of 64x64 and a colour uniform in [0, 1]; on the sprite it
+    is one minus that. The painting is first made to fit 350x274 by Pillow's bicubic filter; Pillow
+    7 changed how it decodes a large JPEG for that, so that older versions differ in the last bits.
+
+    Args:
+        sprites: the black and white data set.
+        scream: the painting, RGB of at least 65x65 (height, width, 3) in [0, 1].
+    """
+
+    def __init__(self, sprites: DSprites, scream: NDArray[np.float64]) -> None:
+        super().__init__(sprites)
+        self._scream = scream
+
+    def _paint(
+        self, sprites: NDArray[np.float32], random_state: np.random.RandomState
+    ) -> NDArray[np.floating[Any]]:
+        height, width = self._scream.shape[0] - 64, self._scream.shape[1] - 64
+        painted = np.empty((*sprites.shape[:3], 3))
+        for background in painted:
+            y = random_state.randint(0, height)
+            x = random_state.randint(0, width)
+            background[:] = self._scream[y : y + 64, x : x + 64]
+            background += random_state.uniform(0, 1, size=3)
+            background /= 2
+        return np.where(sprites == 1, 1 - painted, painted)
+
+
+def color_dsprites(path: PathLike | None = None) -> ColorDSprites:
+    """Returns dSprites in random colours; shape, scale, orientation, position x and y are factors.
+
+    Args:
+        path: as in :class:`srvae_plugin.data.dsprites.DSprites`.
+    """
+    return ColorDSprites(dsprites_full(path))
+
+
+def noisy_dsprites(path: PathLike | None = None) -> NoisyDSprites:
+    """Returns dSprites on noise; shape, scale, orientation, position x and y are factors.
+
+    Args:
+        path: as in :class:`srvae_plugin.data.dsprites.DSprites`.
+    """
+    return NoisyDSprites(dsprites_full(path))
+
+
+def scream_dsprites(
+    path: PathLike | None = None, scream_path: PathLike | None = None
+) -> ScreamDSprites:
+    """Returns dSprites on the painting; shape, scale, orientation, position x and y are factors.
+
+    Args:
+        path: as in :class:`srvae_plugin.data.dsprites.DSprites`.
+        scream_path: scream.jpg, or its folder; by default ``scream/scream.jpg`` below
+            ``$DISENTANGLEMENT_LIB_DATA``.
+
+    Raises:
+        FileNotFoundError: if the painting is missing.
+        ValueError: if it is damaged or not an RGB picture of at least 65x65.
+    """
+    file = SCREAM.find(scream_path)
+    with SCREAM.reading(file):
+        scream = _painting(file)
+    return ScreamDSprites(dsprites_full(path), scream)
+
+
+def _painting(file: Path) -> NDArray[np.float64]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(file) as picture:
+            picture.thumbnail((350, 274))
+            pixels = np.asarray(picture)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < 65:
+        raise ValueError(
+            f"expected an RGB picture of at least 65x65 within 350x274, found {pixels.shape}"
+        )
+    return pixels / 255.0

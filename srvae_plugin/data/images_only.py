@@ -1,0 +1,83 @@
+"""Data sets of images whose factors of variation nobody knows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.data.mapped_images import StoredImages
+
+
+class ImagesOnly:
+    """Images without factors: to train on, to reconstruct and to traverse, never to score.
+
+    It has disentanglement_lib's interface with no factors: rows of factors have length 0, and the
+    observation of such a row is any image, drawn uniformly with replacement.
+
+    Args:
+        images: the images, for example :class:`srvae_plugin.data.mapped_images.MappedImages`.
+        name: what error messages call the data set.
+        source: the file or folder that the images come from.
+    """
+
+    def __init__(self, images: StoredImages, name: str, source: str = "") -> None:
+        self._images = images
+        self.name = name
+        self.source = source
+
+    @property
+    def num_factors(self) -> int:
+        """Number of ground-truth factors: 0."""
+        return 0
+
+    @property
+    def factors_num_values(self) -> list[int]:
+        """Number of values of each factor: an empty list."""
+        return []
+
+    @property
+    def factor_names(self) -> list[str]:
+        """Name of each factor: an empty list."""
+        return []
+
+    @property
+    def observation_shape(self) -> list[int]:
+        """Height, width and channels of one observation."""
+        return list(self._images.image_shape)
+
+    @property
+    def num_observations(self) -> int:
+        """Number of images."""
+        return len(self._images)
+
+    def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+        """Returns ``num`` empty rows, shape (num, 0); draws nothing."""
+        return np.empty((num, 0), dtype=np.int64)
+
+    def sample_observations_from_factors(
+        self, factors: NDArray[np.int64], random_state: np.random.RandomState
+    ) -> NDArray[np.float32]:
+        """Draws one image for each (empty) row: float32 (num, height, width, channel) in [0, 1].
+
+        Raises:
+            ValueError: if the rows are not empty.
+        """
+        factors = np.asarray(factors)
+        if factors.ndim != 2 or factors.shape[1]:
+            raise ValueError(
+                f"factors: got shape {factors.shape}; {self.name} has no factors: expected (num, 0)"
+            )
+        return self._images.at(random_state.randint(len(self._images), size=len(factors)))
+
+    def sample(
+        self, num: int, random_state: np.random.RandomState
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Draws ``num`` empty rows of factors and as many images."""
+        factors = self.sample_factors(num, random_state)
+        return factors, self.sample_observations_from_factors(factors, random_state)
+
+    def sample_observations(
+        self, num: int, random_state: np.random.RandomState
+    ) -> NDArray[np.float32]:
+        """Draws ``num`` images: shape (num, height, width, channel)."""
+        return self.sample(num, random_state)[1]

@@ -1,0 +1,126 @@
+"""Where the files of a data set lie, and what is said when they do not or are damaged.
+
+The folders are those of disentanglement_lib's ``dlib_download_data``, below
+``$DISENTANGLEMENT_LIB_DATA`` (by default the current folder).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+DATA_FOLDER = "DISENTANGLEMENT_LIB_DATA"
+_UNREADABLE = (
+    OSError,  # h5py, gzip and Pillow raise it too
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    IndexError,
+    RuntimeError,
+    NotImplementedError,
+    SyntaxError,  # Pillow's word for a broken PNG
+    OverflowError,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A data set's files.
+
+    Args:
+        dataset: name of the data set.
+        names: files or folders below the data folder, any one of which is enough, best first.
+        url: where they come from.
+        option: the gin option that says where the file is.
+    """
+
+    dataset: str
+    names: Sequence[str]
+    url: str
+    option: str = "path"
+
+    def find(self, path: PathLike | None, is_source: bool = False) -> Path:
+        """Returns the file or folder to read.
+
+        Args:
+            path: the file itself or a folder that holds it; None for the data folder.
+            is_source: whether a folder that holds none of the names may be the source itself.
+
+        Raises:
+            FileNotFoundError: if nothing is there.
+        """
+        folder = os.environ.get(DATA_FOLDER) or "."
+        root = Path(folder if path is None else path).expanduser()
+        if path is not None and root.is_file():
+            return root
+        candidates = [root / name for name in self.names]
+        if path is not None:
+            candidates += [root / Path(name).name for name in self.names]
+        for candidate in candidates:
+            if candidate.exists():
+                return candidate
+        if is_source and path is not None and root.is_dir():
+            return root
+        raise self.missing(root, by_path=path is not None)
+
+    def missing(self, searched: Path, by_path: bool = True, what: str = "") -> FileNotFoundError:
+        """Returns the error for files that are not there."""
+        expected = what or " or ".join(self.names)
+        if by_path:
+            place = f"{searched} does not have it" if searched.exists() else f"no such {searched}"
+        else:
+            is_set = "" if os.environ.get(DATA_FOLDER) else f" (${DATA_FOLDER} is not set)"
+            place = f"searched {searched.absolute()}{is_set}"
+        return FileNotFoundError(
+            f"{self.dataset} is missing: {place}, expected {expected}; get it from {self.url} and "
+            f"bind dataset.{self.option}, or set ${DATA_FOLDER}; dsprites_full is embedded "
+            "and needs no file"
+        )
+
+    @contextmanager
+    def reading(self, file: Path) -> Iterator[None]:
+        """Turns whatever a reader raises within into one line that names the file.
+
+        Raises:
+            ValueError: if the file is damaged or something else.
+            PermissionError: as it is: it names the file, and another download would not help.
+        """
+        try:
+            yield
+        except PermissionError:
+            raise
+        except _UNREADABLE as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(
+                f"{file}: not a complete {self.dataset} file: {reason}; get it again from "
+                f"{self.url}"
+            ) from error
+
+
+def source_key(root: Path, names: Iterable[str] = ("",)) -> str:
+    """Returns 16 hex digits that change when a file is moved, resized or rewritten.
+
+    Args:
+        root: the file, or the folder of the files.
+        names: paths of the files below the folder.
+    """
+    digest = hashlib.sha256(os.fsencode(root.resolve()))
+    for name in names:
+        status = os.stat(root / name if name else root)
+        digest.update(f"|{name}|{status.st_size}|{status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,80 @@
+"""AnnealedVAE: a VAE whose KL is held at a capacity that grows during training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gin
+import torch
+
+from srvae_plugin.losses import gaussian_kl, make_reconstruction_loss, penalized, require_weight
+from srvae_plugin.model import Images, Losses
+from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
+
+
+def anneal(c_max: float, step: int, iteration_threshold: float) -> float:
+    """Capacity in nats at a step: 0 at step 0, then linear, c_max from the threshold on."""
+    return min(c_max, c_max * step / iteration_threshold)
+
+
+class AnnealedVAE(BaseVAE):
+    """The KL is drawn to a growing capacity C (disentanglement_lib's `annealed_vae`).
+
+    The objective is the reconstruction loss plus gamma * |KL - C|; the KL is summed over latents
+    and averaged over the batch before the distance is taken.
+
+    Source: Burgess et al., "Understanding disentangling in beta-VAE", 2018, Eq. 8.
+
+    Arguments:
+        gamma: weight of the distance, at least 0.
+        c_max: last capacity in nats, at least 0.
+        iteration_threshold: steps until the capacity is c_max, above 0.
+        encoder, decoder: see `BaseVAE`.
+        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+
+    Raises ValueError for a hyperparameter out of range.
+
+    Example:
+        >>> from functools import partial
+        >>> from srvae_plugin.networks import srvae_decoder, srvae_encoder
+        >>> model = AnnealedVAE(gamma=1000.0, c_max=25.0, iteration_threshold=100000,
+        ...                     encoder=partial(srvae_encoder, num_latent=10),
+        ...                     decoder=srvae_decoder)
+        >>> model.build((1, 64, 64))
+        >>> model.losses(torch.zeros(2, 1, 64, 64), step=50000).logs["capacity"]
+        tensor(12.5000)
+    """
+
+    def __init__(
+        self,
+        gamma: float | int,
+        c_max: float | int,
+        iteration_threshold: float | int,
+        encoder: EncoderFactory | None = None,
+        decoder: DecoderFactory | None = None,
+        reconstruction_loss: Callable[..., Any] | None = None,
+    ):
+        super().__init__(encoder, decoder)
+        self.gamma = require_weight("annealed_vae.gamma", gamma)
+        self.c_max = require_weight("annealed_vae.c_max", c_max)
+        if not 0 < iteration_threshold < float("inf"):
+            raise ValueError(
+                f"annealed_vae.iteration_threshold = {iteration_threshold}: expected a finite "
+                "number of steps above 0"
+            )
+        self.iteration_threshold = float(iteration_threshold)
+        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
+            make_reconstruction_loss
+        )
+
+    def losses(self, x: Images, step: int) -> Losses:
+        """Eq. 8 with one sample of z for each image; `capacity` is logged too."""
+        posterior = self.encode(x)
+        logits = self.decode(posterior.sample(torch.randn_like(posterior.mean)))
+        kl_loss = gaussian_kl(*posterior).mean(0).sum()
+        capacity = anneal(self.c_max, step, self.iteration_threshold)
+        unregularized = vae_losses(self._reconstruction_loss(x, logits), posterior, beta=0.0)
+        losses = penalized(unregularized, self.gamma * (kl_loss - capacity).abs())
+        logs = losses.logs | {"capacity": torch.tensor(capacity)}
+        return Losses(losses.objectives, logs)

@@ -1,0 +1,70 @@
+"""beta-TCVAE: a VAE with a heavier weight on the total correlation alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gin
+import torch
+
+from srvae_plugin.losses import (
+    make_reconstruction_loss,
+    penalized,
+    require_weight,
+    total_correlation,
+)
+from srvae_plugin.model import Images, Losses
+from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
+
+
+class BetaTCVAE(BaseVAE):
+    """Weighs the total correlation of q(z) by beta (disentanglement_lib's `beta_tc_vae`).
+
+    The objective is the VAE's plus (beta - 1) * TC: with alpha = gamma = 1 the paper's three
+    terms, mutual information, total correlation and dimension-wise KL, add up to the KL of the
+    VAE and the surplus of TC. TC comes from weighted sampling on the batch and without its
+    constant (see `srvae_plugin.losses.total_correlation`): `loss` and `regularizer` are shifted
+    by (beta - 1) times that constant, which has no gradient.
+
+    Source: Chen et al., "Isolating Sources of Disentanglement in Variational Autoencoders",
+    NeurIPS 2018, Eq. 4.
+
+    Arguments:
+        beta: weight of the total correlation, at least 0; 1 is the VAE.
+        encoder, decoder: see `BaseVAE`.
+        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+
+    Raises ValueError for a beta that is negative or not finite.
+
+    Example:
+        >>> from functools import partial
+        >>> from srvae_plugin.networks import srvae_decoder, srvae_encoder
+        >>> model = BetaTCVAE(beta=6.0, encoder=partial(srvae_encoder, num_latent=10),
+        ...                   decoder=srvae_decoder)
+        >>> model.build((1, 64, 64))
+        >>> sorted(model.losses(torch.zeros(2, 1, 64, 64), step=0).objectives)
+        ['vae']
+    """
+
+    def __init__(
+        self,
+        beta: float | int,
+        encoder: EncoderFactory | None = None,
+        decoder: DecoderFactory | None = None,
+        reconstruction_loss: Callable[..., Any] | None = None,
+    ):
+        super().__init__(encoder, decoder)
+        self.beta = require_weight("beta_tc_vae.beta", beta)
+        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
+            make_reconstruction_loss
+        )
+
+    def losses(self, x: Images, step: int) -> Losses:
+        """Eq. 4 with one sample of z for each image; `tc_loss` is logged too."""
+        posterior = self.encode(x)
+        z = posterior.sample(torch.randn_like(posterior.mean))
+        plain = vae_losses(self._reconstruction_loss(x, self.decode(z)), posterior, beta=1.0)
+        tc_loss = total_correlation(z, *posterior)
+        losses = penalized(plain, (self.beta - 1) * tc_loss)
+        return Losses(losses.objectives, losses.logs | {"tc_loss": tc_loss.detach()})

@@ -1,0 +1,87 @@
+"""DIP-VAE-I and DIP-VAE-II: a VAE whose codes are drawn to unit covariance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gin
+import torch
+from torch import Tensor
+
+from srvae_plugin.losses import (
+    batch_covariance,
+    covariance_penalty,
+    make_reconstruction_loss,
+    penalized,
+    require_weight,
+)
+from srvae_plugin.model import Gaussian, Images, Losses
+from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
+
+DIP_TYPES = ("i", "ii")
+
+
+class DIPVAE(BaseVAE):
+    """Penalizes the codes' covariance for differing from I (disentanglement_lib's `dip_vae`).
+
+    The objective is the VAE's plus lambda_od * sum of squared off-diagonal elements plus
+    lambda_d_factor * lambda_od * sum of (diagonal - 1)^2. The covariance, over the batch, is that
+    of the posterior means (type "i") or of z itself, which adds the mean posterior variances to
+    the diagonal (type "ii").
+
+    Source: Kumar et al., "Variational Inference of Disentangled Latent Concepts from Unlabeled
+    Observations", ICLR 2018, Eq. 6 and 7.
+
+    Arguments:
+        lambda_od: weight of the off-diagonal elements, at least 0.
+        lambda_d_factor: weight of the diagonal as a multiple of lambda_od, at least 0.
+        dip_type: "i" or "ii".
+        encoder, decoder: see `BaseVAE`.
+        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+
+    Raises ValueError for a hyperparameter out of range.
+
+    Example:
+        >>> from functools import partial
+        >>> from srvae_plugin.networks import srvae_decoder, srvae_encoder
+        >>> model = DIPVAE(lambda_od=10.0, lambda_d_factor=10.0,
+        ...                encoder=partial(srvae_encoder, num_latent=10), decoder=srvae_decoder)
+        >>> model.build((1, 64, 64))
+        >>> sorted(model.losses(torch.zeros(2, 1, 64, 64), step=0).objectives)
+        ['vae']
+    """
+
+    def __init__(
+        self,
+        lambda_od: float | int,
+        lambda_d_factor: float | int,
+        dip_type: str = "i",
+        encoder: EncoderFactory | None = None,
+        decoder: DecoderFactory | None = None,
+        reconstruction_loss: Callable[..., Any] | None = None,
+    ):
+        super().__init__(encoder, decoder)
+        self.lambda_od = require_weight("dip_vae.lambda_od", lambda_od)
+        self.lambda_d_factor = require_weight("dip_vae.lambda_d_factor", lambda_d_factor)
+        if dip_type not in DIP_TYPES:
+            raise ValueError(f"dip_vae.dip_type = {dip_type!r}: expected 'i' or 'ii'")
+        self.dip_type = dip_type
+        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
+            make_reconstruction_loss
+        )
+
+    def losses(self, x: Images, step: int) -> Losses:
+        """Eq. 6 or 7 with one sample of z for each image; `dip_loss` is logged too."""
+        posterior = self.encode(x)
+        z = posterior.sample(torch.randn_like(posterior.mean))
+        plain = vae_losses(self._reconstruction_loss(x, self.decode(z)), posterior, beta=1.0)
+        dip_loss = self._penalty(posterior)
+        losses = penalized(plain, dip_loss)
+        return Losses(losses.objectives, losses.logs | {"dip_loss": dip_loss.detach()})
+
+    def _penalty(self, posterior: Gaussian) -> Tensor:
+        covariance = batch_covariance(posterior.mean)
+        if self.dip_type == "ii":
+            covariance = covariance + torch.diag(posterior.logvar.exp().mean(0))
+        return covariance_penalty(covariance, self.lambda_od, self.lambda_d_factor * self.lambda_od)
