@@ -1,0 +1,101 @@
+"""A study as one page: scores with all seeds, beside published numbers, and what differs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from srvae_plugin.files import write_text
+from srvae_plugin.published import published_scores
+from srvae_plugin.report_data import read_runs
+from srvae_plugin.report_models import Model, group_by_model
+from srvae_plugin.report_page import page
+from srvae_plugin.report_scores import Bootstrap, scores_of, value_of
+
+SCORES = "scores.csv"
+_COLUMNS = (
+    "run", "folder", "model", "data_set", "seed", "representation", "metric", "key", "value",
+    "training_steps", "batch_size", "latents",
+)  # fmt: skip
+
+
+class Written(NamedTuple):
+    """What a report consists of."""
+
+    page: Path
+    scores: Path
+    runs: int
+    models: list[str]
+
+
+def write_report(
+    places: Sequence[Path],
+    output: Path,
+    *,
+    published: Sequence[Path] = (),
+    bootstrap: Bootstrap | None = None,
+    compare_with: str | None = None,
+    title: str = "",
+    overwrite: bool = False,
+) -> Written:
+    """Write a page about runs, and `scores.csv` beside it with one row for a run and number.
+
+    Arguments:
+        places: folders of runs, see `report_data.read_runs`.
+        output: the page; it needs no other file.
+        published: CSV files with published numbers of the user's own.
+        bootstrap: how intervals are computed.
+        compare_with: label of the model that all others are compared with.
+        title: of the page; by default it names the folders.
+        overwrite: replace page and scores if they exist; otherwise ValueError.
+
+    Raises ValueError if a folder holds no run, a CSV file is wrong, or there is no such model.
+    """
+    scores_csv = output.with_name(SCORES)
+    for path in (output, scores_csv):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: --output names the page, such as report.html")
+        if path.exists() and not overwrite:
+            raise ValueError(f"{path} exists: --overwrite replaces it, --output names another file")
+    numbers = published_scores(published)
+    found = read_runs(places)
+    models = group_by_model(found.runs)
+    labels = [model.label for model in models]
+    if compare_with is not None and compare_with not in labels:
+        raise ValueError(
+            f"--compare-with {compare_with!r}: no such model; there are {', '.join(labels)}"
+        )
+    title = title or ", ".join(dict.fromkeys(place.resolve().name for place in places))
+    html = page(title, models, numbers, bootstrap or Bootstrap(), compare_with, found.notes)
+    write_text(scores_csv, scores_text(models))
+    write_text(output, html)
+    return Written(output, scores_csv, len(found.runs), labels)
+
+
+def scores_text(models: Sequence[Model]) -> str:
+    """CSV of every number of every run, every digit of it."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(_rows(models))
+    return file.getvalue()
+
+
+def _rows(models: Sequence[Model]) -> Iterator[list[object]]:
+    runs = [(run, model) for model in models for run in model.runs]
+    for run, model in sorted(runs, key=lambda pair: pair[0].name):
+        config = run.config
+        settings = [
+            config.get(name, "")
+            for name in ("model.training_steps", "model.batch_size", "encoder.num_latent")
+        ]
+        seed = "" if run.seed is None else run.seed
+        for kind, score in scores_of([run], all_keys=True):
+            value = value_of(run, (kind, score.metric), score.key)
+            yield [
+                run.name, run.folder, model.label, run.data_set, seed, kind, score.metric,
+                score.key, repr(value), *settings,
+            ]  # fmt: skip

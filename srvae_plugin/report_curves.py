@@ -1,0 +1,125 @@
+"""Learning curves of a report, from the scalars that training wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.report_models import Model
+from srvae_plugin.report_svg import Axis, axis, color, document, element, vertical_grid
+
+_LINES = 40
+"""Up to so many runs are drawn each."""
+_WIDTH, _HEIGHT, _LEFT, _TOP = 440.0, 270.0, 58.0, 30.0
+
+
+class Curve(NamedTuple):
+    """One run's scalar."""
+
+    model: Model
+    name: str
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+def thinned(path: Path, names: Sequence[str], rows: int = 80) -> dict[str, NDArray[np.float64]]:
+    """Columns of a scalars file, evenly thinned to about `rows` rows; `step` is one of them.
+
+    Columns that are not there are left out, and so is a last row that was cut short. Raises
+    ValueError if the file is damaged.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    header = lines[0].split(",") if lines else []
+    if len(lines) > 1 and len(lines[-1].split(",")) < len(header):
+        del lines[-1]
+    body = lines[1:]
+    chosen = sorted({*np.linspace(0, len(body) - 1, min(rows, len(body))).round().astype(int)})
+    fields = [body[place].split(",") for place in chosen]
+    try:
+        table = np.array(fields, np.float64).reshape(len(fields), len(header))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    wanted = [name for name in ("step", *names) if name in header]
+    return {name: table[:, header.index(name)] for name in wanted} if len(fields) else {}
+
+
+def curve_chart(curves: Sequence[Curve], title: str) -> str:
+    """Learning curves of one scalar; empty without any finite value.
+
+    Of more than 40 runs the median of each model's is drawn, and the band of their middle half.
+    The first steps' losses may lie above the chart. Values that are not finite are left out.
+
+    Arguments:
+        curves: one a run.
+        title: what the values are.
+    """
+    sound = [_finite(curve) for curve in curves]
+    bands: list[Curve] = []
+    lines = [curve for curve in sound if len(curve.steps)]
+    if not lines:
+        return ""
+    if len(lines) > _LINES:
+        lines, bands = _quartiles(lines)
+    x = axis([float(end) for c in lines for end in (c.steps[0], c.steps[-1])],
+             _LEFT, _WIDTH - 12, True)  # fmt: skip
+    every = np.concatenate([curve.values for curve in (*lines, *bands)])
+    # The first losses are far above all others and would flatten them.
+    y = axis([float(every.min()), float(np.percentile(every, 98))], _HEIGHT - 36, _TOP)
+    parts = [element("text", text=title, x=_LEFT, y=16, class_="title"), *_grids(x, y)]
+    for curve in bands:
+        fill = color(curve.model.number)
+        parts.append(
+            element("polygon", curve.name, points=_points(curve, x, y), fill=fill,
+                    class_="interval")
+        )  # fmt: skip
+    for curve in lines:
+        parts.append(
+            element("polyline", curve.name, points=_points(curve, x, y), fill="none",
+                    stroke=color(curve.model.number), class_="curve")
+        )  # fmt: skip
+    return document(_WIDTH, _HEIGHT, parts, title)
+
+
+def _finite(curve: Curve) -> Curve:
+    kept = np.isfinite(curve.values)
+    return curve._replace(steps=curve.steps[kept], values=curve.values[kept])
+
+
+def _grids(x: Axis, y: Axis) -> list[str]:
+    parts = vertical_grid(x, _TOP, _HEIGHT - 36)
+    parts.append(element("text", text="step", x=_WIDTH - 12, y=_HEIGHT - 4, class_="tick",
+                         text_anchor="end"))  # fmt: skip
+    for tick, label in zip(y.ticks, y.labels, strict=True):
+        at = y.at(tick)
+        parts.append(element("line", x1=_LEFT, x2=_WIDTH - 12, y1=at, y2=at, class_="grid"))
+        parts.append(element("text", text=label, x=_LEFT - 6, y=at + 4, class_="tick",
+                             text_anchor="end"))  # fmt: skip
+    return parts
+
+
+def _points(curve: Curve, x: Axis, y: Axis) -> str:
+    """Pixels of a line, cut off at the chart's edges; a single point becomes a short stroke."""
+    heights = [min(max(y.at(value), y.end), y.start) for value in curve.values]
+    pixels = [(x.at(step), height) for step, height in zip(curve.steps, heights, strict=True)]
+    if len(pixels) == 1:
+        pixels.append((pixels[0][0] + 0.1, pixels[0][1]))
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in pixels)
+
+
+def _quartiles(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
+    """Median of each model's runs, and the band of the middle half as a closed line."""
+    lines, bands = [], []
+    for model in {curve.model.label: curve.model for curve in curves}.values():
+        own = [curve for curve in curves if curve.model.label == model.label]
+        steps = np.linspace(0, max(float(curve.steps[-1]) for curve in own), 80)
+        # A run that ended earlier says nothing of later steps.
+        values = np.stack([np.interp(steps, c.steps, c.values, right=np.nan) for c in own])
+        low, middle, high = np.nanpercentile(values, [25, 50, 75], axis=0)
+        lines.append(Curve(model, f"{model.label}: median of {len(own)} runs", steps, middle))
+        around = np.concatenate([steps, steps[::-1]]), np.concatenate([low, high[::-1]])
+        bands.append(Curve(model, f"{model.label}: middle half of {len(own)} runs", *around))
+    return lines, bands

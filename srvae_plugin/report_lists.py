@@ -1,0 +1,81 @@
+"""The plain lists of a report: all runs, what failed, and what it was made with."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from srvae_plugin.report_keys import Score
+from srvae_plugin.report_models import Model
+from srvae_plugin.report_run import Run
+from srvae_plugin.report_scores import Table, value_of
+
+
+class _RunRow(NamedTuple):
+    run: Run
+    model: Model
+    values: list[float]
+
+
+def lists(models: Sequence[Model], tables: Sequence[Table]) -> dict[str, Any]:
+    """What the template lists: every run, failures, environments."""
+    label = {id(run): model.label for model in models for run in model.runs}
+    shown = list(dict.fromkeys((table.kind, table.score) for table in tables))
+    values = {
+        (id(run), table.kind, table.score): float(value)
+        for table in tables
+        for row in table.rows
+        for run, value in zip(row.runs, row.values, strict=True)
+    }
+    rows = [
+        _RunRow(run, model, [values.get((id(run), *what), math.nan) for what in shown])
+        for model in models
+        for run in model.runs
+    ]
+    return {
+        "run_columns": ["run", "model", "data set", "seed", *(_column(*what) for what in shown)],
+        "run_rows": sorted(rows, key=lambda row: row.run.name),
+        "failures": [*_problems(models), *_not_finite(tables)],
+        "model_of": lambda run: label[id(run)],
+        "environments": list(_environments([run for model in models for run in model.runs])),
+    }
+
+
+def _problems(models: Sequence[Model]) -> Iterator[tuple[Run, str]]:
+    for model in models:
+        for run in model.runs:
+            for problem in run.problems:
+                yield run, problem
+
+
+def _not_finite(tables: Sequence[Table]) -> Iterator[tuple[Run, str]]:
+    """Scores that were computed and are no number; those that are missing are named elsewhere."""
+    for table in tables:
+        for row in table.rows:
+            for run in row.runs:
+                value = value_of(run, (table.kind, table.score.metric), table.score.key)
+                if value is not None and not math.isfinite(value):
+                    yield run, f"{_column(table.kind, table.score)} is {value}"
+
+
+def _column(kind: str, score: Score) -> str:
+    return f"{score.title} ({kind})" if kind not in ("mean", "") else score.title
+
+
+def _environments(runs: Sequence[Run]) -> Iterator[tuple[int, str, str, str]]:
+    """Runs with the same versions, machine and commit, counted."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for env in (run.environment for run in runs if run.environment):
+        packages = env.get("packages")
+        packages = packages if isinstance(packages, dict) else {}
+        versions = {"Python": env.get("python"), **packages}
+        machine = (
+            f"{env.get('platform', '?')}; {env.get('device', '?')}; {env.get('cpus', '?')} cores, "
+            f"{env.get('threads', '?')} threads"
+        )
+        said = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+        found[said, machine, str(env.get("git_commit") or "–")] += 1
+    for (versions_text, machine, commit), count in found.most_common():
+        yield count, versions_text, machine, commit

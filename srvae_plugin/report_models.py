@@ -1,0 +1,170 @@
+"""Sorts runs into models: runs of one model differ in their seed and data set only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from srvae_plugin.report_run import Run, Settings
+
+# What may differ between runs of one model. The last two say how a run is named, others where it
+# was computed and how often it was looked at.
+_NOT_OF_THE_MODEL = {
+    "model.random_seed", "model.device", "model.checkpoint_every", "model.log_every",
+    "model.tensorboard", "model.compile", "model.eval_steps", "model.name", "model.model_num",
+}  # fmt: skip
+_NAMES = {
+    "sr_vae": "SR-VAE",
+    "seq_vae": "SeqVAE",
+    "res_vae": "ResVAE",
+    "vae": "VAE",
+    "annealed_vae": "AnnealedVAE",
+    "factor_vae": "FactorVAE",
+    "beta_tc_vae": "beta-TCVAE",
+}
+"""Names in publications, by gin's."""
+_WITH_BETA = {"VAE": "beta-VAE", "SR-VAE": "SR-beta-VAE"}
+_LABEL_SETTINGS = 4
+
+
+@dataclass
+class Model:
+    """Runs that differ in seed and data set only."""
+
+    label: str
+    """What the report calls it; no two models have the same."""
+    name: str
+    """What publications call it."""
+    config: Settings
+    runs: list[Run] = field(default_factory=list)
+    number: int = 0
+    """Place in the report, which chooses its colour."""
+
+    def of(self, data_set: str) -> list[Run]:
+        """Runs on a data set, by seed; those that wait for their turn are left out."""
+        runs = [run for run in self.runs if run.data_set == data_set and not run.waits]
+        return sorted(runs, key=lambda run: (run.seed is None, run.seed or 0, run.name))
+
+    @property
+    def settings(self) -> str:
+        """Its own hyperparameters as gin bindings."""
+        prefix = f"{_function(self.config)}."
+        return ", ".join(
+            f"{key} = {value}"
+            for key, value in sorted(self.config.items())
+            if key.startswith(prefix) and value != "None"
+        )
+
+
+class _Key(NamedTuple):
+    label: str
+    is_ours: bool
+    config: tuple[tuple[str, str], ...]
+
+
+def group_by_model(runs: Sequence[Run]) -> list[Model]:
+    """Models of the runs, sorted by label.
+
+    Two runs are of one model if they have the same label in their study, if any, and the same
+    training configuration but for seed, data set and what does not change the result. A run that
+    did not finish has left what was bound, without the defaults: it joins the model that agrees
+    with all of it.
+    """
+    groups: dict[_Key, list[Run]] = defaultdict(list)
+    for run in (run for run in runs if run.finished):
+        label = run.label or (run.name if not run.config else "")
+        groups[_Key(label, run.is_ours, _config(run))].append(run)
+    for run in (run for run in runs if not run.finished):
+        groups[_place(run, groups)].append(run)
+    models = []
+    for key, label in _labels(groups).items():
+        config = dict(key.config)
+        models.append(Model(label, published_name(config) or key.label, config, groups[key]))
+    models.sort(key=lambda model: model.label.lower())
+    for number, model in enumerate(models):
+        model.number = number
+    return models
+
+
+def _config(run: Run) -> tuple[tuple[str, str], ...]:
+    name = run.data_set.partition(" ")[0]
+    return tuple(
+        sorted(
+            (key, value)
+            for key, value in run.config.items()
+            if key not in _NOT_OF_THE_MODEL and key.partition(".")[0] not in ("dataset", name)
+        )
+    )
+
+
+def _place(run: Run, groups: Iterable[_Key]) -> _Key:
+    """Group of a run that did not finish: the only one that agrees, or one of its own."""
+    own = _Key(run.label or ("" if run.config else run.name), True, _config(run))
+    agree = []
+    for key in groups:
+        theirs = dict(key.config)
+        same = all(theirs.get(k, v) == v for k, v in own.config)
+        if key.label == own.label and same:
+            agree.append(key)
+    return agree[0] if len(agree) == 1 else own
+
+
+def _labels(groups: Mapping[_Key, Sequence[Run]]) -> dict[_Key, str]:
+    """A name of its own for every group: that of the model, and what sets it apart from others."""
+    by_base: dict[str, list[_Key]] = defaultdict(list)
+    finished = {key: any(run.finished for run in runs) for key, runs in groups.items()}
+    taken = {key.label for key in groups if finished[key]} | {""}
+    both = len({key.is_ours for key in groups if key.config}) > 1
+    for key in groups:
+        base = key.label or published_name(dict(key.config)) or "unknown model"
+        # It lacks the defaults, which would seem to set it apart from others.
+        base += ", unfinished" if not finished[key] and key.label in taken else ""
+        theirs = both and key.config and not key.is_ours
+        by_base[f"{base} by disentanglement_lib" if theirs else base].append(key)
+    labels = {}
+    for base, same in by_base.items():
+        configs = [dict(key.config) for key in same]
+        names = sorted({name for config in configs for name in config})
+        apart = [name for name in names if len({config.get(name) for config in configs}) > 1]
+        everywhere = [name for name in apart if all(name in config for config in configs)]
+        texts = [_with_settings(base, config, everywhere) for config in configs]
+        if len(set(texts)) < len(texts):
+            texts = [_with_settings(base, config, apart) for config in configs]
+        for number, (key, text) in enumerate(zip(same, texts, strict=True), 1):
+            labels[key] = text if texts.count(text) == 1 else f"{text} #{number}"
+    return labels
+
+
+def _with_settings(base: str, config: Settings, names: list[str]) -> str:
+    last = [name.rpartition(".")[2] for name in names]
+    short = {n: part if last.count(part) == 1 else n for n, part in zip(names, last, strict=True)}
+    shown = [f"{short[name]} = {config[name]}" for name in names if name in config]
+    more = len(shown) - _LABEL_SETTINGS
+    if more > 0:
+        shown[_LABEL_SETTINGS:] = [f"{more} more"]
+    return f"{base} ({', '.join(shown)})" if shown else base
+
+
+def _function(config: Settings) -> str:
+    """Name of the model in gin, as in `@sr_vae()`."""
+    return config.get("model.model", "").removeprefix("@").removesuffix("()").rpartition("/")[2]
+
+
+def published_name(config: Settings) -> str:
+    """The model's name in publications; empty for a run without a training configuration."""
+    function = _function(config)
+    if function == "dip_vae":
+        return f"DIP-VAE-{config.get('dip_vae.dip_type', '').strip(chr(39)).upper()}".rstrip("-")
+    name = _NAMES.get(function, function)
+    beta = number(config.get(f"{function}.beta", "1"))
+    return _WITH_BETA.get(name, name) if beta not in (None, 1) else name
+
+
+def number(text: str | None) -> float | None:
+    """A gin value that is a number, else None."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
