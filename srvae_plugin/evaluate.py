@@ -8,7 +8,7 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from srvae_plugin import gin_config, results, steps
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
+from srvae_plugin.gin_config import Choice
 from srvae_plugin.representation import RepresentationFunction, TabulatedCodes
 
 logger = logging.getLogger("srvae_plugin")
@@ -25,6 +26,8 @@ logger = logging.getLogger("srvae_plugin")
 Files = Sequence[str | Path]
 Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
+Choose = Callable[[str], Choice]
+"""What a metric, by its name in `run.metrics`, is scored with."""
 
 
 class MetricsFailedError(ValueError):
@@ -66,10 +69,12 @@ def evaluate_representation(
     files: Files,
     bindings: Sequence[str],
     overwrite: bool = False,
+    choose: Choose = Choice,
 ) -> Scores:
     """Score one representation of a run; finished metrics are kept unless `overwrite`.
 
-    All metrics share one cache of codes.
+    All metrics share one cache of codes. `choose` gives what a metric is scored with beside
+    `files` and `bindings`.
     """
     source = run / "postprocessed" / kind
     processed = results.gin_file(source, "postprocess")
@@ -78,7 +83,9 @@ def evaluate_representation(
     function = steps.cached(steps.load_representation(source), data)
     output = run / "metrics" / kind
     of_what = results.read_results(source, "postprocess")["uuid"]
-    return _score_all(metrics, function, data, output, files, bindings, overwrite, of_what, source)
+    return _score_all(
+        metrics, function, data, output, files, bindings, overwrite, of_what, source, choose
+    )
 
 
 def evaluate_function(
@@ -124,15 +131,21 @@ def _score_all(
     overwrite: bool,
     of_what: str,
     source: Path | None = None,
+    choose: Choose = Choice,
 ) -> Scores:
     """Score with every metric; one that cannot be computed does not stop the others."""
+    if metrics:
+        steps.require_factors(data)
     scores: Scores = {}
     failed: list[str] = []
     for metric in metrics:
         name = metric.partition("/")[0]
         folder = output / name
-        choice = f"evaluation.evaluation_fn = @{metric}"
-        with gin_config.configured(files, [*bindings, choice]):
+        choice = choose(metric)
+        with gin_config.configured(
+            [*files, *choice.files],
+            [*choice.bindings, *bindings, f"evaluation.evaluation_fn = @{choice.function}"],
+        ):
             if source is not None:
                 # The same object: this records the data set in the operative configuration.
                 data = steps.bound_dataset(results.gin_file(source, "postprocess"))
@@ -225,6 +238,6 @@ def load_codes(path: Path, files: Files, bindings: Sequence[str]) -> TabulatedCo
         return TabulatedCodes(arrays["codes"], FactorTable(arrays["factors"]))
     with gin_config.configured(files, bindings):
         data = steps.bound_dataset()
-    if not isinstance(data, FactorGrid):
+    if not isinstance(data, FactorGrid | FactorTable):
         raise ValueError(f"{path} has no array 'factors', and dataset.name is no finite data set")
     return TabulatedCodes(arrays["codes"], data)

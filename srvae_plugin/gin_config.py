@@ -15,7 +15,7 @@ import tokenize
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gin
 from beartype import BeartypeConf
@@ -28,6 +28,7 @@ _PARSE_ERRORS = (
     ValueError,
     TypeError,
     AttributeError,
+    KeyError,
     SyntaxError,
     ImportError,
     OSError,
@@ -39,6 +40,17 @@ _NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
 
 class ConfigError(ValueError):
     """A gin file or binding that cannot be used; the message is one line and names it."""
+
+
+class Choice(NamedTuple):
+    """A function that one step of a run uses, by its gin name, and what goes with it.
+
+    Files and bindings are weaker than those of the whole run.
+    """
+
+    function: str
+    files: Sequence[str | Path] = ()
+    bindings: Sequence[str] = ()
 
 
 def packaged_configs() -> Path:
@@ -66,31 +78,62 @@ def find_file(name: str | Path) -> Path:
 
 
 @contextlib.contextmanager
-def configured(files: Sequence[str | Path] = (), bindings: Sequence[str] = ()) -> Iterator[None]:
+def configured(
+    files: Sequence[str | Path] = (), bindings: Sequence[str] = (), *, load_plugins: bool = True
+) -> Iterator[None]:
     """Add these files and bindings to gin's configuration; restore the former one on exit.
 
     Raises ConfigError for a missing file, a syntax error, an unknown name (with the closest
-    known one) and a value of the wrong type.
+    known one) and a value of the wrong type. Without `load_plugins` it is a matter of milliseconds,
+    and only what is imported already is a known name.
     """
-    plugins.load()
+    if load_plugins:
+        plugins.load()
     before = {key: dict(values) for key, values in gin_state._CONFIG.items()}
     operative = dict(gin_state._OPERATIVE_CONFIG)
     imports = set(gin_state._IMPORTS)
+    with _ours_first():
+        try:
+            gin_state._OPERATIVE_CONFIG.clear()
+            with gin.unlock_config():
+                for name in files:
+                    _parse_file(find_file(name))
+                for binding in bindings:
+                    _parse_binding(binding)
+            check_types()
+            _check_macros()
+            yield
+        finally:
+            gin.clear_config()
+            gin_state._CONFIG.update(before)
+            gin_state._OPERATIVE_CONFIG.update(operative)
+            gin_state._IMPORTS.update(imports)
+
+
+@contextlib.contextmanager
+def _ours_first() -> Iterator[None]:
+    """Let a short name that another library registered too, such as `mig`, mean ours.
+
+    The other's goes by its full name. gin files of ours, of users and of finished runs thus mean
+    the same, and results get the same keys, whether disentanglement_lib is imported or not.
+    """
+    registry = gin_state._REGISTRY
+    shared = {
+        entry.name: entry
+        for _, entry in registry.items()
+        if entry.module.startswith("srvae_plugin")
+        and len(registry.matching_selectors(entry.name)) > 1
+    }
+    short_names = {entry.selector: name for name, entry in shared.items()}
+    minimal = registry.minimal_selector
+    registry._selector_map.update(shared)  # gin prefers a complete match to all others
+    registry.minimal_selector = lambda selector: short_names.get(selector) or minimal(selector)
     try:
-        gin_state._OPERATIVE_CONFIG.clear()
-        with gin.unlock_config():
-            for name in files:
-                _parse_file(find_file(name))
-            for binding in bindings:
-                _parse_binding(binding)
-        check_types()
-        _check_macros()
         yield
     finally:
-        gin.clear_config()
-        gin_state._CONFIG.update(before)
-        gin_state._OPERATIVE_CONFIG.update(operative)
-        gin_state._IMPORTS.update(imports)
+        registry.minimal_selector = minimal
+        for name in shared:
+            del registry._selector_map[name]
 
 
 @contextlib.contextmanager
@@ -150,6 +193,8 @@ def _one_line(error: BaseException, source: str) -> str:
         broken = [str(b) for b in plugins.load().broken if b.name == name]
         message = f"unknown name {name!r}{plugins.nearest(name, _names())}"
         message += "".join(f"; {text}" for text in broken)
+    elif several := re.search(r"Ambiguous selector '([\w./]+)', matches \[(.*?)\]", text):
+        message = f"{several[1]!r} is ambiguous: write one of {several[2]} in full"
     elif wrong := re.search(r"Configurable '(.*)' doesn't have a parameter named '(.*)'", text):
         known = _parameters(wrong[1])
         message = (
@@ -185,13 +230,15 @@ def bound(name: str) -> Any:
 
 
 def reference_name(value: Any) -> str:
-    """Name, without its module, of the configurable that a bound `@name` refers to.
+    """Name of the configurable that a bound `@name` refers to: without its module if that suffices.
 
     Raises ConfigError if the value is no such reference.
     """
     if not isinstance(value, gin_state.ConfigurableReference):
         raise ConfigError(f"{value!r}: expected a reference such as @mig")
-    return value.selector.rpartition(".")[2]
+    name = value.selector.rpartition(".")[2]
+    found = [entry.selector for entry in gin_state._REGISTRY.get_all_matches(name)]
+    return name if found == [value.selector] else value.selector
 
 
 def require_bound(name: str) -> None:

@@ -83,7 +83,8 @@ def load() -> Plugins:
 
 
 def _own_first(entry_point: EntryPoint) -> tuple[bool, str]:
-    return (not entry_point.value.startswith("srvae_plugin."), entry_point.name)
+    own = entry_point.value.startswith(("srvae_plugin.", "srvae_adapters."))
+    return (not own, entry_point.name)
 
 
 def _distribution(entry_point: EntryPoint) -> str:

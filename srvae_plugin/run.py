@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,8 +15,10 @@ import torch
 
 from srvae_plugin import gin_config, pictures, results, steps
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.dlib_studies import NumberedModel
 from srvae_plugin.evaluate import evaluate_representation
 from srvae_plugin.files import write_text
+from srvae_plugin.gin_config import Choice
 from srvae_plugin.optimizers import make_optimizers
 from srvae_plugin.scalars import require_tensorboard
 from srvae_plugin.steps import RunPlan
@@ -54,6 +57,8 @@ def check(files: Sequence[str | Path], bindings: Sequence[str]) -> Checked:
         if settings.tensorboard:
             require_tensorboard()
         data = steps.bound_dataset()
+        if plan.metrics:
+            steps.require_factors(data)
         settings.model.build(shape_of(data))
         make_optimizers(settings.model.parameter_groups())
         return Checked(plan, gin.config_str(), str(device), data)
@@ -66,6 +71,7 @@ def run(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    study: NumberedModel | None = None,
 ) -> RunSummary:
     """Run everything into `output`.
 
@@ -74,8 +80,13 @@ def run(
         output: the run directory; ValueError if it exists, unless `resume` or `overwrite`.
         resume: keep finished steps, go on from a checkpoint; the configuration must be the same.
         overwrite: delete `output` first.
+        study: the model of a study that `files` and `bindings` are of: it has seeds and settings
+            for each of the steps after training.
     """
     plan, config, device, data = check(files, bindings)
+    if study is not None:
+        for metric in plan.metrics:
+            study.evaluation("mean", metric)  # refuses what the study does not have
     begun = time.monotonic()
     _prepare(output, config, resume, overwrite)
 
@@ -84,11 +95,19 @@ def run(
     for kind in plan.representations:
         represent = output / "postprocessed" / kind
         if not results.is_complete(represent, "postprocess"):
-            choice = f"postprocess.postprocess_fn = @{kind}_representation"
+            choice = study.postprocess(kind) if study else Choice(f"{kind}_representation")
+            function = f"postprocess.postprocess_fn = @{choice.function}"
             steps.postprocess_with_gin(
-                output / "model", represent, True, files, [*bindings, choice]
+                output / "model",
+                represent,
+                True,
+                [*files, *choice.files],
+                [*choice.bindings, *bindings, function],
             )
-        summary.scores[kind] = evaluate_representation(plan.metrics, output, kind, files, bindings)
+        choose = functools.partial(study.evaluation, kind) if study else Choice
+        summary.scores[kind] = evaluate_representation(
+            plan.metrics, output, kind, files, bindings, choose=choose
+        )
     if plan.pictures:
         model = steps.load_model(output)
         curves = output / "model" / "scalars.csv"

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from srvae_plugin import gin_config, plugins, results
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.table import FactorTable
 from srvae_plugin.files import replacing, write_text
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.plugins import load_dataset
@@ -292,6 +293,7 @@ def evaluate_with_gin(
     processed = results.gin_file(source, "postprocess")
     with gin_config.configured(gin_config_files or (), gin_bindings or ()):
         data = bound_dataset(processed)
+        require_factors(data)
         function = cached(load_representation(source), data)
         return score(function, data, Path(output_dir), overwrite, source / "results")
 
@@ -322,6 +324,18 @@ def score(
     return scores
 
 
+def require_factors(data: GroundTruthData) -> None:
+    """Raise ValueError if a data set has no factors: no metric can score anything on it."""
+    if data.num_factors == 0:
+        name = getattr(data, "name", type(data).__name__)
+        raise ValueError(
+            f"{name} has no factors of variation, so that nothing can be scored on it: bind "
+            "run.metrics = [] to train and draw only"
+        )
+
+
 def cached(function: RepresentationFunction, data: GroundTruthData) -> RepresentationFunction:
     """Cache a representation over a finite data set; other data sets are left as they are."""
-    return CachedRepresentation(function, data) if isinstance(data, FactorGrid) else function
+    if isinstance(data, FactorGrid | FactorTable):
+        return CachedRepresentation(function, data)
+    return function

@@ -1,22 +1,41 @@
 """The gin files inside the original's package, unmodified, where that package is installed."""
 
+import ast
+import importlib
 import importlib.util
 import logging
 from pathlib import Path
 
 import pytest
 
-from srvae_plugin import evaluate_with_gin, gin_config, postprocess_with_gin, steps, train_with_gin
+from srvae_plugin import (
+    evaluate_with_gin,
+    gin_config,
+    optimizers,
+    postprocess_with_gin,
+    steps,
+    train_with_gin,
+)
 
 SPEC = importlib.util.find_spec("disentanglement_lib")
 pytestmark = pytest.mark.skipif(SPEC is None, reason="disentanglement-lib is not installed")
 STUDY = Path(SPEC.origin).parent / "config/unsupervised_study_v1" if SPEC else Path()
+SHARED = STUDY / "model_configs/shared.gin"
+CONFIGS = STUDY.parent
+OTHER_PIPELINES = {
+    "abstract_reasoning_study_v1/stage2",
+    "tests/abstract_reasoning/from_scratch",
+    "tests/abstract_reasoning/representation",
+    "tests/methods/semi_supervised",
+    "tests/methods/weakly_supervised",
+    "tests/validation/validation_test_configs",
+}
 FEW = ["model.training_steps = 2", "model.eval_steps = 1", "model.batch_size = 4"]
 
 
 def test_a_model_trains_is_represented_and_scored(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="srvae_plugin"):
-        train_with_gin(tmp_path / "model", False, [STUDY / "model_configs/shared.gin"], FEW)
+        train_with_gin(tmp_path / "model", False, [SHARED], FEW)
     for kind in ("mean", "sampled"):
         folder = tmp_path / kind
         config = STUDY / f"postprocess_configs/{kind}.gin"
@@ -26,6 +45,79 @@ def test_a_model_trains_is_represented_and_scored(tmp_path, caplog):
             ["mig.num_train = 200"],
         )  # fmt: skip
         assert 0 <= scores["discrete_mig"] <= 1
+
+
+def study_models():
+    """The study's 36 models as lines of gin, from the original's own sweep."""
+    sweep = importlib.import_module("disentanglement_lib.config.unsupervised_study_v1.sweep")
+    return [sweep.h.to_bindings(config) for config in sweep.get_default_models()]
+
+
+def test_every_model_of_the_study_takes_its_hyperparameters():
+    models = study_models()
+    assert len(models) == 36
+    for bindings in models:
+        with gin_config.only([SHARED], bindings):
+            model = steps.training_settings().model
+        values = dict(line.split(" = ") for line in bindings)
+        for key in values.keys() - {"model.name", "model.model", "discriminator.discriminator_fn"}:
+            assert getattr(model, key.partition(".")[2]) == ast.literal_eval(values[key])
+
+
+def test_one_model_of_each_kind_of_the_study_trains(tmp_path):
+    kinds = {bindings[0].partition("= ")[2].strip("'"): bindings for bindings in study_models()}
+    assert set(kinds) == {"beta_vae", "annealed_vae", "factor_vae", "beta_tc_vae"} | {
+        "dip_vae_i", "dip_vae_ii",
+    }  # fmt: skip
+    for kind, bindings in kinds.items():
+        train_with_gin(tmp_path / kind, False, [SHARED], [*bindings, *FEW])
+        assert (tmp_path / kind / "model.safetensors").is_file()
+
+
+def test_every_file_is_read_but_those_of_other_pipelines():
+    """Ten files are of steps or models that the package of version 1.5 itself has no code for, or
+    of its abstract reasoning models, which take a representation as one of several inputs."""
+    refused, read = {}, 0
+    for path in sorted(CONFIGS.rglob("*.gin")):
+        try:
+            with gin_config.only([path]):
+                read += 1
+        except gin_config.ConfigError as error:
+            refused[str(path.relative_to(CONFIGS))] = str(error)
+    folders = {name.rpartition("/")[0] for name in refused}
+    assert folders == OTHER_PIPELINES
+    assert (read, len(refused)) == (55, 10)
+    for name, message in refused.items():
+        assert f"{name}, line " in message
+        assert "unknown name" in message
+
+
+def test_what_only_tensorflow_needs_is_ignored_with_one_line_each(tmp_path, caplog):
+    """Two optimizers bind `use_locking` and `name`."""
+    optimizers._say_ignored.cache_clear()
+    bindings = ["model.model = @factor_vae()", "factor_vae.gamma = 10.0", *FEW]
+    bindings += ["discriminator.discriminator_fn = @fc_discriminator"]
+    with caplog.at_level(logging.INFO, logger="srvae_plugin"):
+        train_with_gin(tmp_path / "model", False, [SHARED], bindings)
+    ignored = [r.message for r in caplog.records if "TensorFlow only" in r.message]
+    assert sorted(ignored) == [
+        f"AdamOptimizer.{key} concerns TensorFlow only: ignored" for key in ("name", "use_locking")
+    ]
+
+
+def test_its_files_for_trying_out_train_represent_and_score(tmp_path):
+    tests = CONFIGS / "tests"
+    train = tests / "methods/unsupervised/train_test.gin"
+    train_with_gin(tmp_path / "model", False, [train], ["model.eval_steps = 1"])
+    for kind in ("mean", "sampled"):
+        config = tests / f"postprocessing/postprocess_test_configs/{kind}.gin"
+        postprocess_with_gin(tmp_path / "model", tmp_path / kind, False, [config])
+    files = sorted((tests / "evaluation/evaluate_test_configs").glob("*.gin"))
+    assert len(files) == 12
+    for path in files:
+        if path.stem not in ("reduced_downstream_task", "fairness"):  # ten seconds of trees
+            scores = evaluate_with_gin(tmp_path / "sampled", tmp_path / path.stem, False, [path])
+            assert len(scores) > 1
 
 
 @pytest.mark.parametrize("path", sorted(STUDY.glob("metric_configs/*.gin")), ids=lambda p: p.stem)

@@ -113,11 +113,18 @@ def test_steps_one_by_one_as_in_disentanglement_lib(finished, tmp_path):
     assert config["dataset.name"] == "'dsprites_full'"
 
 
-def test_the_operative_configuration_repeats_the_run(finished, tmp_path):
+def test_the_operative_configurations_repeat_the_run(finished, tmp_path):
+    """Each step from the file it saved, and nothing else: the same weights and scores."""
     train_with_gin(tmp_path / "model", False, [finished / "model/results/gin/train.gin"])
     first = load_file(finished / "model" / "model.safetensors")
     second = load_file(tmp_path / "model" / "model.safetensors")
     assert all(np.array_equal(first[name], second[name]) for name in first)
+    saved = finished / "postprocessed/mean/results/gin/postprocess.gin"
+    postprocess_with_gin(tmp_path / "model", tmp_path / "mean", False, [saved])
+    for metric, scores in scores_of(finished).items():
+        saved = finished / f"metrics/mean/{metric}/results/gin/evaluation.gin"
+        again = evaluate_with_gin(tmp_path / "mean", tmp_path / metric, False, [saved])
+        assert {key: again[key] for key in scores} == scores
 
 
 def test_an_existing_run_is_kept_resumed_or_overwritten_on_request(finished, capsys):

@@ -24,7 +24,7 @@ DiscretizerFn = Callable[[NDArray[Any], int], NDArray[Any]]
 """(latent, points) codes and a number of bins to (latent, points) bins."""
 
 
-@gin.register("histogram_discretizer", module="srvae_plugin.metrics", denylist=["target"])
+@gin.register("histogram_discretizer", module="srvae_plugin", denylist=["target"])
 def histogram_discretizer(target: NDArray[Any], num_bins: int = 20) -> NDArray[Any]:
     """Bin each row of `target` (latent, points) into `num_bins` bins of equal width.
 
@@ -52,7 +52,7 @@ def histogram_discretizer(target: NDArray[Any], num_bins: int = 20) -> NDArray[A
     return bins
 
 
-@gin.register("discretizer", module="srvae_plugin.metrics", denylist=["target"])
+@gin.register("discretizer", module="srvae_plugin", denylist=["target"])
 def discretizer(
     target: NDArray[Any], num_bins: int = 20, discretizer_fn: DiscretizerFn | None = None
 ) -> NDArray[Any]:

@@ -29,7 +29,7 @@ class Votes(NamedTuple):
     """Index of the factor that was held fixed."""
 
 
-@gin.register("prune_dims", module="srvae_plugin.metrics", denylist=["variances"])
+@gin.register("prune_dims", module="srvae_plugin", denylist=["variances"])
 def prune_dims(variances: NDArray[Any], threshold: float = 0.05) -> NDArray[np.bool_]:
     """Mask (latent,) of the latents whose standard deviation over the data is >= `threshold`.
 

@@ -27,7 +27,7 @@ from srvae_plugin.metrics.unified_scores import MatrixFn, unified_scores
 _DENYLIST = ["observations", "labels", "representation_function"]
 
 
-@gin.register("mig_validation", module="srvae_plugin.metrics", denylist=_DENYLIST)
+@gin.register("mig_validation", module="srvae_plugin", denylist=_DENYLIST)
 def compute_mig_on_fixed_data(
     observations: NDArray[Any],
     labels: NDArray[Any],
@@ -51,7 +51,7 @@ def compute_mig_on_fixed_data(
     return mig(sample.codes, sample.factors, num_bins, discretizer_fn)
 
 
-@gin.register("sap_score_validation", module="srvae_plugin.metrics", denylist=_DENYLIST)
+@gin.register("sap_score_validation", module="srvae_plugin", denylist=_DENYLIST)
 def compute_sap_on_fixed_data(
     observations: NDArray[Any],
     labels: NDArray[Any],
@@ -76,7 +76,7 @@ def compute_sap_on_fixed_data(
     return sap_score(train.codes, train.factors, test.codes, test.factors, continuous_factors)
 
 
-@gin.register("dci_validation", module="srvae_plugin.metrics", denylist=_DENYLIST)
+@gin.register("dci_validation", module="srvae_plugin", denylist=_DENYLIST)
 def compute_dci_on_fixed_data(
     observations: NDArray[Any],
     labels: NDArray[Any],
@@ -103,7 +103,7 @@ def compute_dci_on_fixed_data(
     return dci(train, test, _seeds(random_seed, sample), n_jobs)
 
 
-@gin.register("unified_score_validation", module="srvae_plugin.metrics", denylist=_DENYLIST)
+@gin.register("unified_score_validation", module="srvae_plugin", denylist=_DENYLIST)
 def compute_unified_score_on_fixed_data(
     observations: NDArray[Any],
     labels: NDArray[Any],

@@ -126,6 +126,6 @@ def compute_jemmig(
 def _number_of_bins(bins: NDArray[Any], num_bins: int | None) -> int:
     """The number of bins that was asked for, or what the discretizer made if that is more."""
     if num_bins is None:
-        bound = gin.get_bindings("srvae_plugin.metrics.discretizer")
+        bound = gin.get_bindings("srvae_plugin.discretizer")
         num_bins = int(bound.get("num_bins", _DEFAULT_BINS))
     return max(num_bins, *(np.unique(column).size for column in bins.T))

@@ -32,19 +32,19 @@ PredictorFn = Callable[[], Any]
 """() to a classifier that has not been fitted."""
 
 
-@gin.register("gradient_boosting_classifier", module="srvae_plugin.metrics")
+@gin.register("gradient_boosting_classifier", module="srvae_plugin")
 def gradient_boosting_classifier() -> Any:
     """Boosted trees: the original's GradientBoostingClassifier(), by a faster learner."""
     return BoostedTreesClassifier()
 
 
-@gin.register("logistic_regression_cv", module="srvae_plugin.metrics")
+@gin.register("logistic_regression_cv", module="srvae_plugin")
 def logistic_regression_cv() -> Any:
     """Logistic regression; ten strengths of regularisation, chosen by 5-fold accuracy."""
     return SoftmaxRegressionCV()
 
 
-@gin.register("predictor", module="srvae_plugin.metrics")
+@gin.register("predictor", module="srvae_plugin")
 def predictor(predictor_fn: PredictorFn | None = None) -> PredictorFn:
     """`predictor_fn`, by default boosted trees; the original has no default."""
     if predictor_fn is None:

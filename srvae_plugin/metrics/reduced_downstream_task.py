@@ -29,7 +29,7 @@ original's layout, to a matrix (latent, factor) of how much each latent knows of
 
 @gin.register(
     "factorwise_dci",
-    module="srvae_plugin.metrics",
+    module="srvae_plugin",
     denylist=["mus_train", "ys_train", "mus_test", "ys_test"],
 )
 def factorwise_dci(
@@ -45,7 +45,7 @@ def factorwise_dci(
     return importance_matrix(train, test, np.zeros(len(ys_train), dtype=np.int64)).matrix
 
 
-@gin.register("reduced_representation", module="srvae_plugin.metrics")
+@gin.register("reduced_representation", module="srvae_plugin")
 def reduced_representation(
     correlation_measure: CorrelationMeasure | None = None,
 ) -> CorrelationMeasure:

@@ -127,7 +127,7 @@ def udr(
 
 @gin.register(
     "udr_sklearn",
-    module="srvae_plugin.metrics",
+    module="srvae_plugin",
     denylist=["ground_truth_data", "representation_functions", "random_state"],
 )
 def compute_udr_sklearn(

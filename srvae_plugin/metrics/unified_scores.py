@@ -43,9 +43,7 @@ takes `seeds` as well is given a seed for each factor."""
 _DENYLIST = ["mus_train", "ys_train", "mus_test", "ys_test"]
 
 
-@gin.register(
-    "importance_gbt_matrix", module="srvae_plugin.metrics", denylist=[*_DENYLIST, "seeds"]
-)
+@gin.register("importance_gbt_matrix", module="srvae_plugin", denylist=[*_DENYLIST, "seeds"])
 def importance_gbt_matrix(
     mus_train: NDArray[Any],
     ys_train: NDArray[Any],
@@ -62,7 +60,7 @@ def importance_gbt_matrix(
     return importance_matrix(train, test, seeds, n_jobs).matrix
 
 
-@gin.register("mutual_information_matrix", module="srvae_plugin.metrics", denylist=_DENYLIST)
+@gin.register("mutual_information_matrix", module="srvae_plugin", denylist=_DENYLIST)
 def mutual_information_matrix(
     mus_train: NDArray[Any], ys_train: NDArray[Any], mus_test: NDArray[Any], ys_test: NDArray[Any]
 ) -> NDArray[np.float64]:
@@ -74,7 +72,7 @@ def mutual_information_matrix(
     return np.array([[mutual_info_score(factor, row) for factor in ys_train] for row in bins])
 
 
-@gin.register("accuracy_svm_matrix", module="srvae_plugin.metrics", denylist=_DENYLIST)
+@gin.register("accuracy_svm_matrix", module="srvae_plugin", denylist=_DENYLIST)
 def accuracy_svm_matrix(
     mus_train: NDArray[Any], ys_train: NDArray[Any], mus_test: NDArray[Any], ys_test: NDArray[Any]
 ) -> NDArray[np.float64]:

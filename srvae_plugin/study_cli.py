@@ -1,0 +1,164 @@
+"""Command line: `srvae-study`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srvae_plugin.cli import _add_bind, _add_existing, _guarded, _parser
+from srvae_plugin.study import PlannedRun, plan, read_study
+from srvae_plugin.version import __version__
+
+if TYPE_CHECKING:
+    from srvae_plugin.study_directory import RunState
+    from srvae_plugin.study_engine import Engine
+
+logger = logging.getLogger("srvae_plugin")
+
+HELP = """\
+Run a study: a grid of models, hyperparameters, data sets and seeds, each run in a process and a
+run directory of its own.
+
+A study is a gin file; packaged ones are studies/ablation.gin, comparison_dsprites.gin,
+comparison_teapots.gin, sr_beta_vae.gin, sensitivity.gin (the SR-VAE paper's, each with a
+demonstration beside it, such as studies/ablation_quick.gin) and unsupervised_study_v1.gin
+(disentanglement_lib's, 12,600 runs). docs/studies.md says how to write one and use a cluster.
+"""
+EXAMPLES = """\
+examples:
+  srvae-study --gin studies/ablation_quick.gin --list
+  srvae-study --gin studies/ablation_quick.gin --output ablation --jobs 2
+  srvae-study --gin studies/ablation_quick.gin --output ablation --jobs 2 --resume
+  srvae-study --gin studies/ablation.gin --bind 'model.training_steps = 50000' --output short
+  srvae-study --gin studies/ablation.gin --output ablation --engine ray --threads 4
+
+A directory that exists is gone on with only on --resume: finished runs with the same bindings are
+skipped, interrupted ones go on from their checkpoints bit by bit (given the same number of
+threads), failed ones are left alone, unless --retry-failed starts them again.
+
+exit status: 0 all runs finished, 1 some have failed, 2 bad input (one line says what), 130 or 143
+stopped by Ctrl-C or SIGTERM (the runs under way wrote checkpoints; a second one kills them).
+"""
+
+
+def study_main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `srvae-study`."""
+    parser = _parser("srvae-study", HELP, EXAMPLES)
+    parser.add_argument(
+        "--gin", action="append", required=True, metavar="FILE", help="study; may be repeated"
+    )
+    _add_bind(parser)
+    parser.add_argument("--output", type=Path, metavar="DIR", help="study directory")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="runs at a time (default: one a GPU, else one; with "
+        "Ray: what the cluster has room for)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads of a run (default: cores / jobs; with "
+        "Ray: 1, and the CPUs that a run reserves)"
+    )  # fmt: skip
+    parser.add_argument("--engine", choices=["local", "ray"], default="local")
+    parser.add_argument(
+        "--gpus-per-run", type=float, metavar="X", help="with Ray: GPUs that a run reserves "
+        "(default: 1 if the cluster has any)"
+    )  # fmt: skip
+    _add_existing(parser, "go on with a study", "delete the study's runs first")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="start failed runs again; implies --resume"
+    )
+    parser.add_argument("--list", action="store_true", help="only print the planned runs")
+    options = parser.parse_args(arguments)
+    if options.output is None and not options.list:
+        parser.error("--output is needed")
+    if options.retry_failed and options.overwrite:
+        parser.error("--retry-failed and --overwrite contradict each other")
+    for name in ("jobs", "threads"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            parser.error(f"--{name} {value}: expected at least 1")
+    if options.gpus_per_run is not None and options.engine != "ray":
+        parser.error("--gpus-per-run goes with --engine ray")
+    options.resume |= options.retry_failed
+    _guarded("srvae-study", lambda: _work(options), options.debug)
+
+
+def _work(options: argparse.Namespace) -> None:
+    beside = [path.parent.resolve() for path in map(Path, options.gin) if path.is_file()]
+    runs = plan(read_study(options.gin, options.bind), beside)
+    if options.list:
+        _list(runs, options.output)
+    else:
+        _run(options, runs)
+
+
+def _list(runs: Sequence[PlannedRun], output: Path | None) -> None:
+    """One line a run: folder, status if there is an output, files and bindings."""
+    from srvae_plugin.study_directory import quick_statuses
+
+    statuses = quick_statuses(output, runs) if output is not None else [None] * len(runs)
+    lines = (
+        "  ".join(filter(None, (run.folder, status, *run.files, "; ".join(run.bindings))))
+        for run, status in zip(runs, statuses, strict=True)
+    )
+    try:
+        print("\n".join([*lines, f"{len(runs)} runs"]), flush=True)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(options: argparse.Namespace, runs: Sequence[PlannedRun]) -> None:
+    # torch takes seconds to import and is not needed to list runs.
+    from srvae_plugin import study_config, study_directory, study_run
+
+    output = options.output
+    configs = study_config.configurations(runs)
+    names = [study_config.dataset_name(config) for config in configs]
+    with study_directory.only_study_in(output):
+        study_directory.prepare_directory(output, options.resume, options.overwrite)
+        states = study_directory.look(output, runs, configs, names)
+        todo = study_run.with_data(study_run.to_do(states, options.retry_failed))
+        engine = _engine(options)
+        name = Path(options.gin[-1]).stem
+        header = {"study": name, "srvae_plugin": __version__, "gin": options.gin}
+        header |= {"bind": options.bind, "engine": options.engine, "threads": engine.threads}
+        record = study_directory.StudyJson(output, header, states)
+        logger.info(
+            "%s: %d runs, %d to do, %d at a time, threads of each: %d, in %s",
+            *(name, len(runs), len(todo), engine.capacity(), engine.threads, output),
+        )
+        study_run.run_study(name, states, todo, engine, record)
+    print("\n".join(_summary(name, output, states)))
+    if any(state.status != "finished" for state in states):
+        sys.exit(1)
+
+
+def _engine(options: argparse.Namespace) -> Engine:
+    from srvae_plugin.study_engine import LocalEngine, cores, gpus
+
+    if options.engine == "ray":
+        from srvae_plugin.study_ray import RayEngine
+
+        return RayEngine(options.jobs, options.threads or 1, options.gpus_per_run)
+    devices = gpus()
+    jobs = options.jobs or max(1, len(devices))
+    return LocalEngine(jobs, options.threads or max(1, cores() // jobs), devices)
+
+
+def _summary(name: str, output: Path, states: Sequence[RunState]) -> Iterator[str]:
+    """How many runs have which status, and those that have not finished with their logs."""
+    from srvae_plugin.study_directory import LOG
+    from srvae_plugin.study_table import counts
+
+    yield f"{name}: {counts(states)}"
+    for state in states:
+        if state.status != "finished":
+            yield f"  {state.run}: {state.status}{f': {state.error}' if state.error else ''}"
+            if (state.folder / LOG).is_file():
+                yield f"      {state.folder / LOG}"
+    if any(state.status == "failed" for state in states):
+        yield "--retry-failed starts the failed ones again"
+    yield f"study directory  {output}"

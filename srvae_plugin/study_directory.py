@@ -1,0 +1,240 @@
+"""The directory of a study: what is there, what is missing, and `study.json` that says so.
+
+    <study>/study.json       every run with its model, data set, seed, bindings, folder and status
+    <study>/runs/.../        one run directory each, with `log.txt` beside what `srvae-run` leaves
+
+Run directories are the truth: where `environment.json` exists the run is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from srvae_plugin.files import write_text
+from srvae_plugin.results import write_json
+from srvae_plugin.study import PlannedRun
+
+logger = logging.getLogger("srvae_plugin")
+
+STUDY = "study.json"
+CONFIG = "config.gin"
+LOG = "log.txt"
+_LOCK = ".lock"
+_FORMAT = 1
+
+Status = Literal["planned", "running", "finished", "failed", "interrupted"]
+STATUSES: tuple[Status, ...] = ("finished", "running", "failed", "interrupted", "planned")
+
+
+@dataclass
+class RunState:
+    """A planned run and how far it is."""
+
+    run: PlannedRun
+    folder: Path
+    config: str
+    """Its whole gin configuration."""
+    dataset: str
+    """gin name of its data set."""
+    status: Status = "planned"
+    seconds: float = 0.0
+    """What it took; of runs that are not finished, the last attempt."""
+    error: str = ""
+
+    def as_json(self, study: Path) -> dict[str, Any]:
+        """What `study.json` says of it."""
+        run, log = self.run, self.folder / LOG
+        return {
+            "number": run.number,
+            "model": run.model,
+            "label": run.label,
+            "settings": dict(run.settings),
+            "dataset": run.dataset or self.dataset,
+            "dataset_name": self.dataset,
+            "seed": run.seed,
+            "files": list(run.files),
+            "bindings": run.bindings,
+            "folder": run.folder,
+            "status": self.status,
+            "seconds": round(self.seconds, 1),
+            "error": self.error or None,
+            "log": str(log.relative_to(study)) if log.is_file() else None,
+        }
+
+
+def read_study_json(study: Path) -> dict[str, Any]:
+    """Content of `study.json`; ValueError if the folder is no study's or the file is damaged."""
+    path = study / STUDY
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT or not isinstance(content["runs"], list):
+            raise ValueError("another format")
+        return content
+    except FileNotFoundError:
+        raise ValueError(f"{study} is not a study directory: it has no {STUDY}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}): delete it; the run directories say what is finished, "
+            "only the list of failed runs is lost"
+        ) from None
+
+
+def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
+    """Make a study's directory, or check that it may be gone on with.
+
+    Raises ValueError if there is something in it, unless `resume` goes on or `overwrite` deletes
+    the runs of the study in it.
+    """
+    there = study.is_dir() and any(path.name != _LOCK for path in study.iterdir())
+    if there and not (resume or overwrite):
+        raise ValueError(
+            f"{study} exists: --resume goes on with what is not finished, --overwrite deletes its "
+            "runs, --output names another folder"
+        )
+    if there:
+        read_study_json(study)
+    if there and overwrite:
+        logger.info("deleting %s", study / "runs")
+        shutil.rmtree(study / "runs", ignore_errors=True)
+        (study / STUDY).unlink()
+    study.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def only_study_in(study: Path) -> Iterator[None]:
+    """Keep a second `srvae-study` out of the directory; ValueError if there is one in it."""
+    try:
+        import fcntl
+    except ImportError:  # no locks here
+        yield
+        return
+    study.mkdir(parents=True, exist_ok=True)
+    with (study / _LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another srvae-study is at work in {study}") from None
+        except OSError:  # some network file systems have no locks
+            logger.warning("%s cannot be locked: see that only one srvae-study uses it", study)
+        yield
+
+
+def only_process_at(folder: Path) -> IO[bytes] | None:
+    """Wait until no other process is at a run, and keep others from it until the file is closed.
+
+    One that lost its study may still be writing its last checkpoint.
+    """
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        file = (folder / CONFIG).open("r+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("another process is still at %s; waiting for its end", folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        return file
+    return None
+
+
+def look(
+    study: Path, runs: Sequence[PlannedRun], configs: Sequence[str], datasets: Sequence[str]
+) -> list[RunState]:
+    """States of the planned runs, from the run directories and `study.json`.
+
+    Raises ValueError if a run directory was made under another configuration than planned.
+    """
+    failed = {}
+    if (study / STUDY).is_file():
+        said = read_study_json(study)["runs"]
+        failed = {entry["folder"]: entry["error"] for entry in said if entry["status"] == "failed"}
+    states, others = [], []
+    for run, config, dataset in zip(runs, configs, datasets, strict=True):
+        state = RunState(run, study / run.folder, config, dataset)
+        if changed := _changed_lines(state):
+            others.append(f"{run.folder} ({'; '.join(changed)})")
+        state.status, state.error = _status(state.folder), ""
+        if state.status != "finished" and run.folder in failed:
+            state.status, state.error = "failed", failed[run.folder] or ""
+        if state.status == "finished":
+            state.seconds = _seconds(state.folder)
+        states.append(state)
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise ValueError(
+            f"runs were made with other bindings; lines that differ: {', '.join(others[:3])}{more}."
+            " Choose another --output, delete these folders, or --overwrite deletes all runs"
+        )
+    return states
+
+
+def _seconds(folder: Path) -> float:
+    try:
+        return float(json.loads((folder / "environment.json").read_text("utf-8"))["seconds"])
+    except (ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def _changed_lines(state: RunState) -> list[str]:
+    saved = state.folder / CONFIG
+    if not saved.is_file():
+        # A process that was killed may have left a temporary file, whose name starts with a dot.
+        there = state.folder.is_dir() and any(p.name[0] != "." for p in state.folder.iterdir())
+        return [f"no {CONFIG}"] if there else []
+    return sorted(
+        set(saved.read_text(encoding="utf-8").splitlines()) ^ set(state.config.splitlines())
+    )
+
+
+def _status(folder: Path) -> Status:
+    if (folder / "environment.json").is_file():
+        return "finished"
+    return "interrupted" if (folder / CONFIG).is_file() else "planned"
+
+
+def quick_statuses(study: Path, runs: Sequence[PlannedRun]) -> list[Status]:
+    """Statuses of planned runs without comparing configurations."""
+    said: Mapping[str, Any] = {}
+    if (study / STUDY).is_file():
+        said = {entry["folder"]: entry["status"] for entry in read_study_json(study)["runs"]}
+    found = [_status(study / run.folder) for run in runs]
+    return [
+        "failed" if status != "finished" and said.get(run.folder) == "failed" else status
+        for run, status in zip(runs, found, strict=True)
+    ]
+
+
+def claim(state: RunState) -> None:
+    """Make the run directory with its configuration, before its process starts."""
+    if not (state.folder / CONFIG).is_file():
+        write_text(state.folder / CONFIG, state.config)
+
+
+class StudyJson:
+    """Writes `study.json`, keeping what an earlier study left there of runs not planned now."""
+
+    def __init__(self, study: Path, header: Mapping[str, Any], states: Sequence[RunState]):
+        self._study, self._header, self._states = study, dict(header), states
+        planned = {state.run.folder for state in states}
+        earlier = read_study_json(study)["runs"] if (study / STUDY).is_file() else []
+        self._kept = [entry for entry in earlier if entry["folder"] not in planned]
+        self._next = 0.0
+
+    def write(self, now: bool = True) -> None:
+        """Write it in one piece; not `now` leaves it out if it was written a moment ago."""
+        begun = time.monotonic()
+        if not now and begun < self._next:
+            return
+        entries = [state.as_json(self._study) for state in self._states]
+        content = {"format": _FORMAT, **self._header, "runs": [*entries, *self._kept]}
+        write_json(self._study / STUDY, content)
+        # Thousands of runs take a second: spend a few per cent of the time on it at most.
+        self._next = time.monotonic() + max(1.0, 30 * (time.monotonic() - begun))

@@ -1,0 +1,81 @@
+"""The process of one run of a study: `python -m srvae_plugin.study_worker FOLDER JOB`.
+
+It does what `srvae-run --resume` does, and ends, with a checkpoint, when its study is gone: the
+study holds the other end of its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+GRACE_SECONDS = 60.0
+
+
+class Job(NamedTuple):
+    """What a run is given beside the configuration in its folder."""
+
+    bindings: Sequence[str] = ()
+    """What is stronger than the settings of the numbered study's metrics."""
+    numbered: str = ""
+    """disentanglement_lib's name of the study, for one of its numbered models."""
+    number: int = 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one job; exit statuses are those of `srvae-run`."""
+    folder, job = sys.argv[1:] if arguments is None else arguments
+    threading.Thread(target=_end_with_the_study, daemon=True).start()
+    sys.argv = _same_command(folder, Job(*json.loads(job)))
+    run_job(Path(folder), Job(*json.loads(job)))
+
+
+def _same_command(folder: str, job: Job) -> list[str]:
+    """The command that would do the same, for environment.json."""
+    what = ["--gin", f"{folder}/config.gin"]
+    if job.numbered:
+        what = ["--study", job.numbered, "--model-num", str(job.number)]
+        what += [part for binding in job.bindings for part in ("--bind", binding)]
+    return ["srvae-run", *what, "--output", folder, "--resume"]
+
+
+def _end_with_the_study() -> None:
+    """Wait for the end of standard input, then ask this process to stop, then make it."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    # The study made this process the leader of a group of its own.
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def run_job(folder: Path, job: Job) -> None:
+    """Run or go on with a run whose `config.gin` is in the folder."""
+    from srvae_plugin.cli import _guarded
+
+    def work() -> None:
+        from srvae_plugin import summary
+        from srvae_plugin.dlib_studies import NumberedModel
+        from srvae_plugin.run import run
+        from srvae_plugin.study_directory import CONFIG, only_process_at
+
+        numbered = NumberedModel(job.numbered, job.number) if job.numbered else None
+        lock = only_process_at(folder)
+        try:
+            done = run([folder / CONFIG], job.bindings, folder, resume=True, study=numbered)
+        finally:
+            if lock is not None:
+                lock.close()
+        print(summary.as_text(done))
+
+    _guarded("srvae-run", work, debug=False)
+
+
+if __name__ == "__main__":
+    main()

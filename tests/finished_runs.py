@@ -1,0 +1,46 @@
+"""Finished runs to export: small networks whose codes differ from image to image."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file, safe_open, save_file
+
+from srvae_plugin.run import run
+
+TINY = Path(__file__).with_name("tiny.gin")
+SHORT = ["model.training_steps = 2", "model.checkpoint_every = 100", "run.pictures = False"]
+# Height, width and channels all differ, so that no mistaken axis goes unnoticed.
+COLOUR_SHAPE = (7, 5, 3)
+SIZES = (3, 4, 5)
+
+
+def colour_images(folder):
+    """An npz data set of 60 images with three factors; returns the bindings that choose it."""
+    path = folder / "colour.npz"
+    if not path.is_file():
+        random_state = np.random.RandomState(0)
+        factors = np.stack(np.unravel_index(np.arange(60), SIZES), axis=1)
+        images = random_state.randint(256, size=(60, *COLOUR_SHAPE)).astype(np.uint8)
+        np.savez(path, images=images, factors=factors)
+    return ['dataset.name = "npz"', f'dataset.path = "{path}"']
+
+
+def colour_run(folder, model="sr_vae", bindings=()):
+    """A run on those images with fully connected networks."""
+    networks = ["encoder.encoder_fn = @fc_encoder", "decoder.decoder_fn = @fc_decoder"]
+    chosen = [*colour_images(folder), f"model.model = @{model}()", *networks]
+    if model == "vae":
+        chosen.append("vae.beta = 1.0")
+    return finished_run(folder / model, [*chosen, "run.metrics = []", *bindings])
+
+
+def finished_run(output, bindings=()):
+    """A run of tiny.gin, its weights made larger: fresh ones give nearly the same code to all."""
+    run([TINY], [*SHORT, *bindings], output)
+    for path in output.glob("postprocessed/*/model.safetensors"):
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+        weights = load_file(path)
+        grown = {name: w * (2.5 if w.ndim > 1 else 1) for name, w in weights.items()}
+        save_file(grown, path, metadata)
+    return output

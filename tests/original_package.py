@@ -1,0 +1,195 @@
+"""The original package beyond its metrics, unmodified, in a process of its own on stand-ins.
+
+    answer = original_package.run("studies", names=["fairness_study_v1"])
+
+TensorFlow is stood in for as in `oracle`; TensorFlow Hub by TorchScript: where the original loads
+the module `<folder>/tfhub`, `<folder>/tfhub/pytorch_model.pt` is loaded. Everything else (gin
+files, sweeps, steps, result files, `dlib_reproduce` itself) is the original's own code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import types
+import warnings
+from pathlib import Path
+
+import numpy as np
+import oracle
+
+REPRODUCE = Path(sys.executable).with_name("dlib_reproduce")
+
+
+def run(command, **arguments):
+    """The answer of one of the functions below, from a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__], input=json.dumps([command, arguments]), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"the original failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def import_steps(*names):
+    """Modules of the original, such as "evaluation.evaluate"; changes sys.modules for good."""
+    oracle.import_original("mig")
+    root = Path(importlib.util.find_spec("disentanglement_lib").origin).parent
+    resources = types.ModuleType("pkg_resources")  # not in today's setuptools any more
+    vars(resources).update(
+        resource_filename=lambda package, path: str(root / path),
+        resource_listdir=lambda package, path: os.listdir(root / path),
+        resource_isdir=lambda package, path: (root / path).is_dir(),
+    )
+    hub = types.ModuleType("tensorflow_hub")
+    vars(hub)["eval_function_for_module"] = _torchscript
+    copy_tree = functools.partial(shutil.copytree, dirs_exist_ok=True)
+    vars(sys.modules["distutils"])["dir_util"] = types.SimpleNamespace(copy_tree=copy_tree)
+    sys.modules |= {"pkg_resources": resources, "tensorflow_hub": hub}
+    return [importlib.import_module(f"disentanglement_lib.{name}") for name in names]
+
+
+@contextlib.contextmanager
+def _torchscript(module_path):
+    import torch
+
+    module = torch.jit.load(os.path.join(module_path, "pytorch_model.pt"))
+
+    def call(inputs, signature, as_dict):
+        assert (signature, as_dict) == ("representation", True)
+        images = torch.from_numpy(np.asarray(inputs["images"], np.float32))
+        with torch.no_grad():
+            return {"default": module(images).numpy()}
+
+    yield call
+
+
+def studies(names):
+    """Bindings of every model of these studies."""
+    (reproduce,) = import_steps("config.reproduce")
+    found = {}
+    for name in names:
+        study = reproduce.STUDIES[name]
+        sweep = sys.modules[type(study).__module__]
+        sweep.get_config = functools.cache(sweep.get_config)  # else it is made for each number
+        found[name] = [study.get_model_config(i)[0] for i in range(len(sweep.get_config()))]
+    return found
+
+
+def pipeline(name, number):
+    """What `dlib_reproduce` hands to each step: [step, target, gin files, bindings]."""
+    import_steps("config.reproduce")
+    calls = []
+
+    def step(kind):
+        module = types.ModuleType(kind)
+
+        def record(*arguments):
+            target, _, files, bindings = arguments[-4:]
+            calls.append([kind, target, files, bindings])
+
+        vars(module)[f"{kind}_with_gin"] = record
+        return module
+
+    visualize = types.ModuleType("visualize_model")
+    vars(visualize)["visualize"] = lambda *arguments: None
+    places = {
+        "methods.unsupervised.train": step("train"),
+        "postprocessing.postprocess": step("postprocess"),
+        "evaluation.evaluate": step("evaluate"),
+        "visualize.visualize_model": visualize,
+    }
+    for place, module in places.items():
+        parent, _, attribute = f"disentanglement_lib.{place}".rpartition(".")
+        setattr(importlib.import_module(parent), attribute, module)
+        sys.modules[f"disentanglement_lib.{place}"] = module
+    sys.argv = ["dlib_reproduce", f"--study={name}", f"--model_num={number}"]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(sys.stderr):
+        runpy.run_path(str(REPRODUCE), run_name="__main__")
+    return calls
+
+
+def evaluate(source, outputs):
+    """Score the representation in a folder: outputs is [[target, gin files, bindings], ...]."""
+    (module,) = import_steps("evaluation.evaluate")
+    for target, files, bindings in outputs:
+        module.evaluate_with_gin(source, target, False, files, bindings)
+
+
+def aggregate(pattern, output):
+    """The original's table of many runs, and what it reads back."""
+    import multiprocessing
+
+    multiprocessing.set_start_method("fork")  # its workers need the stand-ins too
+    (module,) = import_steps("utils.aggregate_results")
+    module.aggregate_results_to_json(pattern, output)
+    table = module.load_aggregated_json_results(output)
+    return json.loads(table.to_json(orient="records"))
+
+
+def score_our_objects(run_dir, dataset, metrics, bindings):
+    """The original's metric functions on our data set and representation function as they are."""
+    import gin
+
+    functions = {name: oracle.import_original(name)[1] for name in metrics}
+    gin.parse_config(bindings)  # before ours share their names
+    import srvae_plugin
+
+    data = srvae_plugin.load_dataset(dataset)
+    representation = srvae_plugin.representation_function(run_dir)
+    found = {}
+    for name, function in functions.items():
+        scores = function(data, representation, np.random.RandomState(0))
+        found[name] = {key: float(value) for key, value in scores.items()}
+    return found
+
+
+def both_in_one_process(source, target, files, bindings, full):
+    """Our step with the original imported and configured: its scores and what gin holds then."""
+    import gin
+
+    import_steps("evaluation.evaluate")
+    import srvae_plugin
+    from srvae_plugin import gin_config, steps
+
+    theirs = "disentanglement_lib.evaluation.metrics.mig.mig.num_train"
+    gin.parse_config(f"{theirs} = 7")
+    answer = {
+        "short": srvae_plugin.evaluate_with_gin(source, f"{target}/short", False, files, bindings),
+        "full": srvae_plugin.evaluate_with_gin(source, f"{target}/full", False, None, full),
+    }
+    with gin_config.configured(bindings=["mig.num_train = 8"]):
+        names = ("mig.num_train", "srvae_plugin.mig.num_train", theirs)
+        answer["inside"] = [gin.query_parameter(name) for name in names]
+    answer["afterwards"] = gin.query_parameter(theirs)
+    with gin_config.configured(bindings=[f"evaluation.evaluation_fn = @{theirs[:-10]}"]):
+        try:
+            steps.run_plan()
+        except ValueError as error:
+            answer["their metric"] = str(error)
+    for name, bindings in {"gin": ["mig.num_train = 8"], "both": ["twice.x = 1"]}.items():
+        try:
+            if name == "gin":
+                gin.parse_config(bindings)
+            else:
+                for module in ("one", "other"):
+                    gin.register("twice", module=module)(lambda x=0: x)
+                with gin_config.configured(bindings=bindings):
+                    pass
+        except (KeyError, ValueError) as error:
+            answer[name] = f"{type(error).__name__}: {error}"
+    return answer
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    asked, given = json.load(sys.stdin)
+    print(json.dumps(globals()[asked](**given)))
