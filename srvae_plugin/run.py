@@ -113,6 +113,7 @@ def run(
         curves = output / "model" / "scalars.csv"
         summary.pictures = pictures.save_all(model, data, curves, output / "visualizations")
     environment = results.environment(device, torch.get_num_threads(), time.monotonic() - begun)
+    environment["data_source"] = getattr(data, "source", None)
     results.write_json(output / "environment.json", environment)
     return summary
 

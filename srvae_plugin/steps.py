@@ -6,6 +6,7 @@ signatures and read its gin files.
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import time
@@ -315,7 +316,10 @@ def score(
     with results.new_folder(output_dir, overwrite) as folder:
         begun = time.monotonic()
         random_state = np.random.RandomState(settings.random_seed)
-        scores = dict(settings.evaluation_fn(data, function, random_state=random_state))
+        arguments: dict[str, Any] = {"random_state": random_state}
+        if "artifact_dir" in inspect.signature(settings.evaluation_fn).parameters:
+            arguments["artifact_dir"] = str(folder / "artifacts")
+        scores = dict(settings.evaluation_fn(data, function, **arguments))
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
         results.write_step(folder / "results", "evaluation", scores, config, previous)

@@ -72,7 +72,18 @@ def test_the_directory_is_dlibs(finished):
     assert merged["postprocess_config.postprocess.postprocess_fn"] == "@mean_representation"
     assert merged["evaluation_config.evaluation.evaluation_fn"] == "@mig"
     assert isinstance(merged["evaluation_results.discrete_mig"], float)
-    assert json.loads((finished / "environment.json").read_text())["device"] == "cpu"
+    environment = json.loads((finished / "environment.json").read_text())
+    assert environment["device"] == "cpu"
+    assert environment["data_source"] == "re-rendered"
+
+
+def test_the_importance_matrix_is_kept(finished):
+    (path,) = (finished / "metrics/mean/dci/artifacts").iterdir()
+    matrix = np.load(path)
+    latents = load_model(finished).num_latent
+    assert matrix.shape == (latents, 5)
+    assert (matrix >= 0).all()
+    assert matrix.any()
     pictures = {path.name for path in (finished / "visualizations").iterdir()}
     assert {"traversals.png", "traversals.gif", "decomposition.png"} <= pictures
     assert not list(finished.rglob("*.tmp*"))
