@@ -115,6 +115,7 @@ def _run(options: argparse.Namespace, runs: Sequence[PlannedRun]) -> None:
     from srvae_plugin import study_config, study_directory, study_run
 
     output = options.output
+    study_directory.check_directory(output, options.resume, options.overwrite)
     configs = study_config.configurations(runs)
     names = [study_config.dataset_name(config) for config in configs]
     with study_directory.only_study_in(output):
@@ -162,3 +163,4 @@ def _summary(name: str, output: Path, states: Sequence[RunState]) -> Iterator[st
     if any(state.status == "failed" for state in states):
         yield "--retry-failed starts the failed ones again"
     yield f"study directory  {output}"
+    yield f"for a page of it  srvae-report {output}"

@@ -87,11 +87,10 @@ def read_study_json(study: Path) -> dict[str, Any]:
         ) from None
 
 
-def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
-    """Make a study's directory, or check that it may be gone on with.
+def check_directory(study: Path, resume: bool, overwrite: bool) -> bool:
+    """Whether there is a study in a directory that may be gone on with or overwritten.
 
-    Raises ValueError if there is something in it, unless `resume` goes on or `overwrite` deletes
-    the runs of the study in it.
+    Raises ValueError if there is something and neither is asked for, or it is no study.
     """
     there = study.is_dir() and any(path.name != _LOCK for path in study.iterdir())
     if there and not (resume or overwrite):
@@ -101,7 +100,15 @@ def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
         )
     if there:
         read_study_json(study)
-    if there and overwrite:
+    return there
+
+
+def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
+    """Make a study's directory; `overwrite` deletes the runs of the study in it.
+
+    Raises ValueError as `check_directory` does.
+    """
+    if check_directory(study, resume, overwrite) and overwrite:
         logger.info("deleting %s", study / "runs")
         shutil.rmtree(study / "runs", ignore_errors=True)
         (study / STUDY).unlink()

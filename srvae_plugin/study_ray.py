@@ -17,14 +17,14 @@ from srvae_plugin.study_worker import Job
 
 RETRIES = 10
 """How often a run is started again after its node or worker was lost."""
-_FORWARDED = ("SRVAE_CACHE", "XDG_CACHE_HOME", "DISENTANGLEMENT_LIB_DATA")
+_FORWARDED = ("SRVAE_CACHE", "XDG_CACHE_HOME", "DISENTANGLEMENT_LIB_DATA", "PYTHONPATH")
 
 
 def run_task(folder: str, job: Job, threads: int, environment: Mapping[str, str], cwd: str) -> int:
     """Body of a Ray task: run in a process of its own on this node, and return its exit status.
 
-    When the task is cancelled, or this Ray worker dies with its node, the run writes a checkpoint
-    and ends.
+    When the task is cancelled, the run writes a checkpoint first. When this Ray worker dies with
+    its node or its study, so does the run, and goes on later from the last checkpoint it has.
     """
     return wait_or_stop(launch(Path(folder), Job(*job), threads, environment, cwd))
 

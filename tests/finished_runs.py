@@ -28,6 +28,7 @@ def colour_images(folder):
 def colour_run(folder, model="sr_vae", bindings=()):
     """A run on those images with fully connected networks."""
     networks = ["encoder.encoder_fn = @fc_encoder", "decoder.decoder_fn = @fc_decoder"]
+    networks.append("encoder.num_latent = 2")
     chosen = [*colour_images(folder), f"model.model = @{model}()", *networks]
     if model == "vae":
         chosen.append("vae.beta = 1.0")
@@ -37,10 +38,10 @@ def colour_run(folder, model="sr_vae", bindings=()):
 def finished_run(output, bindings=()):
     """A run of tiny.gin, its weights made larger: fresh ones give nearly the same code to all."""
     run([TINY], [*SHORT, *bindings], output)
-    for path in output.glob("postprocessed/*/model.safetensors"):
+    for path in output.rglob("model.safetensors"):
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
         weights = load_file(path)
-        grown = {name: w * (2.5 if w.ndim > 1 else 1) for name, w in weights.items()}
+        grown = {name: w * (2 if w.ndim > 1 else 1) for name, w in weights.items()}
         save_file(grown, path, metadata)
     return output

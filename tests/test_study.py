@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from srvae_plugin import gin_config, results, study_engine, study_table
-from srvae_plugin.dlib_studies import NumberedModel
+from srvae_plugin.dlib_studies import NumberedModel, find_study
 from srvae_plugin.run import run as run_alone
 from srvae_plugin.study import PlannedRun, plan, read_study
 from srvae_plugin.study_cli import _engine, study_main
@@ -25,14 +26,16 @@ from srvae_plugin.study_config import configurations, dataset_lines
 from srvae_plugin.study_directory import (
     RunState,
     StudyJson,
+    claim,
     look,
+    only_process_at,
     only_study_in,
     prepare_directory,
     read_study_json,
 )
 from srvae_plugin.study_engine import Ended, LocalEngine, cores, thread_variables
-from srvae_plugin.study_run import _note, to_do
-from srvae_plugin.study_worker import Job
+from srvae_plugin.study_run import StudyStoppedError, _note, run_study, to_do
+from srvae_plugin.study_worker import Job, run_job
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.gin"
@@ -238,7 +241,7 @@ def test_the_papers_studies_share_their_runs():
 
 def test_threads_are_shared_out(monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "7")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(7)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(7)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
     options = type("Options", (), {"engine": "local", "jobs": 3, "threads": None})()
     assert cores() == 7
@@ -336,6 +339,10 @@ def test_an_existing_directory_needs_a_word(tmp_path):
     for options in ((True, False), (False, True)):
         with pytest.raises(ValueError, match="not a study directory"):
             prepare_directory(out, *options)
+    (out / ".lock").unlink()
+    with pytest.raises(SystemExit):
+        study_main(["--gin", "studies/ablation.gin", "--output", str(out), "--resume"])
+    assert [p.name for p in out.iterdir()] == ["notes.txt"], "a folder that is no study was touched"
     (out / "study.json").write_text('{"format": 1, "runs"')
     with pytest.raises(ValueError, match=r"study.json is damaged .* delete it"):
         prepare_directory(out, True, False)
@@ -371,6 +378,81 @@ def test_what_the_end_of_a_process_means(tmp_path, ended, status, error):
     state.status = "running"
     _note(state, ended)
     assert (state.status, state.error) == (status, error)
+
+
+class FakeEngine:
+    """Ends the oldest run at each look; after `stop`, all of them as interrupted."""
+
+    threads = 1
+
+    def __init__(self):
+        self.begun, self.running, self.most, self.stopped, self.closed = [], [], 0, False, False
+
+    def capacity(self):
+        return 2
+
+    def start(self, folder, job):
+        self.begun.append(folder)
+        self.running.append(folder)
+        self.most = max(self.most, len(self.running))
+
+    def ended(self, seconds):
+        return [Ended(self.running.pop(0), 143 if self.stopped else 0)] if self.running else []
+
+    def stop(self):
+        self.stopped = True
+
+    def close(self):
+        self.closed = True
+
+
+def test_runs_are_started_seed_by_seed_while_there_is_room(tmp_path):
+    _, _, states = states_of(tmp_path)
+    engine, out = FakeEngine(), tmp_path / "out"
+    run_study("mine", states, to_do(states, False), engine, StudyJson(out, {}, states))
+    begun = [str(folder.relative_to(out / "runs")) for folder in engine.begun]
+    assert begun == ["SR-VAE/seed-0", "VAE/seed-0", "SR-VAE/seed-1", "VAE/seed-1"]
+    assert engine.most == 2
+    assert engine.closed
+    assert not engine.stopped
+    assert [entry["status"] for entry in read_study_json(out)["runs"]] == ["finished"] * 4
+    for state in states:
+        assert (state.folder / "config.gin").read_text() == state.config
+
+
+def test_a_full_disk_lets_the_runs_write_their_checkpoints(tmp_path):
+    class Full(StudyJson):
+        def write(self, now=True):
+            super().write(now)
+            if any(state.status == "finished" for state in states):
+                raise OSError("no space left on device")
+
+    _, _, states = states_of(tmp_path)
+    engine = FakeEngine()
+    with pytest.raises(OSError, match="no space left"):
+        run_study("mine", states, to_do(states, False), engine, Full(tmp_path / "out", {}, states))
+    assert engine.stopped
+    assert engine.closed
+    assert [state.status for state in states].count("interrupted") == len(engine.begun) - 1
+    assert not engine.running
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_runs_under_way_and_starts_no_others(tmp_path, signum):
+    class Signalled(FakeEngine):
+        def ended(self, seconds):
+            if not self.stopped:
+                os.kill(os.getpid(), signum)
+                return []
+            return super().ended(seconds)
+
+    _, _, states = states_of(tmp_path)
+    engine, record = Signalled(), StudyJson(tmp_path / "out", {}, states)
+    with pytest.raises(StudyStoppedError, match="stopped with 0 of 4 runs finished") as stop:
+        run_study("mine", states, to_do(states, False), engine, record)
+    assert stop.value.signum == signum
+    said = [entry["status"] for entry in read_study_json(tmp_path / "out")["runs"]]
+    assert said == ["interrupted", "planned", "interrupted", "planned"]
 
 
 def state_at(tmp_path, label, seed, status, seconds=0.0, steps=0, total=100):
@@ -550,6 +632,40 @@ def test_a_stopped_and_then_killed_study_of_two_jobs_goes_on_bit_by_bit(tmp_path
         ("VAE", 1, "finished"),
     ]
     assert {entry["dataset"] for entry in entries} == {"dsprites_full"}
+
+
+def test_a_run_of_a_numbered_study_has_its_seeds(tmp_path):
+    """As `srvae-run --study --model-num`; what `every_run` binds is stronger than its settings."""
+    more = ["model.training_steps = 2", "model.eval_steps = 1", "model.batch_size = 4"]
+    more += ["run.pictures = False", "mig.num_train = 200", "run.metrics = ['mig']"]
+    more += ["run.representations = ['mean']"]
+    study = read_study(["studies/unsupervised_study_v1.gin"], ["study.model_nums = [3]", *more])
+    (run,) = plan(study)
+    (config,) = configurations([run])
+    state = RunState(run, tmp_path / run.folder, config, "dsprites_full")
+    claim(state)
+    run_job(state.folder, Job(run.bindings, run.numbered, run.number))
+    path = state.folder / "metrics/mean/mig/results/aggregate/evaluation.json"
+    values = json.loads(path.read_text())
+    seeds = find_study(run.numbered).seeds()
+    assert values["evaluation_config.evaluation.random_seed"] == str(seeds["mean/mig"])
+    assert values["postprocess_config.postprocess.random_seed"] == str(seeds["mean"])
+    assert values["evaluation_config.mig.num_train"] == "200"
+    assert values["train_config.model.model_num"] == values["train_config.model.random_seed"] == "3"
+    assert (state.folder / "config.gin").read_text() == config
+
+
+def test_a_run_waits_for_the_end_of_its_former_process(tmp_path):
+    (tmp_path / "config.gin").write_text("# a run's\n")
+    got = []
+    former = only_process_at(tmp_path)
+    thread = threading.Thread(target=lambda: got.append(only_process_at(tmp_path)), daemon=True)
+    thread.start()
+    thread.join(0.3)
+    assert got == []
+    former.close()
+    thread.join(10)
+    got[0].close()
 
 
 FAILING = f"""

@@ -89,9 +89,8 @@ def test_a_node_lost_in_the_middle_costs_nothing(tmp_path, cluster_utils):
     finally:
         cluster.shutdown()
     logs = [path.read_text().splitlines() for path in out.glob("runs/*/seed-*/log.txt")]
-    # The run that was lost has begun twice; its first process wrote a checkpoint when it noticed.
+    # The run that was lost has begun twice: once on each node.
     assert sorted(sum(line.startswith("--- ") for line in log) for log in logs) == [1, 1, 1, 2]
-    assert sum("SIGTERM at step" in line for log in logs for line in log) == 1
     assert {entry["status"] for entry in read_study_json(out)["runs"]} == {"finished"}
     for run in plan(read_study([tmp_path / "my.gin"])):
         done, alone = out / run.folder, tmp_path / "alone" / run.folder
@@ -122,6 +121,9 @@ def all_ended(engine, count):
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_becomes_of_tasks(monkeypatch, cluster_utils):
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # no module of the workers'
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(study_ray, "run_task", pretend)
     monkeypatch.setattr(study_ray, "RETRIES", 1)

@@ -46,10 +46,13 @@ def export_onnx(trained: Trained, folder: Path, opset_version: int | None = None
                 external_data=False,
                 verbose=False,
             )
-        except (RuntimeError, ValueError) as error:
+        except Exception as error:  # torch's classes for this have no public base
             # The first line says at which step it failed, the cause why.
             reason = str(error.__cause__ or error).strip().splitlines()[0]
-            raise ValueError(f"this model cannot be written as ONNX: {reason}") from error
+            raise ValueError(
+                "this model's encode() cannot be written as ONNX for any batch size (use "
+                f"x.shape[0], not len(x)): {reason}"
+            ) from error
     difference = trained.largest_difference(FileFunction(OnnxFile(path), "NHWC"))
     return Exported(path, {"max_difference": difference})
 
