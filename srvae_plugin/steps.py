@@ -151,7 +151,8 @@ def bound_dataset(previous: Path | None = None) -> GroundTruthData:
     name = gin_config.bound("dataset.name")
     if name in (None, "auto"):
         text = previous.read_text(encoding="utf-8") if previous else ""
-        lines = [line for line in text.splitlines() if line.startswith("dataset.")]
+        found = results.gin_dict(text).items()  # gin breaks long lines
+        lines = [f"{key} = {value}" for key, value in found if key.startswith("dataset.")]
         if not lines:
             raise gin_config.ConfigError("no value bound for dataset.name")
         with gin.unlock_config():

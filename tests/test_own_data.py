@@ -5,6 +5,7 @@ import os
 import pickle
 import zipfile
 
+import gin
 import numpy as np
 import pytest
 from PIL import Image
@@ -550,3 +551,17 @@ def test_a_path_of_a_wrong_type_is_named():
         pytest.raises(ValueError, match=r"dataset\.path = 3"),
     ):
         steps.bound_dataset()
+
+
+def test_a_path_too_long_for_a_line_is_read_back_from_the_step_before(tmp_path):
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    images = np.zeros((6, 4, 4), np.uint8)
+    np.savez(folder / "mine.npz", images=images, factors=np.arange(6)[:, None])
+    bindings = ['dataset.name = "npz"', f"dataset.path = {str(folder / 'mine.npz')!r}"]
+    with gin_config.configured([], bindings):
+        steps.bound_dataset()
+        (tmp_path / "postprocess.gin").write_text(gin.config_str())
+    assert "\\\n" in (tmp_path / "postprocess.gin").read_text()  # gin has broken the line
+    with gin_config.configured([], ['dataset.name = "auto"']):
+        assert steps.bound_dataset(tmp_path / "postprocess.gin").num_observations == 6
