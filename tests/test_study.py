@@ -51,6 +51,8 @@ SHIPPED = {
     "sr_beta_vae_quick": 6,
     "sensitivity": 90,
     "sensitivity_quick": 9,
+    "models_quick": 11,
+    "datasets_quick": 5,
     "unsupervised_study_v1": 12600,
 }
 GRID = """
