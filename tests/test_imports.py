@@ -25,7 +25,12 @@ ALLOWED = {
     "progress": [],
     "optimizers": [],
 }
-NEVER = {"data": {"torch", "gin"}, "metrics": {"torch"}, "results": {"torch", "gin"}}
+NEVER = {
+    "data": {"torch", "gin"},
+    "metrics": {"torch"},
+    "results": {"torch", "gin"},
+    "report": {"torch", "gin"},
+}
 
 
 def part_of(path):

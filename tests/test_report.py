@@ -28,17 +28,17 @@ from report_runs import (
 )
 
 from srvae_plugin import gin_config, results, statistics
-from srvae_plugin.report import write_report
-from srvae_plugin.report_cli import report_main
-from srvae_plugin.report_curves import Curve, curve_chart, thinned
-from srvae_plugin.report_data import read_runs
-from srvae_plugin.report_figures import hinton
-from srvae_plugin.report_keys import headlines, metric_name
-from srvae_plugin.report_models import Model, group_by_model
-from srvae_plugin.report_pictures import Budget, Chosen, animation, factor_names, importance
-from srvae_plugin.report_protocol import STUDY_SETTINGS
-from srvae_plugin.report_scores import Bootstrap, score_tables
-from srvae_plugin.report_svg import axis, element
+from srvae_plugin.report.cli import report_main
+from srvae_plugin.report.curves import Curve, curve_chart, thinned
+from srvae_plugin.report.data import read_runs
+from srvae_plugin.report.figures import hinton
+from srvae_plugin.report.keys import headlines, metric_name
+from srvae_plugin.report.models import Model, group_by_model
+from srvae_plugin.report.pictures import Budget, Chosen, animation, factor_names, importance
+from srvae_plugin.report.protocol import STUDY_SETTINGS
+from srvae_plugin.report.scores import Bootstrap, score_tables
+from srvae_plugin.report.svg import axis, element
+from srvae_plugin.report.write import write_report
 
 QUICK = Bootstrap(resamples=200)
 

@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from srvae_plugin.published import CONFIDENCE, PublishedScore, mean_text
-from srvae_plugin.report_curves import Curve, curve_chart, thinned
-from srvae_plugin.report_figures import hinton, legend, strip_plot
-from srvae_plugin.report_lists import lists
-from srvae_plugin.report_models import Model
-from srvae_plugin.report_pictures import (
+from srvae_plugin.report.curves import Curve, curve_chart, thinned
+from srvae_plugin.report.figures import hinton, legend, strip_plot
+from srvae_plugin.report.lists import lists
+from srvae_plugin.report.models import Model
+from srvae_plugin.report.pictures import (
     Budget,
     Chosen,
     animation,
@@ -26,9 +26,9 @@ from srvae_plugin.report_pictures import (
     importance,
     picture,
 )
-from srvae_plugin.report_protocol import Beside, beside_published
-from srvae_plugin.report_scores import Bootstrap, Table, data_sets, overall, score_tables
-from srvae_plugin.report_svg import color
+from srvae_plugin.report.protocol import Beside, beside_published
+from srvae_plugin.report.scores import Bootstrap, Table, data_sets, overall, score_tables
+from srvae_plugin.report.svg import color
 from srvae_plugin.version import __version__
 
 SECTIONS = (
@@ -81,7 +81,7 @@ def page(
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("srvae_plugin"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("srvae_plugin.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True,
     )  # fmt: skip
     environment.globals |= {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from srvae_plugin.report_run import Run, Settings
+from srvae_plugin.report.run import Run, Settings
 
 # What may differ between runs of one model. The last two say how a run is named, others where it
 # was computed and how often it was looked at.

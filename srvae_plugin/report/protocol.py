@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from srvae_plugin.published import PublishedScore
-from srvae_plugin.report_keys import Score
-from srvae_plugin.report_models import number
-from srvae_plugin.report_run import Run, Settings
-from srvae_plugin.report_scores import Row, Table
+from srvae_plugin.report.keys import Score
+from srvae_plugin.report.models import number
+from srvae_plugin.report.run import Run, Settings
+from srvae_plugin.report.scores import Row, Table
 
 PUBLISHED_DATA_SETS = {
     "dsprites_full": "dSprites",

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin import comparisons, statistics
-from srvae_plugin.report_keys import TRAINING, Score, headlines, numbers, order
-from srvae_plugin.report_models import Model
-from srvae_plugin.report_run import Run, Where
+from srvae_plugin.report.keys import TRAINING, Score, headlines, numbers, order
+from srvae_plugin.report.models import Model
+from srvae_plugin.report.run import Run, Where
 from srvae_plugin.statistics import Interval, Summary
 
 ALL_PAIRS = 6

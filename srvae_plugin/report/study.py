@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from srvae_plugin.report_run import Run
+from srvae_plugin.report.run import Run
 
 STUDY = "study.json"
 _WAITS = ("planned", "running", "interrupted")

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from srvae_plugin.report_keys import metric_name
-from srvae_plugin.report_run import Run, Settings
-from srvae_plugin.report_study import STUDY, with_study
+from srvae_plugin.report.keys import metric_name
+from srvae_plugin.report.run import Run, Settings
+from srvae_plugin.report.study import STUDY, with_study
 from srvae_plugin.results import gin_dict
 
 _NO_STEPS = {"results", "visualizations", "artifacts", "tfhub", "tf_checkpoint"}

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from srvae_plugin.files import write_text
 from srvae_plugin.published import published_scores
-from srvae_plugin.report_data import read_runs
-from srvae_plugin.report_models import Model, group_by_model
-from srvae_plugin.report_page import page
-from srvae_plugin.report_scores import Bootstrap, scores_of, value_of
+from srvae_plugin.report.data import read_runs
+from srvae_plugin.report.models import Model, group_by_model
+from srvae_plugin.report.page import page
+from srvae_plugin.report.scores import Bootstrap, scores_of, value_of
 
 SCORES = "scores.csv"
 _COLUMNS = (
@@ -44,7 +44,7 @@ def write_report(
     """Write a page about runs, and `scores.csv` beside it with one row for a run and number.
 
     Arguments:
-        places: folders of runs, see `report_data.read_runs`.
+        places: folders of runs, see `srvae_plugin.report.data.read_runs`.
         output: the page; it needs no other file.
         published: CSV files with published numbers of the user's own.
         bootstrap: how intervals are computed.

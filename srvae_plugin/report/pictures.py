@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from srvae_plugin.report_models import Model
-from srvae_plugin.report_run import Run
-from srvae_plugin.report_scores import Table
+from srvae_plugin.report.models import Model
+from srvae_plugin.report.run import Run
+from srvae_plugin.report.scores import Table
 
 MOST_BYTES = 12_000_000
 """Of all pictures in a page together, so that it stays below about 20 MB with everything else."""

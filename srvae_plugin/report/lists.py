@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from srvae_plugin.report_keys import Score
-from srvae_plugin.report_models import Model
-from srvae_plugin.report_run import Run
-from srvae_plugin.report_scores import Table, value_of
+from srvae_plugin.report.keys import Score
+from srvae_plugin.report.models import Model
+from srvae_plugin.report.run import Run
+from srvae_plugin.report.scores import Table, value_of
 
 
 class _RunRow(NamedTuple):
