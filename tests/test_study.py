@@ -22,7 +22,7 @@ from srvae_plugin.dlib_studies import NumberedModel, find_study
 from srvae_plugin.run import run as run_alone
 from srvae_plugin.study import PlannedRun, plan, read_study
 from srvae_plugin.study_cli import _engine, study_main
-from srvae_plugin.study_config import configurations, dataset_lines
+from srvae_plugin.study_config import _with_values, configurations, dataset_lines
 from srvae_plugin.study_directory import (
     RunState,
     StudyJson,
@@ -223,7 +223,16 @@ def test_shipped_studies_have_sound_configurations(tmp_path, name):
             assert gin.config_str() == text
         assert f"model.random_seed = {run.seed}\n" in text
         assert ("model.training_steps = 2500\n" in text) == ("quick" in name)
-        assert ("dataset.name = 'teapots'" in text) == ("teapots" in name)
+        assert ("dataset.name = 'teapots'" in text) == (run.dataset == "teapots")
+
+
+def test_a_configuration_without_the_seed_on_a_line_is_read_anew(tmp_path):
+    first, other, *_ = planned(tmp_path, PAIR)
+    text = "model.batch_size = 4\nmodel.random_seed = 0\nx.random_seed = 0\n"
+    there = _with_values(text, first, other)
+    assert there == "model.batch_size = 4\nmodel.random_seed = 1\nx.random_seed = 0\n"
+    for changed in (text.replace("model.", "my.model."), text + text):
+        assert _with_values(changed, first, other) is None
 
 
 def test_the_papers_studies_share_their_runs():
@@ -303,11 +312,12 @@ def test_what_is_there_is_recognised_by_its_configuration(tmp_path):
         state.folder.mkdir(parents=True)
         (state.folder / "config.gin").write_text(state.config)
     (states[0].folder / "environment.json").write_text('{"seconds": 12.5}')
-    states[2].status, states[2].error = "failed", "it was"
+    for state in (states[0], states[2]):  # the first was finished by hand since
+        state.status, state.error = "failed", "it was"
     StudyJson(out, {}, states).write()
     again = look(out, runs, configs, ["dsprites_full"] * 4)
     assert [state.status for state in again] == ["finished", "interrupted", "failed", "planned"]
-    assert (again[0].seconds, again[2].error) == (12.5, "it was")
+    assert (again[0].seconds, again[0].error, again[2].error) == (12.5, "", "it was")
     assert [s.run.number for s in to_do(again, False)] == [1, 3]
     assert [s.run.number for s in to_do(again, True)] == [2, 1, 3]
 
