@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The whole original, TensorFlow included, beside us: bash benchmarks/original_side_by_side.sh WORK
 #
-# WORK is a folder to make (about 6 GB). Needs a Python 3.7 (PYTHON37), the only one for which there
-# is a TensorFlow 1.14, a Python 3.11 or newer (PYTHON), 8 GB of memory (the original unpacks its
-# dSprites file to 3 GB of bytes and copies it) and half an hour on two cores.
+# WORK is a folder to make (about 6 GB). Needs Python 3.7 (PYTHON37; TensorFlow 1.14 has no build for
+# a newer one), Python 3.11 or newer (PYTHON), 8 GB of memory (the original unpacks its dSprites file
+# to 3 GB of bytes and copies it) and half an hour on two cores.
 # What it shows: see original_side_by_side.py.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
