@@ -20,6 +20,7 @@ from scipy.io import savemat
 from srvae_plugin import load_dataset
 from srvae_plugin.data import array_cache, image_files, mpi3d, shapes3d, smallnorb
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.testing import check_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -175,6 +176,11 @@ def test_a_changed_file_is_read_again(case, written, tmp_path):
         os.utime(file, (1, 1))
     load(case)
     assert len(cache_files(tmp_path)) == 2 * len(made)
+
+
+@EVERY
+def test_it_passes_the_checks_of_plug_ins(case, written):
+    check_dataset(lambda: load(case))
 
 
 @EVERY

@@ -1,13 +1,13 @@
-"""A model from another package is trained and scored without a change here."""
+"""A model, a data set and a metric from another package work without a change here."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from example_packages import install_example, write_package
 
 from srvae_plugin import load_dataset, plugins
 
@@ -17,16 +17,11 @@ SCRIPT = Path(sys.executable).with_name("srvae-run")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Folder with the example package installed as a wheel would be."""
-    target = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source") / "example_plugin"
-    shutil.copytree(HERE / "example_plugin", source)  # building leaves files beside the source
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--target", str(target), str(source)]
-    subprocess.run(
-        command, check=True, capture_output=True, env={**os.environ, "PIP_NO_INPUT": "1"}
-    )
-    return target
+    """Folder with the example package, and one that needs a library which is not there."""
+    site = install_example(tmp_path_factory.mktemp("example"))
+    source = "import a_library_that_nobody_has\n"
+    write_package(site, "broken_plugin", source, {"models": "broken_vae = broken_plugin:Broken"})
+    return site
 
 
 def run(site, *arguments):
@@ -36,16 +31,19 @@ def run(site, *arguments):
 
 def test_a_foreign_model_runs_and_a_broken_one_is_reported(installed, tmp_path):
     output = tmp_path / "run"
-    bindings = ["model.model = @linear_vae()", "linear_vae.weight = 0.5"]
+    bindings = ["model.model = @linear_vae()", "linear_vae.beta = 0.5"]
+    bindings += ["dataset.name = 'squares'", "run.metrics = ['mig', 'correlation']"]
     flags = [flag for binding in bindings for flag in ("--bind", binding)]
     done = run(installed, "--gin", HERE / "tiny.gin", *flags, "--output", output)
     assert done.returncode == 0, done.stderr
     assert "discrete_mig" in done.stdout
-    assert "plug-in 'broken_vae' (models) of example-plugin 1.2.3 is broken" in done.stderr
+    assert "plug-in 'broken_vae' (models) of broken_plugin 0.1 is broken" in done.stderr
     assert "a_library_that_nobody_has" in done.stderr
     aggregate = output / "metrics/mean/mig/results/aggregate/evaluation.json"
     merged = json.loads(aggregate.read_text())
-    assert merged["train_config.linear_vae.weight"] == "0.5"
+    assert merged["train_config.linear_vae.beta"] == "0.5"
+    scores = output / "metrics/mean/correlation/results/json/evaluation_results.json"
+    assert 0 < json.loads(scores.read_text())["correlation"] < 1
     assert (output / "visualizations" / "traversals.gif").is_file()
 
 
@@ -54,7 +52,7 @@ def test_asking_for_the_broken_one_says_what_broke(installed, tmp_path):
     done = run(installed, *arguments, "--output", tmp_path / "run")
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
-    assert "example-plugin 1.2.3 is broken: ModuleNotFoundError" in last
+    assert "broken_plugin 0.1 is broken: ModuleNotFoundError" in last
     assert not (tmp_path / "run").exists()
 
 

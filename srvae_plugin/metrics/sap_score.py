@@ -73,8 +73,9 @@ def prediction_accuracies(
     scores = np.zeros((codes_train.shape[1], factors_train.shape[1]))
     for latent, factor in np.ndindex(*scores.shape):
         # The primal solver draws no random numbers. It is also what scikit-learn >= 1.3 chooses
-        # for one feature; before, the dual one was the default and moved scores by 4e-5.
-        classifier = LinearSVC(C=0.01, class_weight="balanced", dual=False)
+        # for one feature; before, the dual one was the default and moved scores by 4e-5. The seed
+        # has no effect but that scikit-learn does not draw one from numpy's global state.
+        classifier = LinearSVC(C=0.01, class_weight="balanced", dual=False, random_state=0)
         classifier.fit(codes_train[:, latent, np.newaxis], factors_train[:, factor])
         predicted = classifier.predict(codes_test[:, latent, np.newaxis])
         scores[latent, factor] = np.mean(predicted == factors_test[:, factor])
