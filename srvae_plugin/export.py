@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srvae_plugin.cli import _add_bind, _guarded, _parser
+from srvae_plugin.command_line import add_bind, make_parser, run_command
 from srvae_plugin.version import __version__
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _require_replaceable(target: Path, overwrite: bool) -> None:
 def export_main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `srvae-export`."""
     formats = sorted({point.name for point in entry_points(group="srvae_plugin.exporters")})
-    parser = _parser("srvae-export", EXPORT_HELP, EXPORT_EXAMPLES)
+    parser = make_parser("srvae-export", EXPORT_HELP, EXPORT_EXAMPLES)
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="a run directory")
     parser.add_argument("--to", required=True, metavar="FORMAT", help=", ".join(formats))
     parser.add_argument(
@@ -110,7 +110,7 @@ def export_main(arguments: Sequence[str] | None = None) -> None:
         help="mean (default) or another of RUN_DIR/postprocessed",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an export that is there")
-    _add_bind(parser)
+    add_bind(parser)
     options = parser.parse_args(arguments)
 
     def work() -> None:
@@ -126,4 +126,4 @@ def export_main(arguments: Sequence[str] | None = None) -> None:
         for name, value in done.facts.items():
             print(f"  {name}: {value:.2g}" if isinstance(value, float) else f"  {name}: {value}")
 
-    _guarded("srvae-export", work, options.debug)
+    run_command("srvae-export", work, options.debug)

@@ -5,7 +5,8 @@ import official_files
 import pytest
 from PIL import Image
 
-from srvae_plugin import cli, contact_sheet, load_dataset
+from srvae_plugin import contact_sheet, load_dataset
+from srvae_plugin.cli.data import data_main
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.data.images_only import ImagesOnly
@@ -173,7 +174,7 @@ def test_other_channels_are_refused():
 def srvae_data(*arguments):
     """Run in this process; return the exit status."""
     try:
-        cli.data_main([str(argument) for argument in arguments])
+        data_main([str(argument) for argument in arguments])
     except SystemExit as stop:
         return stop.code
     return 0

@@ -5,7 +5,9 @@ from pathlib import Path
 import official_files as files
 import pytest
 
-from srvae_plugin import cli, evaluate_with_gin, load_model, postprocess_with_gin, results
+from srvae_plugin import evaluate_with_gin, load_model, postprocess_with_gin, results
+from srvae_plugin.cli.evaluate import evaluate_main
+from srvae_plugin.cli.run import run_main
 
 TINY = Path(__file__).with_name("tiny.gin")
 WRITERS = {
@@ -35,7 +37,7 @@ def command(main, *arguments, bindings=()):
 def run_of(output, name, *bindings):
     bindings = [f'dataset.name = "{name}"', *bindings]
     arguments = ["--gin", TINY, "--output", output]
-    return command(cli.run_main, *arguments, bindings=bindings)
+    return command(run_main, *arguments, bindings=bindings)
 
 
 def assert_complete(output, name, metric):
@@ -87,11 +89,11 @@ def test_images_without_factors_are_trained_on_and_drawn(faces, tmp_path, capsys
     assert not list(output.glob("metrics/mean/*"))
     capsys.readouterr()
 
-    assert command(cli.evaluate_main, output, "--gin", "metrics/paper.gin") == 2
+    assert command(evaluate_main, output, "--gin", "metrics/paper.gin") == 2
     assert refusal in capsys.readouterr().err.splitlines()[-1]
     bindings = ['dataset.name = "celeba"', faces]
     function = ["--function", "json:dumps", "--output", tmp_path / "scores"]
-    assert command(cli.evaluate_main, *function, bindings=bindings) == 2
+    assert command(evaluate_main, *function, bindings=bindings) == 2
     assert refusal in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "scores").exists()
 

@@ -10,7 +10,8 @@ import oracle
 import original_package
 import pytest
 
-from srvae_plugin import cli, dlib_studies, gin_config, results, steps  # noqa: F401
+from srvae_plugin import dlib_studies, gin_config, results, steps  # noqa: F401
+from srvae_plugin.cli.run import run_main
 from srvae_plugin.dlib_studies import STUDIES, NumberedModel
 
 live = pytest.mark.skipif(bool(oracle.MISSING), reason=f"needs {', '.join(oracle.MISSING)}")
@@ -25,7 +26,7 @@ def study_run(*arguments, bindings=()):
     """Run in this process; return the exit status."""
     flags = [flag for binding in bindings for flag in ("--bind", binding)]
     try:
-        cli.run_main([*map(str, arguments), *flags])
+        run_main([*map(str, arguments), *flags])
     except SystemExit as stop:
         return stop.code
     return 0
@@ -201,7 +202,7 @@ def test_the_list_says_what_there_is(capsys):
 
 def test_listing_needs_no_torch():
     code = (
-        "import sys; from srvae_plugin import cli; "
-        "cli.run_main(['--study', 'fairness_study_v1', '--list']); sys.exit('torch' in sys.modules)"
+        "import sys; from srvae_plugin.cli.run import run_main; "
+        "run_main(['--study', 'fairness_study_v1', '--list']); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

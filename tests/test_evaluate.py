@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from srvae_plugin import cli, results
+from srvae_plugin import results
+from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.data.dsprites import dsprites_full
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig
@@ -21,7 +22,7 @@ def evaluate(*arguments, bindings=(), metrics=METRICS):
         flag for b in (*SMALL, f"run.metrics = {metrics}", *bindings) for flag in ("--bind", b)
     ]
     try:
-        cli.evaluate_main([*map(str, arguments), *flags])
+        evaluate_main([*map(str, arguments), *flags])
     except SystemExit as stop:
         return stop.code
     return 0
@@ -224,6 +225,6 @@ def test_the_originals_metric_files_name_their_metric(tmp_path, capsys):
     )
     np.savez(tmp_path / "c.npz", codes=grid() * 1.0, factors=grid())
     arguments = ["--codes", tmp_path / "c.npz", "--gin", tmp_path / "mig.gin"]
-    cli.evaluate_main([*map(str, arguments), "--output", str(tmp_path / "scores")])
+    evaluate_main([*map(str, arguments), "--output", str(tmp_path / "scores")])
     assert [path.name for path in (tmp_path / "scores").iterdir()] == ["mig"]
     assert "discrete_mig" in capsys.readouterr().out

@@ -4,7 +4,8 @@ import finished_runs
 import numpy as np
 import pytest
 
-from srvae_plugin import cli, load_dataset, representation_function, results
+from srvae_plugin import load_dataset, representation_function, results
+from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.export import export
 from srvae_plugin.metrics.dci import disentanglement
 
@@ -25,7 +26,7 @@ def run(tmp_path_factory):
     """A run that was scored by DCI, after its weights were made larger."""
     run = finished_runs.colour_run(tmp_path_factory.mktemp("runs"))
     flags = [flag for binding in DCI for flag in ("--bind", binding)]
-    cli.evaluate_main([str(run), *flags])
+    evaluate_main([str(run), *flags])
     return run
 
 
@@ -92,9 +93,9 @@ def test_a_grid_without_end_is_sampled(run, tmp_path):
 def test_our_own_command_scores_the_npz(run, tmp_path, capsys):
     file = export(run, "npz", tmp_path / "npz").file
     metric = ["--bind", "run.metrics = ['mig']", "--bind", "mig.num_train = 50"]
-    cli.evaluate_main(["--codes", str(file), "--output", str(tmp_path / "a"), *metric])
+    evaluate_main(["--codes", str(file), "--output", str(tmp_path / "a"), *metric])
     score = results.read_results(tmp_path / "a" / "mig", "evaluation")["discrete_mig"]
-    cli.evaluate_main([str(run), *metric])
+    evaluate_main([str(run), *metric])
     own = results.read_results(run / "metrics" / "mean" / "mig", "evaluation")["discrete_mig"]
     assert own == pytest.approx(score, abs=1e-9)
 

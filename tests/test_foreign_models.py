@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from srvae_plugin import cli, load_dataset, representation_function, results
+from srvae_plugin import load_dataset, representation_function, results
+from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.export import export
 from srvae_plugin.foreign_models import FileFunction, OnnxFile, find_layout, open_model
 
@@ -92,7 +93,7 @@ def mean_over(*axes):
 def evaluate(*arguments, bindings=()):
     flags = [flag for b in (*MIG, *bindings) for flag in ("--bind", b)]
     try:
-        cli.evaluate_main([*map(str, arguments), *flags])
+        evaluate_main([*map(str, arguments), *flags])
     except SystemExit as stop:
         return stop.code
     return 0

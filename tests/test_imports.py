@@ -1,6 +1,7 @@
 """Imports go one way; every edge of the package's import graph is checked against this order."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,25 @@ def test_imports_go_one_way(path):
             )
 
 
-def test_the_rule_bites(tmp_path):
+def private(path):
+    """Private names that a module takes from others of the package."""
+    tree = ast.parse(path.read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [a for node in imports if node.module.startswith("srvae_plugin") for a in node.names]
+    yield from (alias.name for alias in ours if re.match("_[^_]", alias.name))
+    names = "|".join(re.escape(alias.asname or alias.name) for alias in ours)
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    yield from (name for name in used if re.fullmatch(rf"({names})\._[^_]\w*", name))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_is_private_stays_in_its_module(path):
+    assert list(private(path)) == []
+
+
+def test_the_rules_bite(tmp_path):
     source = tmp_path / "x.py"
     source.write_text("import torch\nfrom srvae_plugin import train\n")
     assert list(imported(source)) == ["torch", "srvae_plugin.train"]
+    source.write_text("from srvae_plugin.run import _prepare, run\nrun._x\nrun.__doc__\nself._y\n")
+    assert list(private(source)) == ["_prepare", "run._x"]

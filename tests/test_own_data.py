@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srvae_plugin import cli, gin_config, load_dataset, plugins, results, steps
+from srvae_plugin import gin_config, load_dataset, plugins, results, steps
+from srvae_plugin.cli.evaluate import evaluate_main
+from srvae_plugin.cli.run import run_main
 from srvae_plugin.data import array_cache
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.image_table import ImageTable, bin_factors
@@ -513,7 +515,7 @@ def srvae_run(output, *bindings):
     arguments = ["--gin", TINY, "--output", str(output)]
     for binding in bindings:
         arguments += ["--bind", binding]
-    cli.run_main(arguments)
+    run_main(arguments)
 
 
 def test_own_data_goes_through_a_whole_run(tmp_path):
@@ -540,7 +542,7 @@ def test_codes_of_own_data_are_scored_as_a_table(tmp_path):
     bindings = ['dataset.name = "npz"', f'dataset.path = "{tmp_path / "mine.npz"}"']
     for binding in [*bindings, 'run.metrics = ["mig"]', "mig.num_train = 1500"]:
         arguments += ["--bind", binding]
-    cli.evaluate_main([str(argument) for argument in arguments])
+    evaluate_main([str(argument) for argument in arguments])
     scores = results.read_results(tmp_path / "scores" / "mig", "evaluation")
     assert scores["discrete_mig"] > 0.9
 

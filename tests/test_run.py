@@ -14,7 +14,6 @@ import pytest
 from safetensors.torch import load_file
 
 from srvae_plugin import (
-    cli,
     evaluate_with_gin,
     gin_config,
     load_model,
@@ -23,6 +22,8 @@ from srvae_plugin import (
     results,
     train_with_gin,
 )
+from srvae_plugin.cli.data import data_main
+from srvae_plugin.cli.run import run_main
 
 TINY = Path(__file__).with_name("tiny.gin")
 SCRIPT = Path(sys.executable).with_name("srvae-run")
@@ -37,7 +38,7 @@ def srvae_run(output, *bindings, gin=TINY, flags=()):
     for binding in bindings:
         arguments += ["--bind", binding]
     try:
-        cli.run_main(arguments)
+        run_main(arguments)
     except SystemExit as stop:
         return stop.code
     return 0
@@ -284,7 +285,7 @@ def test_gin_state_is_left_as_it_was(finished, tmp_path):
 
 
 def test_verify_counts_the_embedded_set(capsys):
-    cli.data_main(["verify", "dsprites_full"])
+    data_main(["verify", "dsprites_full"])
     out = capsys.readouterr().out
     assert "128,328,864 white pixels" in out
     assert "715,706 distinct" in out

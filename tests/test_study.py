@@ -17,25 +17,26 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
-from srvae_plugin import gin_config, results, study_engine, study_table
+from srvae_plugin import gin_config, results
 from srvae_plugin.dlib_studies import NumberedModel, find_study
 from srvae_plugin.run import run as run_alone
-from srvae_plugin.study import PlannedRun, plan, read_study
-from srvae_plugin.study_cli import _engine, study_main
-from srvae_plugin.study_config import _with_values, configurations, dataset_lines
-from srvae_plugin.study_directory import (
+from srvae_plugin.study import table
+from srvae_plugin.study.cli import _engine, study_main
+from srvae_plugin.study.config import _with_values, configurations, dataset_lines
+from srvae_plugin.study.definition import read_study
+from srvae_plugin.study.directory import (
     RunState,
     StudyJson,
     claim,
     look,
-    only_process_at,
-    only_study_in,
     prepare_directory,
     read_study_json,
 )
-from srvae_plugin.study_engine import Ended, LocalEngine, cores, thread_variables
-from srvae_plugin.study_run import StudyStoppedError, _note, run_study, to_do
-from srvae_plugin.study_worker import Job, run_job
+from srvae_plugin.study.engine import Ended, LocalEngine, cores, thread_variables
+from srvae_plugin.study.locks import only_process_at, only_study_in
+from srvae_plugin.study.plan import PlannedRun, plan
+from srvae_plugin.study.run import StudyStoppedError, _note, run_study, to_do
+from srvae_plugin.study.worker import Job, run_job
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.gin"
@@ -281,8 +282,8 @@ def test_runs_are_spread_over_the_gpus(monkeypatch):
         started.append((folder.name, environment["CUDA_VISIBLE_DEVICES"], FakeProcess()))
         return started[-1][-1]
 
-    monkeypatch.setattr(study_engine, "launch", launch)
-    monkeypatch.setattr(study_engine, "end_group", lambda process: None)
+    monkeypatch.setattr("srvae_plugin.study.engine.launch", launch)
+    monkeypatch.setattr("srvae_plugin.study.engine.end_group", lambda process: None)
     engine = LocalEngine(3, 1, ["4", "6"])
     for name in "abc":
         engine.start(Path(name), Job())
@@ -301,7 +302,7 @@ def test_runs_are_spread_over_the_gpus(monkeypatch):
 def states_of(tmp_path, text=PAIR):
     runs = planned(tmp_path, text)
     configs = configurations(runs)
-    return runs, configs, look(tmp_path / "out", runs, configs, ["dsprites_full"] * len(runs))
+    return runs, configs, look(tmp_path / "out", runs, configs)
 
 
 def test_what_is_there_is_recognised_by_its_configuration(tmp_path):
@@ -315,7 +316,7 @@ def test_what_is_there_is_recognised_by_its_configuration(tmp_path):
     for state in (states[0], states[2]):  # the first was finished by hand since
         state.status, state.error = "failed", "it was"
     StudyJson(out, {}, states).write()
-    again = look(out, runs, configs, ["dsprites_full"] * 4)
+    again = look(out, runs, configs)
     assert [state.status for state in again] == ["finished", "interrupted", "failed", "planned"]
     assert (again[0].seconds, again[0].error, again[2].error) == (12.5, "", "it was")
     assert [s.run.number for s in to_do(again, False)] == [1, 3]
@@ -324,13 +325,13 @@ def test_what_is_there_is_recognised_by_its_configuration(tmp_path):
     changed = [*configs]
     changed[1] = configs[1].replace("model.batch_size = 4", "model.batch_size = 5")
     with pytest.raises(ValueError, match=r"SR-VAE/seed-1 \(model.batch_size = 4; model.batch_si"):
-        look(out, runs, changed, ["dsprites_full"] * 4)
+        look(out, runs, changed)
     (states[3].folder).mkdir(parents=True)
     (states[3].folder / ".config.gin.1.tmp.gin").write_text("what a killed process leaves")
-    assert look(out, runs, configs, ["dsprites_full"] * 4)[3].status == "planned"
+    assert look(out, runs, configs)[3].status == "planned"
     (states[3].folder / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match=r"VAE/seed-1 \(no config.gin\)"):
-        look(out, runs, configs, ["dsprites_full"] * 4)
+        look(out, runs, configs)
 
 
 def test_an_existing_directory_needs_a_word(tmp_path):
@@ -480,8 +481,8 @@ def state_at(tmp_path, label, seed, status, seconds=0.0, steps=0, total=100):
 
 def test_time_left_worked_by_hand(tmp_path, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(study_table.time, "monotonic", lambda: now[0])
-    timer = study_table.Timer()
+    monkeypatch.setattr(table.time, "monotonic", lambda: now[0])
+    timer = table.Timer()
     done = state_at(tmp_path, "A", 0, "finished", 60.0)
     first = state_at(tmp_path, "A", 1, "running", steps=50)  # half of it before this session
     slow = state_at(tmp_path, "B", 0, "running", steps=0)
@@ -497,17 +498,17 @@ def test_time_left_worked_by_hand(tmp_path, monkeypatch):
     states.append(state_at(tmp_path, "C", 0, "planned"))
     # 30 % of B, and for C the mean of A and B.
     assert timer.left(states, 2) == pytest.approx((10 + 180 + 0.3 * 200 + 130) / 2)
-    assert study_table.clock(93784) == "1 day, 2:03:04"
+    assert table.clock(93784) == "1 day, 2:03:04"
 
 
 def test_the_table_shows_models_and_runs_under_way(tmp_path):
-    timer = study_table.Timer()
+    timer = table.Timer()
     states = [state_at(tmp_path, "A", 0, "finished", 60.0), state_at(tmp_path, "A", 1, "failed")]
     states += [state_at(tmp_path, "B", seed, "running", steps=30) for seed in range(20)]
     for state in states[2:]:
         timer.begin(state)
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    with console.file, study_table.StudyView("mine", states, timer) as view:
+    with console.file, table.StudyView("mine", states, timer) as view:
         console.print(view._table(60.0))
     shown = console.export_text()
     assert "ETA 0:01:00" in shown
@@ -544,7 +545,11 @@ def workers_of(folder):
             command, status = path.read_text(), path.with_name("stat").read_text()
         except OSError:
             continue
-        if "study_worker" in command and str(folder) in command and ") Z " not in status:
+        if (
+            "srvae_plugin.study.worker" in command
+            and str(folder) in command
+            and ") Z " not in status
+        ):
             found.append(int(path.parent.name))
     return found
 
@@ -668,10 +673,11 @@ def test_a_run_of_a_numbered_study_has_its_seeds(tmp_path):
 
 
 def test_a_run_waits_for_the_end_of_its_former_process(tmp_path):
-    (tmp_path / "config.gin").write_text("# a run's\n")
+    config = tmp_path / "config.gin"
+    config.write_text("# a run's\n")
     got = []
-    former = only_process_at(tmp_path)
-    thread = threading.Thread(target=lambda: got.append(only_process_at(tmp_path)), daemon=True)
+    former = only_process_at(config)
+    thread = threading.Thread(target=lambda: got.append(only_process_at(config)), daemon=True)
     thread.start()
     thread.join(0.3)
     assert got == []

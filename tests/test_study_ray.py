@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from srvae_plugin import results, study_ray
+from srvae_plugin import results
 from srvae_plugin.run import run as run_alone
-from srvae_plugin.study import plan, read_study
-from srvae_plugin.study_directory import read_study_json
-from srvae_plugin.study_engine import Ended
-from srvae_plugin.study_ray import RayEngine
-from srvae_plugin.study_worker import Job
+from srvae_plugin.study import ray_engine
+from srvae_plugin.study.definition import read_study
+from srvae_plugin.study.directory import read_study_json
+from srvae_plugin.study.engine import Ended
+from srvae_plugin.study.plan import plan
+from srvae_plugin.study.ray_engine import RayEngine
+from srvae_plugin.study.worker import Job
 
 TINY = Path(__file__).with_name("tiny.gin")
 SCRIPT = Path(sys.executable).with_name("srvae-study")
@@ -125,8 +127,8 @@ def test_what_becomes_of_tasks(monkeypatch, cluster_utils):
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # no module of the workers'
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(study_ray, "run_task", pretend)
-    monkeypatch.setattr(study_ray, "RETRIES", 1)
+    monkeypatch.setattr(ray_engine, "run_task", pretend)
+    monkeypatch.setattr(ray_engine, "RETRIES", 1)
     engine = RayEngine(None, 2, gpus=0)
     try:
         assert engine.capacity() == max(1, int(engine._resources()["CPU"] // 2))

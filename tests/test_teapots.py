@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 import srvae_plugin.data
-from srvae_plugin import cli, gin_config, load_dataset, results, steps
+from srvae_plugin import gin_config, load_dataset, results, steps
+from srvae_plugin.cli.run import run_main
 from srvae_plugin.data import teapots_renderer
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.teapots import draw_factors, zero_shot_rows
@@ -426,7 +427,7 @@ def test_the_protocol_goes_through_a_whole_run(tmp_path):
     arguments = ["--gin", "srvae_teapots.gin", "--output", str(tmp_path / "run")]
     for binding in bindings:
         arguments += ["--bind", binding]
-    cli.run_main(arguments)
+    run_main(arguments)
     for regressor in ("random_forest", "lasso"):
         scores = results.read_results(
             tmp_path / "run" / "metrics" / "mean" / regressor, "evaluation"

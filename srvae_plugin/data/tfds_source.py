@@ -126,15 +126,13 @@ class _TfdsDSprites(DSprites):
 
     def __init__(
         self,
-        latent_factor_indices: Sequence[int],
+        factors: Sequence[int],
         data_dir: PathLike | None,
         factor_sizes: tuple[int, ...] | None,
     ) -> None:
         sizes = checked_sizes(factor_sizes, dsprites_renderer.FACTOR_SIZES, "dsprites")
         shape = (dsprites_renderer.IMAGE_SIZE, dsprites_renderer.IMAGE_SIZE, 1)
-        FactorGrid.__init__(
-            self, sizes, dsprites_renderer.FACTOR_NAMES, shape, latent_factor_indices
-        )
+        FactorGrid.__init__(self, sizes, dsprites_renderer.FACTOR_NAMES, shape, factors)
         self._data_dir = data_dir
         self._open()
 
@@ -185,9 +183,8 @@ def _prepared(name: str, split: str, data_dir: PathLike | None) -> _Prepared:
     origin = Origin(f"TFDS {name}", (name,), build)
     try:
         with origin.reading(folder):
-            skipped = {"image": tfds.decode.SkipDecoding()}
-            if name == "smallnorb":
-                skipped["image2"] = tfds.decode.SkipDecoding()
+            images = ("image", "image2") if name == "smallnorb" else ("image",)
+            skipped = {image: tfds.decode.SkipDecoding() for image in images}
             labels = builder.as_data_source(split, decoders=skipped)
             return _Prepared(origin, folder, builder.as_data_source(split), labels)
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from srvae_plugin.cli import _guarded, _parser
+from srvae_plugin.command_line import make_parser, run_command
 
 HELP = """\
 Write one HTML page about runs, and scores.csv beside it.
@@ -29,7 +29,7 @@ exit status: 0 done, 2 bad input (one line says what).
 
 def report_main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `srvae-report`."""
-    parser = _parser("srvae-report", HELP, EXAMPLES)
+    parser = make_parser("srvae-report", HELP, EXAMPLES)
     parser.add_argument("places", nargs="*", type=Path, metavar="DIR", help="folder of runs")
     parser.add_argument(
         "--output", type=Path, default=Path("report.html"), metavar="HTML",
@@ -81,4 +81,4 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         print(f"{done.runs} runs of {len(done.models)} models: {'; '.join(done.models)}")
         print(f"report  {done.page}\nscores  {done.scores}")
 
-    _guarded("srvae-report", work, options.debug)
+    run_command("srvae-report", work, options.debug)

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from srvae_plugin.results import is_complete
-from srvae_plugin.study_directory import STATUSES, RunState
+from srvae_plugin.study.directory import STATUSES, RunState
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -80,8 +80,9 @@ def fraction_trained(state: RunState) -> float:
     if state.status == "planned":
         return 0.0
     steps = re.search(r"^model\.training_steps = (\d+)$", state.config, re.MULTILINE)
-    if is_complete(state.folder / "model", "train") or steps is None or steps[1] == "0":
-        return float(is_complete(state.folder / "model", "train"))
+    complete = is_complete(state.folder / "model", "train")
+    if complete or steps is None or steps[1] == "0":
+        return float(complete)
     return min(1.0, _last_step(state.folder / "model" / "scalars.csv") / int(steps[1]))
 
 

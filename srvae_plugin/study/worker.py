@@ -1,4 +1,4 @@
-"""The process of one run of a study: `python -m srvae_plugin.study_worker FOLDER JOB`.
+"""The process of one run of a study: `python -m srvae_plugin.study.worker FOLDER JOB`.
 
 It does what `srvae-run --resume` does, and ends, with a checkpoint, when its study is gone: the
 study holds the other end of its standard input.
@@ -16,6 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from srvae_plugin.command_line import run_command
+from srvae_plugin.study.directory import CONFIG
+from srvae_plugin.study.locks import only_process_at
+
 GRACE_SECONDS = 60.0
 
 
@@ -31,10 +35,11 @@ class Job(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one job; exit statuses are those of `srvae-run`."""
-    folder, job = sys.argv[1:] if arguments is None else arguments
+    folder, words = sys.argv[1:] if arguments is None else arguments
+    job = Job(*json.loads(words))
     threading.Thread(target=_end_with_the_study, daemon=True).start()
-    sys.argv = _same_command(folder, Job(*json.loads(job)))
-    run_job(Path(folder), Job(*json.loads(job)))
+    sys.argv = _same_command(folder, job)
+    run_job(Path(folder), job)
 
 
 def _same_command(folder: str, job: Job) -> list[str]:
@@ -57,24 +62,23 @@ def _end_with_the_study() -> None:
 
 def run_job(folder: Path, job: Job) -> None:
     """Run or go on with a run whose `config.gin` is in the folder."""
-    from srvae_plugin.cli import _guarded
 
     def work() -> None:
         from srvae_plugin import summary
         from srvae_plugin.dlib_studies import NumberedModel
         from srvae_plugin.run import run
-        from srvae_plugin.study_directory import CONFIG, only_process_at
 
         numbered = NumberedModel(job.numbered, job.number) if job.numbered else None
-        lock = only_process_at(folder)
+        config = folder / CONFIG
+        lock = only_process_at(config)
         try:
-            done = run([folder / CONFIG], job.bindings, folder, resume=True, study=numbered)
+            done = run([config], job.bindings, folder, resume=True, study=numbered)
         finally:
             if lock is not None:
                 lock.close()
         print(summary.as_text(done))
 
-    _guarded("srvae-run", work, debug=False)
+    run_command("srvae-run", work, debug=False)
 
 
 if __name__ == "__main__":

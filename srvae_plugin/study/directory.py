@@ -8,26 +8,25 @@ Run directories are the truth: where `environment.json` exists the run is finish
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from srvae_plugin.files import write_text
-from srvae_plugin.results import write_json
-from srvae_plugin.study import PlannedRun
+from srvae_plugin.results import gin_dict, write_json
+from srvae_plugin.study.locks import LOCK
+from srvae_plugin.study.plan import PlannedRun
 
 logger = logging.getLogger("srvae_plugin")
 
 STUDY = "study.json"
 CONFIG = "config.gin"
 LOG = "log.txt"
-_LOCK = ".lock"
 _FORMAT = 1
 
 Status = Literal["planned", "running", "finished", "failed", "interrupted"]
@@ -92,7 +91,7 @@ def check_directory(study: Path, resume: bool, overwrite: bool) -> bool:
 
     Raises ValueError if there is something and neither is asked for, or it is no study.
     """
-    there = study.is_dir() and any(path.name != _LOCK for path in study.iterdir())
+    there = study.is_dir() and any(path.name != LOCK for path in study.iterdir())
     if there and not (resume or overwrite):
         raise ValueError(
             f"{study} exists: --resume goes on with what is not finished, --overwrite deletes its "
@@ -115,63 +114,25 @@ def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
     study.mkdir(parents=True, exist_ok=True)
 
 
-@contextlib.contextmanager
-def only_study_in(study: Path) -> Iterator[None]:
-    """Keep a second `srvae-study` out of the directory; ValueError if there is one in it."""
-    try:
-        import fcntl
-    except ImportError:  # no locks here
-        yield
-        return
-    study.mkdir(parents=True, exist_ok=True)
-    with (study / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another srvae-study is at work in {study}") from None
-        except OSError:  # some network file systems have no locks
-            logger.warning("%s cannot be locked: see that only one srvae-study uses it", study)
-        yield
-
-
-def only_process_at(folder: Path) -> IO[bytes] | None:
-    """Wait until no other process is at a run, and keep others from it until the file is closed.
-
-    One that lost its study may still be writing its last checkpoint.
-    """
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
-
-        file = (folder / CONFIG).open("r+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process is still at %s; waiting for its end", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        return file
-    return None
-
-
-def look(
-    study: Path, runs: Sequence[PlannedRun], configs: Sequence[str], datasets: Sequence[str]
-) -> list[RunState]:
+def look(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> list[RunState]:
     """States of the planned runs, from the run directories and `study.json`.
+
+    Arguments:
+        study: the study's directory.
+        runs, configs: the planned runs and their whole gin configurations.
 
     Raises ValueError if a run directory was made under another configuration than planned.
     """
-    failed = {}
-    if (study / STUDY).is_file():
-        said = read_study_json(study)["runs"]
-        failed = {entry["folder"]: entry["error"] for entry in said if entry["status"] == "failed"}
+    errors = _errors(study)
     states, others = [], []
-    for run, config, dataset in zip(runs, configs, datasets, strict=True):
-        state = RunState(run, study / run.folder, config, dataset)
+    for run, config in zip(runs, configs, strict=True):
+        state = RunState(run, study / run.folder, config, _dataset_name(config))
         if changed := _changed_lines(state):
             others.append(f"{run.folder} ({'; '.join(changed)})")
-        state.status, state.error = _status(state.folder), ""
-        if state.status != "finished" and run.folder in failed:
-            state.status, state.error = "failed", failed[run.folder] or ""
-        if state.status == "finished":
+        state.status = _status(state.folder, run.folder in errors)
+        if state.status == "failed":
+            state.error = errors[run.folder]
+        elif state.status == "finished":
             state.seconds = _seconds(state.folder)
         states.append(state)
     if others:
@@ -181,6 +142,40 @@ def look(
             " Choose another --output, delete these folders, or --overwrite deletes all runs"
         )
     return states
+
+
+def statuses(study: Path, runs: Sequence[PlannedRun]) -> list[Status]:
+    """Statuses of planned runs, whose configurations are not looked at."""
+    errors = _errors(study)
+    return [_status(study / run.folder, run.folder in errors) for run in runs]
+
+
+def _errors(study: Path) -> dict[str, str]:
+    """What `study.json` says of the runs that failed, by folder."""
+    return {
+        entry["folder"]: entry["error"] or ""
+        for entry in _entries(study)
+        if entry["status"] == "failed"
+    }
+
+
+def _entries(study: Path) -> list[dict[str, Any]]:
+    """The runs in `study.json`; none if the file is not there yet."""
+    return read_study_json(study)["runs"] if (study / STUDY).is_file() else []
+
+
+def _status(folder: Path, failed: bool) -> Status:
+    """Status of a run that failed when it was last tried, or did not."""
+    if (folder / "environment.json").is_file():
+        return "finished"
+    if failed:
+        return "failed"
+    return "interrupted" if (folder / CONFIG).is_file() else "planned"
+
+
+def _dataset_name(config: str) -> str:
+    """What `dataset.name` is bound to."""
+    return gin_dict(config).get("dataset.name", "").strip("'\"")
 
 
 def _seconds(folder: Path) -> float:
@@ -201,24 +196,6 @@ def _changed_lines(state: RunState) -> list[str]:
     )
 
 
-def _status(folder: Path) -> Status:
-    if (folder / "environment.json").is_file():
-        return "finished"
-    return "interrupted" if (folder / CONFIG).is_file() else "planned"
-
-
-def quick_statuses(study: Path, runs: Sequence[PlannedRun]) -> list[Status]:
-    """Statuses of planned runs without comparing configurations."""
-    said: Mapping[str, Any] = {}
-    if (study / STUDY).is_file():
-        said = {entry["folder"]: entry["status"] for entry in read_study_json(study)["runs"]}
-    found = [_status(study / run.folder) for run in runs]
-    return [
-        "failed" if status != "finished" and said.get(run.folder) == "failed" else status
-        for run, status in zip(runs, found, strict=True)
-    ]
-
-
 def claim(state: RunState) -> None:
     """Make the run directory with its configuration, before its process starts."""
     if not (state.folder / CONFIG).is_file():
@@ -231,8 +208,7 @@ class StudyJson:
     def __init__(self, study: Path, header: Mapping[str, Any], states: Sequence[RunState]):
         self._study, self._header, self._states = study, dict(header), states
         planned = {state.run.folder for state in states}
-        earlier = read_study_json(study)["runs"] if (study / STUDY).is_file() else []
-        self._kept = [entry for entry in earlier if entry["folder"] not in planned]
+        self._kept = [entry for entry in _entries(study) if entry["folder"] not in planned]
         self._next = 0.0
 
     def write(self, now: bool = True) -> None:

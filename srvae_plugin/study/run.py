@@ -8,13 +8,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from srvae_plugin.study_config import dataset_lines, prepare_datasets
-from srvae_plugin.study_directory import LOG, RunState, StudyJson, claim
-from srvae_plugin.study_engine import Ended, Engine
-from srvae_plugin.study_table import StudyView, Timer
-from srvae_plugin.study_worker import GRACE_SECONDS, Job
+from srvae_plugin.study.config import dataset_lines, prepare_datasets
+from srvae_plugin.study.directory import LOG, RunState, StudyJson, claim
+from srvae_plugin.study.engine import Ended, Engine
+from srvae_plugin.study.table import StudyView, Timer
+from srvae_plugin.study.worker import GRACE_SECONDS, Job
 from srvae_plugin.train import stop_signals
 
 logger = logging.getLogger("srvae_plugin")
@@ -67,77 +66,89 @@ def run_study(
     checkpoints; a second signal kills them.
     """
     timer = Timer()
-    running: dict[Path, RunState] = {}
+    under_way = _UnderWay(engine, timer)
     with stop_signals() as stopped, StudyView(name, states, timer) as view:
-        progress = _Progress(running, engine, timer, record, view)
         try:
             record.write()
-            _loop(deque(todo), progress, stopped)
+            _loop(deque(todo), under_way, record, view, stopped)
         except Exception:  # the study's own, such as a full disk: its runs lose nothing by it
-            _stop(progress)
+            under_way.stop(view)
             raise
         finally:
-            engine.close()
-            for state in running.values():
-                state.status, state.seconds = "interrupted", timer.seconds(state)
+            under_way.close()
             record.write()
     if stopped:
         finished = sum(state.status == "finished" for state in states)
         raise StudyStoppedError(stopped[0], finished, len(states))
 
 
-class _Progress(NamedTuple):
-    """What the loop works on."""
+class _UnderWay:
+    """The runs that have a process, and their states as it goes."""
 
-    running: dict[Path, RunState]
-    engine: Engine
-    timer: Timer
-    record: StudyJson
-    view: StudyView
+    def __init__(self, engine: Engine, timer: Timer):
+        self._engine, self._timer = engine, timer
+        self._states: dict[Path, RunState] = {}
 
+    def __len__(self) -> int:
+        return len(self._states)
 
-def _loop(waiting: deque[RunState], progress: _Progress, stopped: Sequence[int]) -> None:
-    """Keep as many runs going as the engine has room for, until all have ended."""
-    running, engine, timer, record, view = progress
-    while running or waiting:
-        while waiting and len(running) < engine.capacity():
-            state = waiting.popleft()
-            _start(state, engine, timer)
-            running[state.folder] = state
-            record.write(now=False)
-        for ended in engine.ended(_POLL_SECONDS):
-            state = running.pop(ended.folder)
-            state.seconds = timer.seconds(state)
+    def capacity(self) -> int:
+        return self._engine.capacity()
+
+    def start(self, state: RunState) -> None:
+        claim(state)
+        self._timer.begin(state)
+        state.status, state.error = "running", ""
+        run = state.run
+        job = Job(run.bindings, run.numbered, run.number) if run.numbered else Job()
+        self._engine.start(state.folder, job)
+        self._states[state.folder] = state
+
+    def ended(self) -> list[RunState]:
+        """Those that have ended since the last call; waits a moment for one."""
+        over = []
+        for ended in self._engine.ended(_POLL_SECONDS):
+            state = self._states.pop(ended.folder)
+            state.seconds = self._timer.seconds(state)
             _note(state, ended)
+            over.append(state)
+        return over
+
+    def stop(self, view: StudyView) -> None:
+        """Ask them to write a checkpoint and end, and wait for that a while."""
+        if self._states:
+            view.say(f"stopping {len(self)} runs; they write checkpoints first")
+            self._engine.stop()
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._states and time.monotonic() < deadline:
+            self.ended()
+
+    def close(self) -> None:
+        """End those that are still there."""
+        self._engine.close()
+        for state in self._states.values():
+            state.status, state.seconds = "interrupted", self._timer.seconds(state)
+
+
+def _loop(
+    waiting: deque[RunState],
+    under_way: _UnderWay,
+    record: StudyJson,
+    view: StudyView,
+    stopped: Sequence[int],
+) -> None:
+    """Keep as many runs going as the engine has room for, until all have ended."""
+    while waiting or under_way:
+        while waiting and len(under_way) < under_way.capacity():
+            under_way.start(waiting.popleft())
+            record.write(now=False)
+        for state in under_way.ended():
             record.write(now=state.status == "failed")
             view.event(state)
-        view.show(engine.capacity())
+        view.show(under_way.capacity())
         if stopped:
-            _stop(progress)
+            under_way.stop(view)
             return
-
-
-def _stop(progress: _Progress) -> None:
-    """Ask the runs to write a checkpoint and end, and wait for that a while."""
-    running, engine, timer, _, view = progress
-    if running:
-        view.say(f"stopping {len(running)} runs; they write checkpoints first")
-    engine.stop()
-    deadline = time.monotonic() + GRACE_SECONDS
-    while running and time.monotonic() < deadline:
-        for ended in engine.ended(_POLL_SECONDS):
-            state = running.pop(ended.folder)
-            state.seconds = timer.seconds(state)
-            _note(state, ended)
-
-
-def _start(state: RunState, engine: Engine, timer: Timer) -> None:
-    claim(state)
-    timer.begin(state)
-    state.status, state.error = "running", ""
-    run = state.run
-    job = Job(run.bindings, run.numbered, run.number) if run.numbered else Job()
-    engine.start(state.folder, job)
 
 
 def _note(state: RunState, ended: Ended) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import gin
 
 from srvae_plugin import gin_config, results, steps
-from srvae_plugin.study import PlannedRun
+from srvae_plugin.study.plan import PlannedRun
 
 
 def configurations(runs: Sequence[PlannedRun]) -> list[str]:
@@ -57,11 +57,6 @@ def dataset_lines(config: str) -> tuple[str, ...]:
     """The bindings of the data set in a configuration."""
     found = results.gin_dict(config).items()
     return tuple(f"{name} = {value}" for name, value in found if name.startswith("dataset."))
-
-
-def dataset_name(config: str) -> str:
-    """What `dataset.name` is bound to."""
-    return results.gin_dict(config).get("dataset.name", "").strip("'\"")
 
 
 def prepare_datasets(runs: Iterable[tuple[PlannedRun, str]]) -> dict[tuple[str, ...], str]:

@@ -8,15 +8,23 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from srvae_plugin.cli import _add_bind, _add_existing, _guarded, _parser
-from srvae_plugin.study import PlannedRun, plan, read_study
+from srvae_plugin.command_line import add_bind, add_existing, make_parser, run_command
+from srvae_plugin.study.definition import read_study
+from srvae_plugin.study.directory import (
+    LOG,
+    RunState,
+    StudyJson,
+    check_directory,
+    look,
+    prepare_directory,
+    statuses,
+)
+from srvae_plugin.study.engine import Engine, LocalEngine, cores, gpus
+from srvae_plugin.study.locks import only_study_in
+from srvae_plugin.study.plan import PlannedRun, plan
+from srvae_plugin.study.table import counts
 from srvae_plugin.version import __version__
-
-if TYPE_CHECKING:
-    from srvae_plugin.study_directory import RunState
-    from srvae_plugin.study_engine import Engine
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -48,11 +56,27 @@ stopped by Ctrl-C or SIGTERM (the runs under way wrote checkpoints; a second one
 
 def study_main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `srvae-study`."""
-    parser = _parser("srvae-study", HELP, EXAMPLES)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.output is None and not options.list:
+        parser.error("--output is needed")
+    if options.retry_failed and options.overwrite:
+        parser.error("--retry-failed and --overwrite contradict each other")
+    for name in ("jobs", "threads"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            parser.error(f"--{name} {value}: expected at least 1")
+    if options.gpus_per_run is not None and options.engine != "ray":
+        parser.error("--gpus-per-run goes with --engine ray")
+    options.resume |= options.retry_failed
+    run_command("srvae-study", lambda: _work(options), options.debug)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("srvae-study", HELP, EXAMPLES)
     parser.add_argument(
         "--gin", action="append", required=True, metavar="FILE", help="study; may be repeated"
     )
-    _add_bind(parser)
+    add_bind(parser)
     parser.add_argument("--output", type=Path, metavar="DIR", help="study directory")
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="runs at a time (default: one a GPU, else one; with "
@@ -67,23 +91,12 @@ def study_main(arguments: Sequence[str] | None = None) -> None:
         "--gpus-per-run", type=float, metavar="X", help="with Ray: GPUs that a run reserves "
         "(default: 1 if the cluster has any)"
     )  # fmt: skip
-    _add_existing(parser, "go on with a study", "delete the study's runs first")
+    add_existing(parser, "go on with a study", "delete the study's runs first")
     parser.add_argument(
         "--retry-failed", action="store_true", help="start failed runs again; implies --resume"
     )
     parser.add_argument("--list", action="store_true", help="only print the planned runs")
-    options = parser.parse_args(arguments)
-    if options.output is None and not options.list:
-        parser.error("--output is needed")
-    if options.retry_failed and options.overwrite:
-        parser.error("--retry-failed and --overwrite contradict each other")
-    for name in ("jobs", "threads"):
-        if (value := getattr(options, name)) is not None and value < 1:
-            parser.error(f"--{name} {value}: expected at least 1")
-    if options.gpus_per_run is not None and options.engine != "ray":
-        parser.error("--gpus-per-run goes with --engine ray")
-    options.resume |= options.retry_failed
-    _guarded("srvae-study", lambda: _work(options), options.debug)
+    return parser
 
 
 def _work(options: argparse.Namespace) -> None:
@@ -97,12 +110,10 @@ def _work(options: argparse.Namespace) -> None:
 
 def _list(runs: Sequence[PlannedRun], output: Path | None) -> None:
     """One line a run: folder, status if there is an output, files and bindings."""
-    from srvae_plugin.study_directory import quick_statuses
-
-    statuses = quick_statuses(output, runs) if output is not None else [None] * len(runs)
+    known = statuses(output, runs) if output is not None else [None] * len(runs)
     lines = (
         "  ".join(filter(None, (run.folder, status, *run.files, "; ".join(run.bindings))))
-        for run, status in zip(runs, statuses, strict=True)
+        for run, status in zip(runs, known, strict=True)
     )
     try:
         print("\n".join([*lines, f"{len(runs)} runs"]), flush=True)
@@ -111,37 +122,33 @@ def _list(runs: Sequence[PlannedRun], output: Path | None) -> None:
 
 
 def _run(options: argparse.Namespace, runs: Sequence[PlannedRun]) -> None:
-    # torch takes seconds to import and is not needed to list runs.
-    from srvae_plugin import study_config, study_directory, study_run
+    # These import torch, which takes seconds and is not needed to list runs.
+    from srvae_plugin.study.config import configurations
+    from srvae_plugin.study.run import run_study, to_do, with_data
 
     output = options.output
-    study_directory.check_directory(output, options.resume, options.overwrite)
-    configs = study_config.configurations(runs)
-    names = [study_config.dataset_name(config) for config in configs]
-    with study_directory.only_study_in(output):
-        study_directory.prepare_directory(output, options.resume, options.overwrite)
-        states = study_directory.look(output, runs, configs, names)
-        todo = study_run.with_data(study_run.to_do(states, options.retry_failed))
+    check_directory(output, options.resume, options.overwrite)
+    configs = configurations(runs)
+    with only_study_in(output):
+        prepare_directory(output, options.resume, options.overwrite)
+        states = look(output, runs, configs)
+        todo = with_data(to_do(states, options.retry_failed))
         engine = _engine(options)
         name = Path(options.gin[-1]).stem
         header = {"study": name, "srvae_plugin": __version__, "gin": options.gin}
         header |= {"bind": options.bind, "engine": options.engine, "threads": engine.threads}
-        record = study_directory.StudyJson(output, header, states)
-        logger.info(
-            "%s: %d runs, %d to do, %d at a time, threads of each: %d, in %s",
-            *(name, len(runs), len(todo), engine.capacity(), engine.threads, output),
-        )
-        study_run.run_study(name, states, todo, engine, record)
+        record = StudyJson(output, header, states)
+        how = f"{engine.capacity()} at a time, threads of each: {engine.threads}"
+        logger.info("%s: %d runs, %d to do, %s, in %s", name, len(runs), len(todo), how, output)
+        run_study(name, states, todo, engine, record)
     print("\n".join(_summary(name, output, states)))
     if any(state.status != "finished" for state in states):
         sys.exit(1)
 
 
 def _engine(options: argparse.Namespace) -> Engine:
-    from srvae_plugin.study_engine import LocalEngine, cores, gpus
-
     if options.engine == "ray":
-        from srvae_plugin.study_ray import RayEngine
+        from srvae_plugin.study.ray_engine import RayEngine
 
         return RayEngine(options.jobs, options.threads or 1, options.gpus_per_run)
     devices = gpus()
@@ -151,9 +158,6 @@ def _engine(options: argparse.Namespace) -> Engine:
 
 def _summary(name: str, output: Path, states: Sequence[RunState]) -> Iterator[str]:
     """How many runs have which status, and those that have not finished with their logs."""
-    from srvae_plugin.study_directory import LOG
-    from srvae_plugin.study_table import counts
-
     yield f"{name}: {counts(states)}"
     for state in states:
         if state.status != "finished":

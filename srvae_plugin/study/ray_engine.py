@@ -8,12 +8,13 @@ on another node, since its own was lost, goes on from the last checkpoint.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from srvae_plugin.study_engine import Ended, launch, wait_or_stop
-from srvae_plugin.study_worker import Job
+from srvae_plugin.study.engine import Ended, launch, wait_or_stop
+from srvae_plugin.study.worker import Job
 
 RETRIES = 10
 """How often a run is started again after its node or worker was lost."""
@@ -91,7 +92,7 @@ class RayEngine:
         try:
             return Ended(folder, self._ray.get(task))
         except self._ray.exceptions.TaskCancelledError:
-            return Ended(folder, -15)
+            return Ended(folder, -signal.SIGTERM)
         except self._ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()
             return Ended(folder, None, f"{type(error).__name__}: {reason[-1] if reason else ''}")

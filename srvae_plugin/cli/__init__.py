@@ -1,0 +1,1 @@
+"""The commands `srvae-run`, `srvae-evaluate` and `srvae-data`, a module each."""

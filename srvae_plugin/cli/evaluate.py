@@ -1,0 +1,135 @@
+"""Command line: `srvae-evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srvae_plugin.command_line import add_bind, add_existing, add_gin, make_parser, run_command
+
+if TYPE_CHECKING:
+    from srvae_plugin.data.ground_truth import GroundTruthData
+    from srvae_plugin.evaluate import RepresentationFunction, Scores
+
+HELP = """\
+Score a representation with the metrics that gin files name: of a run, of a model that was trained
+elsewhere (a TorchScript or ONNX file, any Python function), or of a table of codes.
+
+Packaged metric files: metrics/paper.gin (FactorVAE, DCI, MIG, SAP) and metrics/all.gin.
+"""
+EXAMPLES = """\
+examples:
+  srvae-evaluate runs/seed3 --gin metrics/all.gin
+  srvae-evaluate --function my_module:encode --bind 'dataset.name = "dsprites_full"'
+  srvae-evaluate --model representation/pytorch_model.pt --bind 'dataset.name = "shapes3d"'
+  srvae-evaluate --codes codes.npz --bind 'run.metrics = ["mig", "dci"]'
+
+exit status: 0 done, 2 bad input (one line says what).
+"""
+
+
+def evaluate_main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `srvae-evaluate`."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run and options.output:
+        parser.error("--output: the results of a run go into its own directory")
+    if options.layout and not options.model:
+        parser.error("--layout goes with --model")
+    run_command("srvae-evaluate", lambda: _work(options), options.debug)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("srvae-evaluate", HELP, EXAMPLES)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("run", nargs="?", type=Path, metavar="RUN_DIR", help="a run directory")
+    what.add_argument(
+        "--function",
+        metavar="MODULE:FUNCTION",
+        help="observations (batch, height, width, channel) in [0, 1] to codes (batch, latent)",
+    )
+    what.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="encoder in TorchScript (.pt, .pth, .ts) or ONNX (.onnx): images in [0, 1] to codes "
+        "(batch, latent); of several outputs the first is taken",
+    )
+    what.add_argument(
+        "--codes",
+        type=Path,
+        metavar="FILE.npz",
+        help="arrays `codes` (observation, latent) and `factors` (observation, factor); without "
+        "`factors`, one code for each observation of dataset.name in its own order",
+    )
+    add_gin(parser, " (default: metrics/paper.gin)")
+    add_bind(parser)
+    parser.add_argument(
+        "--layout",
+        choices=["NHWC", "NCHW"],
+        help="axes of the images that --model takes (default: what the file says or works with)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results of all but a run (default: scores/<its name>)",
+    )
+    add_existing(parser, "keep results that are there", "replace results that are there")
+    return parser
+
+
+def _work(options: argparse.Namespace) -> None:
+    from srvae_plugin.evaluate import MetricsFailedError
+    from srvae_plugin.summary import score_table
+
+    try:
+        scores, place = _scores(options)
+    except MetricsFailedError as error:
+        print(score_table({"scored": error.scores}))
+        raise
+    print(score_table(scores))
+    print(f"\nscores  {place}")
+
+
+def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
+    """The scores, by representation, and the folder they are in."""
+    from srvae_plugin import evaluate
+
+    files = options.gin or ["metrics/paper.gin"]
+    keep = {"resume": options.resume, "overwrite": options.overwrite}
+    if options.run:
+        scores = evaluate.evaluate_run(options.run, files, options.bind, **keep)
+        return scores, options.run / "metrics"
+    name = options.function or (options.model or options.codes).stem
+    place = options.output or Path("scores") / name.replace(":", ".")
+    function, data, of_what = _foreign(options, files)
+    of_one = evaluate.evaluate_function(
+        function, data, place, files, options.bind, **keep, of_what=of_what
+    )
+    return {name: of_one}, place
+
+
+def _foreign(
+    options: argparse.Namespace, files: Sequence[str]
+) -> tuple[RepresentationFunction, GroundTruthData | None, str]:
+    """A function that is no run's, its data set if it has one, and what tells it from others."""
+    from srvae_plugin import evaluate
+
+    if options.function:
+        return evaluate.load_function(options.function), None, options.function
+    if options.model:
+        from srvae_plugin.foreign_models import load_foreign
+
+        encoder, data = load_foreign(options.model, options.layout, files, options.bind)
+        return encoder, data, f"{_digest(options.model)} {encoder.layout}"
+    table = evaluate.load_codes(options.codes, files, options.bind)
+    return table, table.data, _digest(options.codes)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

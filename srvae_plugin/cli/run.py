@@ -1,0 +1,97 @@
+"""Command line: `srvae-run`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from srvae_plugin.command_line import add_bind, add_existing, add_gin, make_parser, run_command
+
+HELP = """\
+Train a model, turn it into a representation, score that and draw pictures.
+
+Everything is set by gin files and bindings; later ones win. A gin file is a path, or the name of
+one that comes with the package: srvae_dsprites.gin (the SR-VAE paper's configuration),
+presets/quick.gin (put it last to make any model file a demonstration of some minutes).
+disentanglement_lib's own gin files work too, and so do the models of its studies by number.
+"""
+EXAMPLES = """\
+examples:
+  srvae-run --gin srvae_dsprites.gin --gin presets/quick.gin
+  srvae-run --gin srvae_dsprites.gin --bind 'model.random_seed = 3' --output runs/seed3
+  srvae-run --gin srvae_dsprites.gin --output runs/seed3 --resume
+  srvae-run --study unsupervised_study_v1 --list
+  srvae-run --study unsupervised_study_v1 --model-num 300 --bind 'model.training_steps = 1000'
+
+exit status: 0 done, 2 bad input (one line says what), 130 or 143 stopped by Ctrl-C or SIGTERM
+(what was done is kept; --resume goes on).
+"""
+
+
+def run_main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `srvae-run`."""
+    parser = make_parser("srvae-run", HELP, EXAMPLES)
+    what = parser.add_mutually_exclusive_group(required=True)
+    add_gin(what, "")
+    what.add_argument(
+        "--study",
+        metavar="NAME",
+        help="run a model of this study of disentanglement_lib, as its dlib_reproduce does",
+    )
+    add_bind(parser)
+    parser.add_argument("--model-num", type=int, metavar="N", help="number of the study's model")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="only print what the study has or, with --model-num, what the model is given",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="run directory (default: runs/ and the names of the gin files, or study and number)",
+    )
+    add_existing(parser, "go on with a run that was stopped", "delete the run directory first")
+    options = parser.parse_args(arguments)
+    if options.gin and (options.list or options.model_num is not None):
+        parser.error("--list and --model-num go with --study")
+    run_command(
+        "srvae-run", lambda: _list(options) if options.list else _run(options), options.debug
+    )
+
+
+def _list(options: argparse.Namespace) -> None:
+    from srvae_plugin import dlib_studies
+
+    study = dlib_studies.find_study(options.study)
+    if options.model_num is None:
+        lines = dlib_studies.describe([study])
+    else:
+        lines = dlib_studies.NumberedModel(options.study, options.model_num).describe()
+    print("\n".join(lines))
+
+
+def _run(options: argparse.Namespace) -> None:
+    from srvae_plugin import dlib_studies, summary
+    from srvae_plugin.run import run
+
+    files, bindings, study = options.gin, options.bind, None
+    if options.study:
+        known = dlib_studies.find_study(options.study)
+        if options.model_num is None:
+            raise ValueError(f"--study {known.name} needs --model-num 0 .. {known.num_models - 1}")
+        study = dlib_studies.NumberedModel(known.name, options.model_num)
+        files, bindings = [dlib_studies.MODEL_FILE], [*study.bindings(), *bindings]
+        output = Path("runs") / known.name / str(options.model_num)
+    else:
+        output = Path("runs") / "-".join(Path(f).stem for f in files)
+    done = run(
+        files,
+        bindings,
+        options.output or output,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        study=study,
+    )
+    print(summary.as_text(done))

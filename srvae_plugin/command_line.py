@@ -1,0 +1,97 @@
+"""What all commands share: their options, and what becomes of errors, signals and log lines."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+from srvae_plugin.version import __version__
+
+
+def make_parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """Parser of a command, with `--version` and `--debug`; texts are shown as they are."""
+    parser = argparse.ArgumentParser(
+        name,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"srvae_plugin {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback behind an error")
+    return parser
+
+
+def add_gin(parser: argparse._ActionsContainer, default: str) -> None:
+    """Add `--gin`; `default` goes on with its help."""
+    parser.add_argument(
+        "--gin", action="append", metavar="FILE", help=f"gin file; may be repeated{default}"
+    )
+
+
+def add_bind(parser: argparse.ArgumentParser) -> None:
+    """Add `--bind`."""
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="'NAME = VALUE'",
+        help="gin binding on top of the files, such as 'sr_vae.beta = 4.0'; may be repeated",
+    )
+
+
+def add_existing(parser: argparse.ArgumentParser, resume: str, overwrite: str) -> None:
+    """Add `--resume` and `--overwrite`, which exclude each other, with these texts of help."""
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help=resume)
+    existing.add_argument("--overwrite", action="store_true", help=overwrite)
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived outside training, where there is nothing to checkpoint."""
+
+
+def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
+    """Run a command and end the process as the commands' help says.
+
+    Bad input (ValueError, OSError, RuntimeError) becomes one line and exit status 2, with `debug` a
+    traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
+    with 128 and the number of the signal.
+    """
+    _log_to_stderr()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        work()
+    except (KeyboardInterrupt, _Terminated) as stop:
+        status = 130 if isinstance(stop, KeyboardInterrupt) else 143
+        _fail(name, "stopped; finished steps are kept, --resume goes on", status)
+    except (ValueError, OSError, RuntimeError) as error:
+        if debug:
+            raise
+        signum = getattr(error, "signum", None)
+        if signum is None:
+            from srvae_plugin.gin_config import one_line
+
+            _fail(name, f"error: {one_line(error)}", 2)
+        _fail(name, f"{error}; go on with the same command and --resume", 128 + signum)
+
+
+def _log_to_stderr() -> None:
+    """Show our own log lines and warnings, and of other libraries what is a warning."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("srvae_plugin").setLevel(logging.INFO)
+    warnings.showwarning = lambda message, *place: logging.warning("warning: %s", message)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> Any:
+    raise _Terminated
+
+
+def _fail(name: str, message: str, status: int) -> NoReturn:
+    print(f"{name}: {message}", file=sys.stderr)
+    sys.exit(status)
