@@ -94,6 +94,8 @@ class Trained:
                 "holds the mean only (--representation mean); npz, parquet and sklearn take both"
             )
         module = MeanCodes(copy.deepcopy(self.function.model)).cpu().eval()
+        # torch.export warns of weights in channels-last memory.
+        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return module.requires_grad_(False)
 
     @functools.cached_property

@@ -16,6 +16,7 @@ from typing import Any
 import gin
 from torch import nn
 
+from srvae_plugin.convolutions import Conv2d, ConvTranspose2d
 from srvae_plugin.model import Gaussian, Images, Shape
 
 
@@ -83,16 +84,16 @@ def srvae_encoder(
     _require_64("srvae_encoder", observation_shape)
     c = _positive("srvae_encoder.base_channels", base_channels)
     body = nn.Sequential(
-        nn.Conv2d(observation_shape[0], c, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(c, c, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(c, 2 * c, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(2 * c, 2 * c, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(2 * c, 8 * c, 4),
-        nn.ReLU(),
+        Conv2d(observation_shape[0], c, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        Conv2d(c, c, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        Conv2d(c, 2 * c, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        Conv2d(2 * c, 2 * c, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        Conv2d(2 * c, 8 * c, 4),
+        nn.ReLU(inplace=True),
         nn.Flatten(),
     )
     return initialize(GaussianEncoder(body, 8 * c, num_latent), initializer)
@@ -110,17 +111,17 @@ def srvae_decoder(
     c = _positive("srvae_decoder.base_channels", base_channels)
     net = nn.Sequential(
         nn.Linear(num_latent, 8 * c),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Unflatten(1, (8 * c, 1, 1)),
-        nn.ConvTranspose2d(8 * c, 2 * c, 4),
-        nn.ReLU(),
-        nn.ConvTranspose2d(2 * c, 2 * c, 4, 2, 1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(2 * c, c, 4, 2, 1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(c, c, 4, 2, 1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(c, observation_shape[0], 4, 2, 1),
+        ConvTranspose2d(8 * c, 2 * c, 4),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(2 * c, 2 * c, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(2 * c, c, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(c, c, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(c, observation_shape[0], 4, 2, 1),
     )
     return initialize(net, initializer)
 
@@ -136,17 +137,17 @@ def conv_encoder(
     """
     _require_64("conv_encoder", observation_shape)
     body = nn.Sequential(
-        nn.Conv2d(observation_shape[0], 32, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(32, 32, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 2, 2),
-        nn.ReLU(),
-        nn.Conv2d(64, 64, 2, 2),
-        nn.ReLU(),
+        Conv2d(observation_shape[0], 32, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        Conv2d(32, 32, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        Conv2d(32, 64, 2, 2),
+        nn.ReLU(inplace=True),
+        Conv2d(64, 64, 2, 2),
+        nn.ReLU(inplace=True),
         nn.Flatten(),
         nn.Linear(64 * 4 * 4, 256),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     )
     return initialize(GaussianEncoder(body, 256, num_latent), initializer)
 
@@ -159,17 +160,17 @@ def deconv_decoder(
     _require_64("deconv_decoder", observation_shape)
     net = nn.Sequential(
         nn.Linear(num_latent, 256),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Linear(256, 1024),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Unflatten(1, (64, 4, 4)),
-        nn.ConvTranspose2d(64, 64, 4, 2, 1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(64, 32, 4, 2, 1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, 32, 4, 2, 1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, observation_shape[0], 4, 2, 1),
+        ConvTranspose2d(64, 64, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(64, 32, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(32, 32, 4, 2, 1),
+        nn.ReLU(inplace=True),
+        ConvTranspose2d(32, observation_shape[0], 4, 2, 1),
     )
     return initialize(net, initializer)
 
@@ -182,9 +183,9 @@ def fc_encoder(
     body = nn.Sequential(
         nn.Flatten(),
         nn.Linear(math.prod(observation_shape), 1200),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Linear(1200, 1200),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     )
     return initialize(GaussianEncoder(body, 1200, num_latent), initializer)
 

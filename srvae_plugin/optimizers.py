@@ -18,6 +18,9 @@ from torch.optim import Adam, Optimizer
 
 logger = logging.getLogger("srvae_plugin")
 
+_FUSED = ("cpu", "cuda", "mps")
+"""Devices on which torch updates all parameters in one pass."""
+
 
 @functools.cache
 def _say_ignored(parameter: str) -> None:
@@ -46,7 +49,9 @@ def adam_optimizer(
     for key, value in (("use_locking", use_locking), ("name", name)):
         if value is not None:
             _say_ignored(key)
-    return Adam(list(parameters), lr=learning_rate, betas=(beta1, beta2), eps=epsilon)
+    parameters = list(parameters)
+    fused = all(parameter.device.type in _FUSED for parameter in parameters)
+    return Adam(parameters, lr=learning_rate, betas=(beta1, beta2), eps=epsilon, fused=fused)
 
 
 def _make(

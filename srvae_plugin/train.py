@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from srvae_plugin import checkpoint
+from srvae_plugin.allocator import keep_freed_memory
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.model import DisentanglementModel, Losses, Shape
 from srvae_plugin.optimizers import make_optimizers
@@ -139,6 +140,7 @@ def train(
     Raises NonFiniteLossError, InterruptedTrainingError, and ValueError where the model does not
     fit the data or the checkpoint is damaged.
     """
+    keep_freed_memory()
     path = model_dir / CHECKPOINT
     model_dir.mkdir(parents=True, exist_ok=True)
     device = find_device(settings.device)

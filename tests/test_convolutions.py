@@ -1,0 +1,121 @@
+"""The faster routes are torch's own layers in value and gradient, and step aside elsewhere."""
+
+import pytest
+import torch
+from torch import nn
+
+from srvae_plugin import convolutions
+from srvae_plugin.allocator import keep_freed_memory
+from srvae_plugin.convolutions import Conv2d, ConvTranspose2d
+
+# (layer, its arguments, height and width of its input): first those that take another route.
+CASES = [
+    (Conv2d, (1, 5, 4, 2, 1), (8, 6)),
+    (Conv2d, (3, 5, 4), (4, 4)),
+    (ConvTranspose2d, (5, 1, 4, 2, 1), (4, 2)),
+    (ConvTranspose2d, (5, 3, 4, 2, 1), (4, 6)),
+    (ConvTranspose2d, (5, 3, 4), (1, 1)),
+    (Conv2d, (1, 5, 4, 2, 1), (7, 6)),
+    (Conv2d, (1, 5, 3, 2, 1), (8, 8)),
+    (Conv2d, (3, 5, 4, 2, 1), (8, 8)),
+    (Conv2d, (2, 4, 4, 1, 0, 1, 2), (4, 4)),
+    (Conv2d, (1, 4, 4, 1, 0, 2), (8, 8)),
+    (ConvTranspose2d, (4, 1, 4, 2, 1, 1), (4, 4)),
+    (ConvTranspose2d, (4, 2, 4, 2, 1, 0, 2), (4, 4)),
+]
+
+
+def both(layer, arguments, bias=True, dtype=torch.float64, memory_format=torch.channels_last):
+    """Our layer and torch's, with the same weights."""
+    torch.manual_seed(0)
+    ours = layer(*arguments, bias=bias).to(dtype).to(memory_format=memory_format)
+    theirs = getattr(nn, layer.__name__)(*arguments, bias=bias).to(dtype)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def gradients(layer, x, weights_of_output):
+    x = x.clone().requires_grad_()
+    parameters = dict(layer.named_parameters())
+    y = layer(x)
+    found = torch.autograd.grad(
+        (y * weights_of_output[: y.numel()].view_as(y)).sum(), [x, *parameters.values()]
+    )
+    return [y, *found]
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
+@pytest.mark.parametrize(("layer", "arguments", "size"), CASES)
+def test_values_and_gradients_are_torch_s(layer, arguments, size, bias, memory_format):
+    ours, theirs = both(layer, arguments, bias, memory_format=memory_format)
+    x = torch.randn(3, arguments[0], *size, dtype=torch.float64)
+    noise = torch.randn(10_000, dtype=torch.float64)
+    found = gradients(ours, x.contiguous(memory_format=memory_format), noise)
+    for a, b in zip(found, gradients(theirs, x, noise), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
+def test_gradients_are_finite_differences(layer, arguments, size):
+    ours, _ = both(layer, arguments)
+    x = torch.randn(2, arguments[0], *size, dtype=torch.float64, requires_grad=True)
+    names = [name for name, _ in ours.named_parameters()]
+
+    def call(x, *values):
+        return torch.func.functional_call(ours, dict(zip(names, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(call, (x, *ours.parameters()))
+
+
+@pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
+def test_single_precision_is_within_rounding(layer, arguments, size):
+    ours, theirs = both(layer, arguments, dtype=torch.float32)
+    x = torch.randn(3, arguments[0], *size)
+    for a, b in zip(
+        gradients(ours, x, noise := torch.randn(10_000)), gradients(theirs, x, noise), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_these_cases_take_the_other_routes(monkeypatch):
+    called = []
+    for name in ("_Gather", "_Scatter"):
+        function = getattr(convolutions, name)
+        monkeypatch.setattr(
+            convolutions,
+            name,
+            type(name, (), {"apply": lambda *a, f=function: called.append(f) or f.apply(*a)}),
+        )
+    for layer, arguments, size in CASES:
+        both(layer, arguments)[0](torch.randn(2, arguments[0], *size, dtype=torch.float64))
+    assert [function.__name__ for function in called] == ["_Gather", "_Scatter"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
+def test_a_traced_or_exported_layer_holds_plain_convolutions(layer, arguments, size):
+    ours, theirs = both(layer, arguments, dtype=torch.float32)
+    x = torch.randn(2, arguments[0], *size)
+    traced = torch.jit.trace(ours, x)
+    assert "aten::_convolution" in str(traced.inlined_graph)
+    torch.testing.assert_close(traced(x), theirs(x))
+    exported = torch.export.export(ours, (x,))
+    assert "conv" in str(exported.graph)
+    assert "col2im" not in str(exported.graph)
+
+
+@pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
+def test_autocast_computes_in_bfloat16(layer, arguments, size):
+    ours, _ = both(layer, arguments, dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = ours(torch.randn(2, arguments[0], *size))
+    assert y.dtype == torch.bfloat16
+    y.float().sum().backward()
+
+
+def test_keeping_freed_memory_says_whether_it_can(monkeypatch):
+    keep_freed_memory.cache_clear()
+    monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
+    assert keep_freed_memory() is False
+    keep_freed_memory.cache_clear()
