@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
+import torch
 from torch import Tensor, nn
 
 from srvae_plugin import results, steps
