@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-import torch
 from torch import Tensor, nn
 
 from srvae_plugin import results, steps
