@@ -80,8 +80,7 @@ def predict(
     given = {} if predictor_fn is None else {"predictor_fn": predictor_fn}
     make = gin.get_configurable(predictor)(**given)
     models = [_seeded(make(), task.seed) for task in tasks]
-    # Logistic regression is half Python, so that its threads would wait for each other.
-    compiled = all(isinstance(model, BoostedTreesClassifier) for model in models)
+    compiled = all(isinstance(m, BoostedTreesClassifier | SoftmaxRegressionCV) for m in models)
     # The longest first, so that no processor waits for one at the end.
     order = sorted(range(len(tasks)), key=lambda i: -_cost(tasks[i]))
     with parallel_config(**parallel_settings(compiled)), threadpool_limits(1, "blas"):
