@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -332,6 +333,9 @@ def test_what_is_there_is_recognised_by_its_configuration(tmp_path):
     (states[3].folder / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match=r"VAE/seed-1 \(no config.gin\)"):
         look(out, runs, configs)
+    (states[3].folder / "thesis.txt").unlink()
+    shutil.rmtree(states[2].folder)  # as the message above asks for
+    assert look(out, runs, configs)[2].status == "planned", "a failure outlived its folder"
 
 
 def test_an_existing_directory_needs_a_word(tmp_path):

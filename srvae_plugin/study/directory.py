@@ -168,9 +168,9 @@ def _status(folder: Path, failed: bool) -> Status:
     """Status of a run that failed when it was last tried, or did not."""
     if (folder / "environment.json").is_file():
         return "finished"
-    if failed:
-        return "failed"
-    return "interrupted" if (folder / CONFIG).is_file() else "planned"
+    if not (folder / CONFIG).is_file():
+        return "planned"
+    return "failed" if failed else "interrupted"
 
 
 def _dataset_name(config: str) -> str:
