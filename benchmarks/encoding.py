@@ -1,12 +1,14 @@
 """What the study's nine metrics cost when the codes are not free: python benchmarks/encoding.py.
 
 The original encodes every observation it draws, in its own small batches; ours encodes each
-distinct one once. Both counts are exact (draws of the metrics at the published settings); the rates
-are measured here, in turn, each in a process of its own; the seconds are their product, plus the
-seconds of the metrics themselves from a report of benchmarks/metrics.py:
+distinct one once. Both counts are of the published settings (the draws of DCI and the downstream
+tasks are simulated by as many uniform ones). The rates are measured here, in turn, each in a
+process of its own; the seconds are their product, plus the seconds of the metrics themselves from a
+report of benchmarks/metrics.py:
 
-    python benchmarks/metrics.py --study --representations noisy_factors --json metrics.json
-    python benchmarks/encoding.py metrics.json noisy_factors --json encoding.json
+    python benchmarks/metrics.py --codes codes.npz --study --seed-trees \\
+        --representations trained --json metrics.json
+    python benchmarks/encoding.py metrics.json trained --json encoding.json
 
 The paper's networks, 10 latents. The original is given two functions: the network (SR-VAE:
 Algorithm 1) in plain PyTorch, as benchmarks/training_plain.py has it, and our own.
@@ -65,8 +67,7 @@ def plain(name):
         x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
         if name == "VAE":
             return model.encoder(x)[:, : SETTINGS.latents].numpy()
-        noise = torch.zeros(SETTINGS.latents, len(x), SETTINGS.latents)
-        return model(x, noise)[1].numpy()
+        return model.encode(x).numpy()
 
     return torch.inference_mode()(encode)
 
@@ -74,6 +75,7 @@ def plain(name):
 def ours(name):
     """The representation function that our metrics score."""
     from srvae_plugin import representation_function
+    from srvae_plugin.allocator import keep_freed_memory
     from srvae_plugin.models.sr_vae import SRVAE
     from srvae_plugin.models.vae import VAE
     from srvae_plugin.networks import srvae_decoder, srvae_encoder
@@ -81,6 +83,8 @@ def ours(name):
     networks = {"encoder": partial(srvae_encoder, num_latent=10), "decoder": srvae_decoder}
     model = VAE(1.0, **networks) if name == "VAE" else SRVAE(**networks)
     model.build((1, 64, 64))
+    model.to(memory_format=torch.channels_last)  # as a run's model is loaded
+    keep_freed_memory()  # as our commands do
     return representation_function(model)
 
 

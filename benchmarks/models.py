@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from srvae_plugin import gin_config, plugins
+from srvae_plugin.allocator import keep_freed_memory
 from srvae_plugin.files import replacing
 from srvae_plugin.optimizers import make_optimizers
 from srvae_plugin.train import _update
@@ -40,6 +41,7 @@ BINDINGS += ["dip_vae.lambda_od = 10.0", "dip_vae.lambda_d_factor = 10.0"]
 
 def training_step(name: str) -> Callable[[int], None]:
     """A function that makes one update of the model, as the training loop does."""
+    keep_freed_memory()
     torch.manual_seed(0)
     model = plugins.find("models", name)()
     model.build(SHAPE)

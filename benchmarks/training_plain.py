@@ -77,6 +77,16 @@ class PlainSRVAE(nn.Module):
                 y = y - torch.sigmoid(decoded)
         return decoded + y, mean, logvar
 
+    def encode(self, x: Tensor) -> Tensor:
+        """Mean of every latent, each step on the means of those before."""
+        mean = torch.zeros(len(x), 0, dtype=x.dtype)
+        for i in range(self.d):
+            mean = torch.cat([mean, self.encoder(x)[:, i : i + 1]], dim=1)
+            if i < self.d - 1:
+                z = torch.cat([mean, torch.zeros(len(x), self.d - i - 1, dtype=x.dtype)], dim=1)
+                x = x - torch.sigmoid(self.decoder(z))
+        return mean
+
     def loss(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Cross-entropy plus KL, summed and averaged over the batch (Algorithm 2)."""
         logits, mean, logvar = self(x, noise)

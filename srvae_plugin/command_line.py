@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
+from srvae_plugin.allocator import keep_freed_memory
 from srvae_plugin.version import __version__
 
 
@@ -64,6 +65,7 @@ def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
     with 128 and the number of the signal.
     """
     _log_to_stderr()
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         work()

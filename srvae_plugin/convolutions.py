@@ -53,14 +53,22 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 def _applies(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
     return (
-        x.device.type == "cpu"
+        type(x) is Tensor  # no proxy that records what is done
+        and x.device.type == "cpu"
         and x.dim() == 4
         and (layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), 1, "zeros")
         and getattr(layer, "output_padding", (0, 0)) == (0, 0)
-        # An exported model holds plain convolutions; autocast knows these alone.
+        # An exported model holds plain convolutions; autocast and torch.func know these alone.
         and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         and not torch.is_autocast_enabled("cpu")
+        and not _transformed()
     )
+
+
+def _transformed() -> bool:
+    """Whether torch.func's transforms are at work; torch has no public word for it."""
+    active = getattr(torch._C, "_are_functorch_transforms_active", None)
+    return active is None or active()
 
 
 def _halves(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
@@ -82,12 +90,14 @@ class _Gather(torch.autograd.Function):
     """Image (batch, 1, 2h, 2w), weights (channel, 1, 4, 4) to features (batch, channel, h, w)."""
 
     @staticmethod
-    def forward(ctx: Any, image: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(image, weight)
+    def forward(image: Tensor, weight: Tensor) -> Tensor:
         return _gather(image, weight)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         image, weight = ctx.saved_tensors
         return (
@@ -100,12 +110,14 @@ class _Scatter(torch.autograd.Function):
     """Features and weights as in `_Gather` to an image: its transpose."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(features, weight)
+    def forward(features: Tensor, weight: Tensor) -> Tensor:
         return _scatter(features, weight)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         features, weight = ctx.saved_tensors
         return (

@@ -85,15 +85,15 @@ def srvae_encoder(
     c = _positive("srvae_encoder.base_channels", base_channels)
     body = nn.Sequential(
         Conv2d(observation_shape[0], c, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         Conv2d(c, c, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         Conv2d(c, 2 * c, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         Conv2d(2 * c, 2 * c, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         Conv2d(2 * c, 8 * c, 4),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         nn.Flatten(),
     )
     return initialize(GaussianEncoder(body, 8 * c, num_latent), initializer)
@@ -111,16 +111,16 @@ def srvae_decoder(
     c = _positive("srvae_decoder.base_channels", base_channels)
     net = nn.Sequential(
         nn.Linear(num_latent, 8 * c),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         nn.Unflatten(1, (8 * c, 1, 1)),
         ConvTranspose2d(8 * c, 2 * c, 4),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         ConvTranspose2d(2 * c, 2 * c, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         ConvTranspose2d(2 * c, c, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         ConvTranspose2d(c, c, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         ConvTranspose2d(c, observation_shape[0], 4, 2, 1),
     )
     return initialize(net, initializer)
@@ -138,16 +138,16 @@ def conv_encoder(
     _require_64("conv_encoder", observation_shape)
     body = nn.Sequential(
         Conv2d(observation_shape[0], 32, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         Conv2d(32, 32, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         Conv2d(32, 64, 2, 2),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         Conv2d(64, 64, 2, 2),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         nn.Flatten(),
         nn.Linear(64 * 4 * 4, 256),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
     )
     return initialize(GaussianEncoder(body, 256, num_latent), initializer)
 
@@ -160,16 +160,16 @@ def deconv_decoder(
     _require_64("deconv_decoder", observation_shape)
     net = nn.Sequential(
         nn.Linear(num_latent, 256),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         nn.Linear(256, 1024),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         nn.Unflatten(1, (64, 4, 4)),
         ConvTranspose2d(64, 64, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         ConvTranspose2d(64, 32, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         ConvTranspose2d(32, 32, 4, 2, 1),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         ConvTranspose2d(32, observation_shape[0], 4, 2, 1),
     )
     return initialize(net, initializer)
@@ -183,9 +183,9 @@ def fc_encoder(
     body = nn.Sequential(
         nn.Flatten(),
         nn.Linear(math.prod(observation_shape), 1200),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         nn.Linear(1200, 1200),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
     )
     return initialize(GaussianEncoder(body, 1200, num_latent), initializer)
 

@@ -50,7 +50,7 @@ def adam_optimizer(
         if value is not None:
             _say_ignored(key)
     parameters = list(parameters)
-    fused = all(parameter.device.type in _FUSED for parameter in parameters)
+    fused = all(p.device.type in _FUSED and p.is_floating_point() for p in parameters)
     return Adam(parameters, lr=learning_rate, betas=(beta1, beta2), eps=epsilon, fused=fused)
 
 

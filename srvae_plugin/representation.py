@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from srvae_plugin.allocator import keep_freed_memory
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.model import DisentanglementModel
@@ -29,8 +28,8 @@ class Representation:
     """The representation function of a model, deterministic and in float32.
 
     Arguments:
-        model: a built model; it stays on its device, is set to eval mode, and its kernels are put
-            into channels-last memory, which is faster and computes the same.
+        model: a built model; it stays as it is, on its device, but is set to eval mode. Weights
+            in channels-last memory, as `load_model` gives them, are faster on a CPU.
         kind: "mean", or "sampled": a draw from q(z|x), as disentanglement_lib's postprocessing
             has them. The noise of a draw is seeded by `seed` and the pixels of the observation,
             so that the same observation always gets the same code, whatever the batch;
@@ -50,8 +49,7 @@ class Representation:
     ):
         if kind not in ("mean", "sampled"):
             raise ValueError(f"kind = {kind!r}: expected 'mean' or 'sampled'")
-        keep_freed_memory()
-        self.model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.eval()
         self.kind, self.seed, self.batch_size = kind, seed, batch_size
         self._device = next(model.parameters()).device
 

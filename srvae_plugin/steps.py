@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import gin
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
@@ -217,7 +218,8 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
     folder = folder / "model" if (folder / "model").is_dir() else folder
     path = folder / WEIGHTS
     with gin_config.only([results.gin_file(folder, "train")]):
-        model = training_settings().model
+        settings = training_settings()
+        model = settings.model
         try:
             with safe_open(path, "pt") as file:
                 shape = json.loads(file.metadata()["observation_shape"])
@@ -228,6 +230,8 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
             raise ValueError(
                 f"weights {path} are missing, damaged or do not fit: {reason}"
             ) from None
+    if settings.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.to(find_device(device)).eval()
 
 

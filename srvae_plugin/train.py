@@ -140,10 +140,11 @@ def train(
     Raises NonFiniteLossError, InterruptedTrainingError, and ValueError where the model does not
     fit the data or the checkpoint is damaged.
     """
-    keep_freed_memory()
     path = model_dir / CHECKPOINT
     model_dir.mkdir(parents=True, exist_ok=True)
     device = find_device(settings.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     seeds = np.random.RandomState(settings.random_seed)
     batches = np.random.RandomState(seeds.randint(2**32))
     evaluation = np.random.RandomState(seeds.randint(2**32))
@@ -214,7 +215,9 @@ def _update(objectives: dict[str, Tensor], optimizers: dict[str, Optimizer]) -> 
             objective, parameters, retain_graph=position < len(objectives)
         )
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+            # torch's fused Adam goes through both in memory order, whatever their strides are.
+            same = gradient.stride() == parameter.stride()
+            parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
     for optimizer in optimizers.values():
         optimizer.step()
 

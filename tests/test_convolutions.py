@@ -1,5 +1,10 @@
 """The faster routes are torch's own layers in value and gradient, and step aside elsewhere."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -114,8 +119,53 @@ def test_autocast_computes_in_bfloat16(layer, arguments, size):
     y.float().sum().backward()
 
 
-def test_keeping_freed_memory_says_whether_it_can(monkeypatch):
-    keep_freed_memory.cache_clear()
+@pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
+def test_it_can_be_differentiated_twice_and_transformed(layer, arguments, size):
+    ours, theirs = both(layer, arguments)
+    x = torch.randn(2, arguments[0], *size, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(ours, (x,))
+    for transform in (torch.func.jacrev, torch.func.vmap, torch.func.grad):
+        found = [
+            transform(lambda x, layer=layer: layer(x[None] if x.dim() == 3 else x).square().sum())(
+                x.detach()
+            )
+            for layer in (ours, theirs)
+        ]
+        torch.testing.assert_close(*found)
+
+
+PAGE_FAULTS = """
+import resource, sys, torch
+from srvae_plugin.allocator import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+def fault():
+    begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        [torch.ones(4_000_000) for _ in range(10)]  # 16 MB each
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begun
+fault()
+print(kept, fault())
+"""
+
+
+def page_faults(*arguments, **environment):
+    command = [sys.executable, "-c", PAGE_FAULTS, *arguments]
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    kept, faults = done.stdout.split()
+    return kept, int(faults)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own setting")
+def test_freed_memory_is_kept_unless_the_user_says_otherwise():
+    kept, faults = page_faults("keep")
+    assert kept == "True"
+    assert faults < 100
+    assert page_faults("default")[1] > 1000
+    assert page_faults("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
-    assert keep_freed_memory() is False
-    keep_freed_memory.cache_clear()
+    assert keep_freed_memory.__wrapped__() is False

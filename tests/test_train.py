@@ -273,3 +273,25 @@ def test_settings_work_without_gin(tmp_path, data):
     model, losses = train(settings, data, tmp_path)
     assert model.num_latent == 2
     assert losses["global_step"] == 2
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("vae", []),
+        ("sr_vae", ["encoder.num_latent = 2"]),
+        ("factor_vae", ["factor_vae.gamma = 2.0"]),
+    ],
+)
+def test_weights_do_not_depend_on_how_adam_goes_through_memory(
+    tmp_path, data, monkeypatch, name, more, channels_last
+):
+    """torch's fused Adam takes no notice of strides: gradients must lie as weights do."""
+    bindings = [f"model.model = @{name}()", f"model.channels_last = {channels_last}", *more]
+    bindings += ["vae_optimizer.learning_rate = 0.01", "model.training_steps = 3"]
+    fused, _ = trained(tmp_path / "fused", data, *bindings)
+    monkeypatch.setattr("srvae_plugin.optimizers._FUSED", ())
+    plain, _ = trained(tmp_path / "plain", data, *bindings)
+    for a, b in zip(fused.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
