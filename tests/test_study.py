@@ -53,6 +53,8 @@ SHIPPED = {
     "sr_beta_vae_quick": 6,
     "sensitivity": 90,
     "sensitivity_quick": 9,
+    "evidence": 45,
+    "evidence_teapots": 12,
     "models_quick": 11,
     "datasets_quick": 5,
     "unsupervised_study_v1": 12600,
