@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -44,6 +45,11 @@ def add_bind(parser: argparse.ArgumentParser) -> None:
         metavar="'NAME = VALUE'",
         help="gin binding on top of the files, such as 'sr_vae.beta = 4.0'; may be repeated",
     )
+
+
+def add_output(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Add `--output`, a folder."""
+    parser.add_argument("--output", type=Path, metavar="DIR", help=meaning)
 
 
 def add_existing(parser: argparse.ArgumentParser, resume: str, overwrite: str) -> None:

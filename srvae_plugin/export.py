@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srvae_plugin.command_line import add_bind, make_parser, run_command
+from srvae_plugin.command_line import add_bind, add_output, make_parser, run_command
 from srvae_plugin.version import __version__
 
 if TYPE_CHECKING:
@@ -97,12 +97,7 @@ def export_main(arguments: Sequence[str] | None = None) -> None:
     parser = make_parser("srvae-export", EXPORT_HELP, EXPORT_EXAMPLES)
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="a run directory")
     parser.add_argument("--to", required=True, metavar="FORMAT", help=", ".join(formats))
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder to make (default: RUN_DIR/exports/<representation>/<format>)",
-    )
+    add_output(parser, "folder to make (default: RUN_DIR/exports/<representation>/<format>)")
     parser.add_argument(
         "--representation",
         default="mean",

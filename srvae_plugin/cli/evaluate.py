@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srvae_plugin.command_line import add_bind, add_existing, add_gin, make_parser, run_command
+from srvae_plugin.command_line import (
+    add_bind,
+    add_existing,
+    add_gin,
+    add_output,
+    make_parser,
+    run_command,
+)
 
 if TYPE_CHECKING:
     from srvae_plugin.data.ground_truth import GroundTruthData
@@ -72,12 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["NHWC", "NCHW"],
         help="axes of the images that --model takes (default: what the file says or works with)",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder for the results of all but a run (default: scores/<its name>)",
-    )
+    add_output(parser, "folder for the results of all but a run (default: scores/<its name>)")
     add_existing(parser, "keep results that are there", "replace results that are there")
     return parser
 

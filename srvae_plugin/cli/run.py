@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from srvae_plugin.command_line import add_bind, add_existing, add_gin, make_parser, run_command
+from srvae_plugin.command_line import (
+    add_bind,
+    add_existing,
+    add_gin,
+    add_output,
+    make_parser,
+    run_command,
+)
 
 HELP = """\
 Train a model, turn it into a representation, score that and draw pictures.
@@ -46,11 +53,8 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
         action="store_true",
         help="only print what the study has or, with --model-num, what the model is given",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="run directory (default: runs/ and the names of the gin files, or study and number)",
+    add_output(
+        parser, "run directory (default: runs/ and the names of the gin files, or study and number)"
     )
     add_existing(parser, "go on with a run that was stopped", "delete the run directory first")
     options = parser.parse_args(arguments)

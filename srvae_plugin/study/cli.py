@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from srvae_plugin.command_line import add_bind, add_existing, make_parser, run_command
+from srvae_plugin.command_line import add_bind, add_existing, add_output, make_parser, run_command
 from srvae_plugin.study.definition import read_study
 from srvae_plugin.study.directory import (
     LOG,
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "--gin", action="append", required=True, metavar="FILE", help="study; may be repeated"
     )
     add_bind(parser)
-    parser.add_argument("--output", type=Path, metavar="DIR", help="study directory")
+    add_output(parser, "study directory")
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="runs at a time (default: one a GPU, else one; with "
         "Ray: what the cluster has room for)"
