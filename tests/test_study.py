@@ -54,7 +54,7 @@ SHIPPED = {
     "sensitivity": 90,
     "sensitivity_quick": 9,
     "evidence": 45,
-    "evidence_teapots": 12,
+    "evidence_teapots": 20,
     "models_quick": 11,
     "datasets_quick": 5,
     "unsupervised_study_v1": 12600,
