@@ -1,161 +1,273 @@
-"""Tables and verdicts of docs/evidence.md, from the scores.csv of reports.
+"""Tables, verdicts and figures of docs/evidence.md, from the records in docs/measurements/evidence.
 
-    srvae-report evidence/dsprites --output evidence/dsprites.html      # and evidence/scores.csv
-    python benchmarks/evidence.py docs/measurements/evidence_dsprites.csv ...
+    python benchmarks/evidence_record.py evidence/dsprites      # of a study, finished or not
+    python benchmarks/evidence.py
 
-A claim compares two models, seed by seed. Its verdict is that of the 95 % bootstrap interval of the
-mean paired difference: "supported" if all of it is on the claim's side of 0, "not supported" if all
-of it is on the other, else "not decided", as with fewer than five pairs. Of so few pairs such
-intervals are too narrow: a supported claim is a lead, not a proof.
+writes them anew, the tables between the page's two marks. `--print` only prints the tables.
+
+A claim compares two models. Its verdict is that of a 95 % bootstrap interval, of the mean
+difference seed by seed or of the difference of standard deviations: "supported" if all of it is on
+the claim's side of 0, "not supported" if all of it is on the other, else "not decided", as with
+fewer than five seeds. Of so few seeds such intervals are too narrow: a supported claim is a lead,
+not a proof.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from evidence_record import RECORDS
+from numpy.typing import ArrayLike
 
-from srvae_plugin.comparisons import paired_differences, probability_of_improvement
+from srvae_plugin.comparisons import probability_of_improvement
+from srvae_plugin.published import published_scores
+from srvae_plugin.report.figures import strip_plot
+from srvae_plugin.report.models import Model
+from srvae_plugin.report.protocol import PUBLISHED_DATA_SETS, beside_published
+from srvae_plugin.report.run import Run
+from srvae_plugin.report.scores import Bootstrap, Table, score_tables
 from srvae_plugin.statistics import bootstrap_interval, mean
 
-Score = tuple[str, str]
-FACTOR_VAE = ("factor_vae_score", "eval_accuracy")
-RECONSTRUCTION = ("training", "reconstruction_loss")
-FOREST = "random_forest"
-COLUMNS: dict[Score, str] = {
-    FACTOR_VAE: "FactorVAE",
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "evidence.md"
+MARKS = "<!-- made by benchmarks/evidence.py -->\n", "<!-- up to here -->\n"
+FACTOR_VAE, FOREST_D = "FactorVAE score", "forest D"
+RECONSTRUCTION = "reconstruction"
+COLUMNS = {
+    ("factor_vae_score", "eval_accuracy"): FACTOR_VAE,
     ("mig", "discrete_mig"): "MIG",
     ("dci", "disentanglement"): "DCI D",
     ("sap_score", "SAP_score"): "SAP",
-    (FOREST, "disentanglement"): "forest D",
-    (FOREST, "completeness"): "forest C",
-    (FOREST, "informativeness_test"): "forest I",
-    RECONSTRUCTION: "reconstruction",
-    ("training", "kl_loss"): "KL",
+    ("random_forest", "disentanglement"): FOREST_D,
+    ("random_forest", "completeness"): "forest C",
+    ("random_forest", "nrmse_test"): "forest error",
+    ("lasso", "disentanglement"): "Lasso D",
+    ("lasso", "completeness"): "Lasso C",
+    ("lasso", "nrmse_test"): "Lasso error",
+    ("training", "reconstruction_loss"): RECONSTRUCTION,
 }
-FEWEST_PAIRS = 5
-LOWER_IS_BETTER = {RECONSTRUCTION}
+FIGURES = FACTOR_VAE, FOREST_D, RECONSTRUCTION
+PUBLISHED = FACTOR_VAE, FOREST_D, "Lasso D"
+FEWEST_SEEDS = 5
+Values = dict[int, float]
+"""Score of each seed."""
 
 
 class Claim(NamedTuple):
-    """`better` scores better than `worse`."""
+    """`better` scores better than `worse`, or its scores lie closer together."""
 
     text: str
     better: str
     worse: str
-    score: Score
+    column: str
+    spread: bool = False
 
 
+BASELINES = "VAE", "beta-VAE", "FactorVAE"
 CLAIMS = [
-    *(
-        Claim("better disentanglement", "SR-VAE", other, FACTOR_VAE)
-        for other in ("VAE", "beta-VAE", "FactorVAE")
-    ),
-    *(
-        Claim("better reconstruction", "SR-VAE", other, RECONSTRUCTION)
-        for other in ("VAE", "beta-VAE", "FactorVAE")
-    ),
+    *(Claim("better disentanglement", "SR-VAE", m, FACTOR_VAE) for m in BASELINES),
+    *(Claim("better disentanglement", "SR-VAE", m, FOREST_D) for m in BASELINES),
+    *(Claim("better reconstruction", "SR-VAE", m, RECONSTRUCTION) for m in BASELINES),
     Claim("the sequence matters", "SR-VAE", "ResVAE", FACTOR_VAE),
     Claim("the skip connection matters", "SR-VAE", "SeqVAE", FACTOR_VAE),
     Claim("beta > 1 does not help", "SR-VAE", "SR-beta-VAE", FACTOR_VAE),
-    *(
-        Claim("better disentanglement", "SR-VAE", other, (FOREST, "disentanglement"))
-        for other in ("VAE", "beta-VAE", "FactorVAE")
-    ),
+    *(Claim("less spread over seeds", "SR-VAE", m, FACTOR_VAE, True) for m in BASELINES),
+    *(Claim("less spread over seeds", "SR-VAE", m, FOREST_D, True) for m in BASELINES),
 ]
 
-Scores = dict[Score, dict[str, dict[int, float]]]
-"""Of each score: model to seed to value."""
+
+class Record(NamedTuple):
+    """What is kept of one study."""
+
+    name: str
+    models: list[Model]
+    runs: list[dict[str, str]]
+    """Rows of runs.csv."""
 
 
-def read(path: Path) -> Scores:
-    found: Scores = defaultdict(lambda: defaultdict(dict))
-    with path.open(newline="") as file:
+def read(folder: Path) -> Record:
+    with (folder / "runs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {}
+    for row in rows:
+        if row["status"] in ("finished", "failed"):
+            found[row["model"], row["seed"]] = Run(
+                f"{row['model']} seed {row['seed']}",
+                folder,
+                config={"model.random_seed": row["seed"]},
+                data_set=row["dataset_name"],
+                finished=row["status"] == "finished",
+            )
+    with (folder / "scores.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            score = (row["metric"], row["key"])
-            if score in COLUMNS and row["value"]:
-                found[score][row["model"]][int(row["seed"])] = float(row["value"])
-    return found
+            run, metric = found[row["model"], row["seed"]], row["metric"]
+            if metric == "training":
+                scores = run.training
+            else:
+                scores = run.scores.setdefault((row["representation"], metric), {})
+            scores[row["key"]] = float(row["value"])
+    names = dict.fromkeys(model for model, _ in found)
+    models = [
+        Model(name, name, {}, [run for (model, _), run in found.items() if model == name], number)
+        for number, name in enumerate(names)
+    ]
+    return Record(folder.name, models, rows)
 
 
-def interval(scores: Sequence[float], digits: int) -> str:
-    """Mean and interval; the mean alone of a single score."""
-    low, high = bootstrap_interval(mean, scores)
-    text = f"{mean(scores):.{digits}f}"
-    return text if np.isnan(low) else f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+def columns_of(record: Record) -> dict[str, Table]:
+    """The report's tables, by the name of their column here."""
+    tables = score_tables(record.models, Bootstrap())
+    by_name = {COLUMNS.get((t.score.metric, t.score.key)): t for t in tables}
+    return {name: by_name[name] for name in COLUMNS.values() if name in by_name}
 
 
-def show_scores(scores: Scores) -> None:
-    columns = [score for score in COLUMNS if scores.get(score)]
-    models = sorted({model for score in columns for model in scores[score]})
-    print("| model | seeds |" + "".join(f" {COLUMNS[score]} |" for score in columns))
-    print("|---|---|" + "---|" * len(columns))
-    for model in models:
-        cells = [list(scores[score].get(model, {}).values()) for score in columns]
-        shown = [
-            interval(c, 1 if s[0] == "training" else 3) if c else ""
-            for s, c in zip(columns, cells, strict=True)
+def by_seed(table: Table, label: str) -> Values:
+    rows = [row for row in table.rows if row.model.label == label]
+    return {
+        run.seed: float(value)
+        for row in rows
+        for run, value in zip(row.runs, row.values, strict=True)
+        if run.seed is not None and np.isfinite(value)
+    }
+
+
+def shown(value: float, table: Table) -> str:
+    return f"{value:.{1 if table.score.metric == 'training' else 3}f}"
+
+
+def interval(statistic: Callable[[ArrayLike], float], values: ArrayLike, table: Table) -> str:
+    """A statistic and its interval; the statistic alone of a single score."""
+    low, high = bootstrap_interval(statistic, values)
+    text = shown(statistic(values), table)
+    return text if np.isnan(low) else f"{text} [{shown(low, table)}, {shown(high, table)}]"
+
+
+def table_of(header: Sequence[str], rows: Iterator[Sequence[object]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+
+
+def score_rows(record: Record, columns: dict[str, Table]) -> Iterator[list[object]]:
+    for model in record.models:
+        values = [list(by_seed(table, model.label).values()) for table in columns.values()]
+        cells = [
+            interval(mean, found, table) if found else ""
+            for found, table in zip(values, columns.values(), strict=True)
         ]
-        print(f"| {model} | {max(map(len, cells))} | " + " | ".join(shown) + " |")
+        failed = sum(not run.finished for run in model.runs)
+        yield [model.label, len(model.runs) - failed, failed or "", *cells]
 
 
-def verdict(claim: Claim, differences: Sequence[float]) -> str:
-    low, high = bootstrap_interval(mean, differences)
-    if claim.score in LOWER_IS_BETTER:
-        low, high = -high, -low
-    if len(differences) < FEWEST_PAIRS:
-        return f"not decided: fewer than {FEWEST_PAIRS} pairs"
-    if low > 0:
-        return "supported"
-    return "not supported" if high < 0 else "not decided"
+def worse_spread(values: ArrayLike) -> float:
+    """Standard deviation of the second column less that of the first."""
+    one, two = np.nanstd(values, axis=0, ddof=1)
+    return float(two - one)
 
 
-def show_claims(scores: Scores) -> None:
-    print("| claim | compared | score | pairs | mean difference | P(better) | verdict |")
-    print("|---|---|---|---|---|---|---|")
+def claim_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
     for claim in CLAIMS:
-        better, worse = (scores[claim.score].get(m, {}) for m in (claim.better, claim.worse))
-        seeds = sorted(set(better) & set(worse))
+        table = columns.get(claim.column)
+        if table is None:
+            continue
+        one, two = by_seed(table, claim.better), by_seed(table, claim.worse)
+        seeds = sorted(one.keys() & two.keys())
         if not seeds:
             continue
-        one, two = [better[s] for s in seeds], [worse[s] for s in seeds]
-        differences = paired_differences(one, two)[:, 0]
-        chance = probability_of_improvement(one, two)
-        if claim.score in LOWER_IS_BETTER:
-            chance = 1 - chance
-        digits = 1 if claim.score[0] == "training" else 3
-        print(
-            f"| {claim.text} | {claim.better}, {claim.worse} | {COLUMNS[claim.score]} "
-            f"| {len(seeds)} | {interval(differences, digits)} | {chance:.2f} "
-            f"| {verdict(claim, differences)} |"
-        )
+        pair = np.array([[one[seed], two[seed]] for seed in seeds])
+        sign = 1 if table.score.higher_is_better else -1
+        if claim.spread:
+            statistic, values, side, chance = worse_spread, pair, 1, ""
+        else:
+            statistic, values, side = mean, pair[:, 0] - pair[:, 1], sign
+            chance = f"{probability_of_improvement(*(sign * pair.T)):.2f}"
+        told = interval(statistic, values, table) if len(seeds) > 1 else ""
+        yield [
+            claim.text, f"{claim.better}, {claim.worse}", claim.column, len(seeds), told, chance,
+            verdict(side * np.array(bootstrap_interval(statistic, values)), len(seeds)),
+        ]  # fmt: skip
 
 
-def show_spread(scores: Scores) -> None:
-    print("| model | seeds | standard deviation | worst |\n|---|---|---|---|")
-    for model, values in sorted(scores[FACTOR_VAE].items()):
-        found = list(values.values())
-        if len(found) > 1:
-            print(f"| {model} | {len(found)} | {np.std(found, ddof=1):.3f} | {min(found):.3f} |")
+def verdict(ends: ArrayLike, seeds: int) -> str:
+    """Of an interval that lies above 0 if the claim holds."""
+    if seeds < FEWEST_SEEDS:
+        return f"not decided: fewer than {FEWEST_SEEDS} seeds"
+    if np.min(ends) > 0:
+        return "**supported**"
+    return "**not supported**" if np.max(ends) < 0 else "not decided"
 
 
-def main(paths: Sequence[str]) -> None:
-    if not paths:
+def published_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
+    """Every published number in the scores the paper reports, and how far away ours is."""
+    for column, table in ((c, columns[c]) for c in PUBLISHED if c in columns):
+        for beside in beside_published([table], published_scores()):
+            number = beside.published
+            if number is None or number.mean is None or np.isnan(beside.row.summary.mean):
+                continue
+            ours = beside.row.summary.mean
+            yield [
+                beside.row.model.label, column, shown(ours, table), f"{number.mean:g}",
+                f"{ours - number.mean:+.3f}", number.source,
+            ]  # fmt: skip
+
+
+def failures(record: Record) -> Iterator[str]:
+    for row in record.runs:
+        if row["status"] == "failed":
+            yield f"- {row['model']}, seed {row['seed']}: {row['error'].partition('; the last')[0]}"
+    waiting = sum(row["status"] not in ("finished", "failed") for row in record.runs)
+    if waiting:
+        yield f"- {waiting} of {len(record.runs)} runs had not ended when this was recorded"
+
+
+def draw(name: str, table: Table) -> str:
+    """A strip plot of the report as a file of its own; returns its address on the page."""
+    numbers = published_scores()
+    beside: dict[int, list[object]] = {}
+    for one in beside_published([table], numbers):
+        if one.published:
+            beside.setdefault(id(one.row), []).append(one.published)
+    plot = strip_plot(table, [beside.get(id(row), []) for row in table.rows])
+    style = files("srvae_plugin.report").joinpath("templates/report.css").read_text()
+    head, _, rest = plot.partition(">")
+    address = f"images/evidence_{name}.svg"
+    (DOCS / address).write_text(f"{head}><style>{style}</style>{rest}\n")
+    return address
+
+
+def chapter(record: Record, with_figures: bool) -> list[str]:
+    columns = columns_of(record)
+    lines = [f"## {PUBLISHED_DATA_SETS.get(record.name, record.name)}", ""]
+    lines += table_of(["model", "seeds", "failed", *columns], score_rows(record, columns))
+    lines += table_of(
+        ["claim", "compared", "score", "seeds", "difference", "P(better)", "verdict"],
+        claim_rows(columns),
+    )
+    for name in (name for name in FIGURES if name in columns and with_figures):
+        address = draw(f"{record.name}_{name.split()[0].lower()}", columns[name])
+        lines += [f"![{name}: every seed of every model]({address})", ""]
+    lines += table_of(
+        ["model", "score", "here", "published", "distance", "source"], published_rows(columns)
+    )
+    return [*lines, *failures(record), ""]
+
+
+def main(arguments: Sequence[str]) -> None:
+    if list(arguments) not in ([], ["--print"]):
         sys.exit(__doc__)
-    for path in map(Path, paths):
-        scores = read(path)
-        print(f"\n**{path.name}**\n")
-        show_scores(scores)
-        print()
-        show_claims(scores)
-        if scores[FACTOR_VAE]:
-            print("\nFactorVAE score over seeds:\n")
-            show_spread(scores)
+    only_print = bool(arguments)
+    records = [read(folder) for folder in sorted(RECORDS.iterdir())]
+    made = "\n".join(line for record in records for line in chapter(record, not only_print))
+    if only_print:
+        print(made)
+        return
+    before, _, rest = PAGE.read_text().partition(MARKS[0])
+    PAGE.write_text(before + MARKS[0] + made + MARKS[1] + rest.partition(MARKS[1])[2])
 
 
 if __name__ == "__main__":
