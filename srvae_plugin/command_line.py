@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import select
 import signal
 import sys
 import warnings
@@ -68,17 +70,21 @@ def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
 
     Bad input (ValueError, OSError, RuntimeError) becomes one line and exit status 2, with `debug` a
     traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
-    with 128 and the number of the signal.
+    with 128 and the number of the signal; so does a reader of the output, such as `head`, that has
+    seen enough.
     """
     _log_to_stderr()
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         work()
+        sys.stdout.flush()
     except (KeyboardInterrupt, _Terminated) as stop:
         status = 130 if isinstance(stop, KeyboardInterrupt) else 143
         _fail(name, "stopped; finished steps are kept, --resume goes on", status)
     except (ValueError, OSError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError) and _output_is_closed():
+            sys.exit(128 + signal.SIGPIPE)
         if debug:
             raise
         signum = getattr(error, "signum", None)
@@ -94,6 +100,17 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("srvae_plugin").setLevel(logging.INFO)
     warnings.showwarning = lambda message, *place: logging.warning("warning: %s", message)
+
+
+def _output_is_closed() -> bool:
+    """Whether nobody reads the standard output any more, which is then left alone."""
+    output = select.poll()
+    output.register(sys.stdout, select.POLLERR)
+    if not output.poll(0):
+        return False
+    # The interpreter flushes once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _terminate(signum: int, frame: FrameType | None) -> Any:

@@ -1,7 +1,11 @@
 """Published scores: what is packaged, and what is refused in a file of the user's."""
 
 import csv
+import signal
+import subprocess
+import sys
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -181,3 +185,12 @@ def test_the_list_shows_source_and_confidence():
     assert "https://openreview.net/forum?id=Sklyn6EYvH" in source
     assert sum(line.startswith(("dSprites", "Shapes3D")) for line in lines) == 167 + 71
     assert any("~0.5" in line and "informal" in line for line in lines)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    script = Path(sys.executable).with_name("srvae-report")
+    command = f"'{script}' --published | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout.startswith("dataset")
+    assert done.stderr == ""
+    assert done.returncode == 128 + signal.SIGPIPE

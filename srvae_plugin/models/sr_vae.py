@@ -34,7 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from srvae_plugin.losses import bernoulli_nll, squared_error
+from srvae_plugin.losses import bernoulli_nll, require_weight, squared_error
 from srvae_plugin.model import (
     Decomposition,
     Gaussian,
@@ -47,7 +47,6 @@ from srvae_plugin.models.vae import (
     BaseVAE,
     DecoderFactory,
     EncoderFactory,
-    require_beta,
     vae_losses,
 )
 
@@ -119,7 +118,7 @@ class ResidualVAE(BaseVAE):
         super().__init__(encoder, decoder)
         self._require("reading", reading, self.readings)
         chosen = READINGS[reading]
-        self.beta = require_beta(self.gin_name, beta)
+        self.beta = require_weight(f"{self.gin_name}.beta", beta)
         self.residual = self._require("residual", residual or chosen.residual, RESIDUALS)
         self.likelihood = self._require("likelihood", likelihood or chosen.likelihood, LIKELIHOODS)
         self.noise = self._require("noise", noise, NOISES)

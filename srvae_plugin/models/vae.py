@@ -15,6 +15,7 @@ from srvae_plugin.losses import (
     gaussian_kl,
     intensities,
     make_reconstruction_loss,
+    require_weight,
 )
 from srvae_plugin.model import DisentanglementModel, Gaussian, Images, Latents, Losses, Shape
 from srvae_plugin.networks import make_decoder, make_gaussian_encoder
@@ -83,13 +84,6 @@ def vae_losses(reconstruction: Float[Tensor, " batch"], posterior: Gaussian, bet
     return Losses({"vae": loss}, {name: value.detach() for name, value in logs.items()})
 
 
-def require_beta(name: str, beta: float) -> float:
-    """Return beta as a float; ValueError if it is negative or not finite."""
-    if not 0 <= beta < float("inf"):
-        raise ValueError(f"{name}.beta = {beta}: expected a finite number of at least 0")
-    return float(beta)
-
-
 class VAE(BaseVAE):
     """beta-VAE; beta = 1 is the VAE (disentanglement_lib's `vae`).
 
@@ -121,7 +115,7 @@ class VAE(BaseVAE):
         reconstruction_loss: Callable[..., Any] | None = None,
     ):
         super().__init__(encoder, decoder)
-        self.beta = require_beta("vae", beta)
+        self.beta = require_weight("vae.beta", beta)
         self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
             make_reconstruction_loss
         )
