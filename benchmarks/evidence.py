@@ -14,6 +14,7 @@ not a proof.
 
 from __future__ import annotations
 
+import ast
 import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +29,12 @@ from numpy.typing import ArrayLike
 from srvae_plugin.comparisons import probability_of_improvement
 from srvae_plugin.published import published_scores
 from srvae_plugin.report.figures import strip_plot
+from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.protocol import PUBLISHED_DATA_SETS, beside_published
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Bootstrap, Table, score_tables
+from srvae_plugin.results import gin_dict
 from srvae_plugin.statistics import bootstrap_interval, mean
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -92,32 +95,45 @@ class Record(NamedTuple):
 
 
 def read(folder: Path) -> Record:
-    with (folder / "runs.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    found = {}
+    rows, scores = read_rows(folder / "runs.csv"), read_rows(folder / "scores.csv")
+    found: dict[tuple[str, str], Run] = {}
     for row in rows:
         if row["status"] in ("finished", "failed"):
-            found[row["model"], row["seed"]] = Run(
-                f"{row['model']} seed {row['seed']}",
+            found[row["label"], row["seed"]] = Run(
+                f"{row['label']} seed {row['seed']}",
                 folder,
                 config={"model.random_seed": row["seed"]},
+                settings=settings_of(folder / "gin" / f"{row['label']}.gin"),
                 data_set=row["dataset_name"],
                 finished=row["status"] == "finished",
             )
-    with (folder / "scores.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            run, metric = found[row["model"], row["seed"]], row["metric"]
-            if metric == "training":
-                scores = run.training
-            else:
-                scores = run.scores.setdefault((row["representation"], metric), {})
-            scores[row["key"]] = float(row["value"])
+    for row in scores:
+        run, where = found[row["model"], row["seed"]], (row["representation"], row["metric"])
+        values = run.training if where[1] == "training" else run.scores.setdefault(where, {})
+        values[row["key"]] = float(row["value"])
     names = dict.fromkeys(model for model, _ in found)
     models = [
         Model(name, name, {}, [run for (model, _), run in found.items() if model == name], number)
         for number, name in enumerate(names)
     ]
     return Record(folder.name, models, rows)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def settings_of(config: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """What gin bound for each metric; of a model all of whose runs failed, nothing."""
+    if not config.is_file():
+        return {}
+    bound = gin_dict(config.read_text())
+    metrics = ast.literal_eval(bound["run.metrics"])
+    return {
+        ("mean", metric_name(name)): bound | {"evaluation.evaluation_fn": f"@{name}"}
+        for name in metrics
+    }
 
 
 def columns_of(record: Record) -> dict[str, Table]:
@@ -219,7 +235,7 @@ def published_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
 def failures(record: Record) -> Iterator[str]:
     for row in record.runs:
         if row["status"] == "failed":
-            yield f"- {row['model']}, seed {row['seed']}: {row['error'].partition('; the last')[0]}"
+            yield f"- {row['label']}, seed {row['seed']}: {row['error'].partition('; the last')[0]}"
     waiting = sum(row["status"] not in ("finished", "failed") for row in record.runs)
     if waiting:
         yield f"- {waiting} of {len(record.runs)} runs had not ended when this was recorded"
@@ -242,7 +258,10 @@ def draw(name: str, table: Table) -> str:
 
 def chapter(record: Record, with_figures: bool) -> list[str]:
     columns = columns_of(record)
-    lines = [f"## {PUBLISHED_DATA_SETS.get(record.name, record.name)}", ""]
+    data_sets = {
+        PUBLISHED_DATA_SETS.get(table.data_set, table.data_set) for table in columns.values()
+    }
+    lines = [f"## {', '.join(sorted(data_sets))}", ""]
     lines += table_of(["model", "seeds", "failed", *columns], score_rows(record, columns))
     lines += table_of(
         ["claim", "compared", "score", "seeds", "difference", "P(better)", "verdict"],
@@ -261,7 +280,9 @@ def main(arguments: Sequence[str]) -> None:
     if list(arguments) not in ([], ["--print"]):
         sys.exit(__doc__)
     only_print = bool(arguments)
-    records = [read(folder) for folder in sorted(RECORDS.iterdir())]
+    records = [
+        read(folder) for folder in sorted(path.parent for path in RECORDS.glob("*/runs.csv"))
+    ]
     made = "\n".join(line for record in records for line in chapter(record, not only_print))
     if only_print:
         print(made)

@@ -14,51 +14,57 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from srvae_plugin.report.write import write_report
 
 RECORDS = Path(__file__).parents[1] / "docs" / "measurements" / "evidence"
-RUN_COLUMNS = ("model", "dataset_name", "seed", "status", "seconds", "error")
+RUN_COLUMNS = ("label", "dataset_name", "seed", "status", "error")
+Entry = dict[str, Any]
+"""What study.json says of a run."""
 
 
 def main(study: Path) -> None:
+    try:
+        runs = json.loads((study / "study.json").read_text())["runs"]
+    except FileNotFoundError:
+        sys.exit(f"{study} is no study: it has no study.json")
     record = RECORDS / study.resolve().name
-    shutil.rmtree(record, ignore_errors=True)
-    (record / "gin").mkdir(parents=True)
-    runs = json.loads((study / "study.json").read_text())["runs"]
-    keep_scores(study, record / "scores.csv")
-    keep_runs(runs, record / "runs.csv")
-    for run in reversed([run for run in runs if (study / run["folder"] / "config.gin").is_file()]):
-        shutil.copy(study / run["folder"] / "config.gin", record / "gin" / f"{run['model']}.gin")
-    print(
-        f"{record}: {sum(run['status'] == 'finished' for run in runs)} of {len(runs)} runs finished"
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "record"
+        (made / "gin").mkdir(parents=True)
+        finished = [run for run in runs if run["status"] == "finished"]
+        keep_scores(study, finished, made / "scores.csv")
+        write_rows(made / "runs.csv", RUN_COLUMNS, runs)
+        for run in reversed(finished):
+            gin = study / run["folder"] / "config.gin"
+            shutil.copy(gin, made / "gin" / f"{run['label']}.gin")
+        shutil.rmtree(record, ignore_errors=True)
+        shutil.copytree(made, record)
+    print(f"{record}: {len(finished)} of {len(runs)} runs finished")
 
 
-def keep_scores(study: Path, path: Path) -> None:
-    """The report's scores.csv, without the column that says where the runs lay."""
+def keep_scores(study: Path, finished: Sequence[Entry], path: Path) -> None:
+    """Rows of the finished runs in the report's scores.csv, without the folders they lay in."""
     with tempfile.TemporaryDirectory() as folder:
         written = write_report([study], Path(folder) / "report.html")
         with written.scores.open(newline="") as file:
             rows = list(csv.DictReader(file))
+    folders = {str(study / run["folder"]) for run in finished}
     columns = [column for column in rows[0] if column != "folder"]
+    write_rows(path, columns, [row for row in rows if row["folder"] in folders])
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Entry]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def keep_runs(runs: list[dict[str, Any]], path: Path) -> None:
-    """What became of each run of the study."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, RUN_COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(runs)
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     main(Path(sys.argv[1]))

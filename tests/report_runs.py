@@ -60,7 +60,8 @@ def make_run(folder, seed, scores, model="sr_vae", config=None, kind="mean", los
         results = {KEYS.get(metric, "score"): value, "num_factors_scored": 5, "elapsed_time": 2.0}
         results["uuid"] = str(uuid.uuid4())
         scored = prefixed("evaluation_config", settings) | prefixed("evaluation_results", results)
-        path = folder / f"metrics/{kind}/{metric}/results/aggregate/evaluation.json"
+        name = metric.partition("/")[0]
+        path = folder / f"metrics/{kind}/{name}/results/aggregate/evaluation.json"
         write_json(path, known | scored)
     lines = [f"{key} = {value}" for key, value in bound.items()]
     lines.append(f"run.metrics = {list(scores)}")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import oracle
 import pytest
+import report_runs
 from PIL import Image
 from report_runs import (
     SCORES,
@@ -28,6 +29,7 @@ from report_runs import (
 )
 
 from srvae_plugin import gin_config, results, statistics
+from srvae_plugin.published import published_scores
 from srvae_plugin.report.cli import report_main
 from srvae_plugin.report.curves import Curve, curve_chart, thinned
 from srvae_plugin.report.data import read_runs
@@ -35,7 +37,7 @@ from srvae_plugin.report.figures import hinton
 from srvae_plugin.report.keys import headlines, metric_name
 from srvae_plugin.report.models import Model, group_by_model
 from srvae_plugin.report.pictures import Budget, Chosen, animation, factor_names, importance
-from srvae_plugin.report.protocol import STUDY_SETTINGS
+from srvae_plugin.report.protocol import STUDY_SETTINGS, beside_published
 from srvae_plugin.report.scores import Bootstrap, score_tables
 from srvae_plugin.report.svg import axis, element
 from srvae_plugin.report.write import write_report
@@ -631,6 +633,27 @@ def test_headlines_of_metrics_that_are_not_known_here():
     assert [s.key for s in headlines("downstream", keys)] == ["100:mean_test_accuracy"]
     assert [s.key for s in headlines("mine", ["num_x", "a", "train_b", "c"])] == ["a", "c"]
     assert headlines("mig", ["other"]) == []
+
+
+def test_a_scope_of_a_known_metric_has_its_scores():
+    keys = ["num_factors_scored", "nrmse_test", "disentanglement", "informativeness_test"]
+    disentanglement, error = headlines("random_forest", keys, "dci_regression")
+    assert disentanglement.published == "dci_disentanglement"
+    assert disentanglement.metric == error.metric == "random_forest"
+    assert not error.higher_is_better
+
+
+@pytest.mark.parametrize(("regressor", "published"), [("random_forest", 0.86), ("lasso", 0.67)])
+def test_regressors_stand_beside_published_numbers_of_the_same(
+    tmp_path, monkeypatch, regressor, published
+):
+    name = "mine/dci_regression"
+    monkeypatch.setitem(report_runs.KEYS, name, "disentanglement")
+    monkeypatch.setitem(report_runs.SETTINGS, name, {f"{name}.regressor": repr(regressor)})
+    make_run(tmp_path / "vae", 0, {name: 0.5}, "vae", {"dataset.name": "'teapots'"})
+    tables = score_tables(group_by_model(read_runs([tmp_path]).runs), QUICK)
+    numbers = [one.published for one in beside_published(tables, published_scores())]
+    assert [number.mean for number in numbers if number] == [published]
 
 
 def test_lower_is_better_for_losses(tmp_path):

@@ -18,6 +18,8 @@ class Score(NamedTuple):
     published: str = ""
     """Its name among the published scores, if it is there."""
     higher_is_better: bool = True
+    function: str = ""
+    """What computes it, if `metric` is a gin scope of that."""
 
 
 _KNOWN = (
@@ -61,11 +63,16 @@ def metric_name(evaluation_fn: str, folder: str = "") -> str:
 
     disentanglement_lib tells its downstream tasks apart by their folders only.
     """
-    scope, _, function = evaluation_fn.removeprefix("@").removesuffix("()").rpartition("/")
-    function = function.rpartition(".")[2]
+    scope = evaluation_fn.removeprefix("@").rpartition("/")[0]
+    function = metric_function(evaluation_fn)
     if folder and (function in _MANY_INSTANCES or not function):
         return folder
     return scope or function or "unknown metric"
+
+
+def metric_function(evaluation_fn: str) -> str:
+    """Function of a gin reference, without scope and module."""
+    return evaluation_fn.removesuffix("()").rpartition("/")[2].rpartition(".")[2].removeprefix("@")
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
@@ -77,9 +84,17 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def headlines(metric: str, keys: list[str]) -> list[Score]:
-    """The scores of a metric to show first: known ones, else test scores, else its first keys."""
+def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
+    """The scores of a metric to show first: known ones, else test scores, else its first keys.
+
+    A metric that is a scope of a known function has the scores of that.
+    """
     known = [score for score in _KNOWN if score.metric == metric]
+    known = known or [
+        score._replace(metric=metric, title=f"{score.title}, {metric}", function=function)
+        for score in _KNOWN
+        if score.metric == function
+    ]
     if known:
         return [score for score in known if score.key in keys]
     plain = [key for key in keys if not key.startswith("num_") and ":factor" not in key]
@@ -92,6 +107,6 @@ def headlines(metric: str, keys: list[str]) -> list[Score]:
 def order(score: Score) -> tuple[bool, int, str, str]:
     """Sort key: the training's last; known scores in the order above, others behind them."""
     known = [(s.metric, s.key) for s in _KNOWN]
-    place = (score.metric, score.key)
+    place = (score.function or score.metric, score.key)
     rank = known.index(place) if place in known else len(known)
-    return score.metric == TRAINING, rank, *place
+    return score.metric == TRAINING, rank, score.metric, score.key

@@ -92,7 +92,19 @@ def _matches(published: PublishedScore, table: Table, row: Row) -> bool:
     data_sets = (table.data_set, PUBLISHED_DATA_SETS.get(table.data_set.removeprefix("tfds_")))
     models = (row.model.name, row.model.label)
     same = published.dataset in data_sets and published.model in models
-    return same and _is_same(table.score, published)
+    return same and _is_same(table.score, published) and _has_regressor(published, table, row)
+
+
+def _has_regressor(published: PublishedScore, table: Table, row: Row) -> bool:
+    """Whether it is by the same regressors, where DCI is by regressors of one's choice."""
+    metric = table.score.metric
+    names = (f"{metric}/dci_regression.regressor", "dci_regression.regressor")
+    used = [run.settings.get((table.kind, metric), {}) for run in row.runs]
+    regressors = {
+        settings[name].strip("'\"") for settings in used for name in names if name in settings
+    }
+    words = published.hyperparameters.lower()
+    return all(regressor.replace("_", " ") in words for regressor in regressors)
 
 
 def _is_same(score: Score, published: PublishedScore) -> bool:

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin import comparisons, statistics
-from srvae_plugin.report.keys import TRAINING, Score, headlines, numbers, order
+from srvae_plugin.report.keys import (
+    TRAINING,
+    Score,
+    headlines,
+    metric_function,
+    numbers,
+    order,
+)
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.run import Run, Where
 from srvae_plugin.statistics import Interval, Summary
@@ -74,13 +81,16 @@ def value_of(run: Run, where: Where, key: str) -> float | None:
 def scores_of(runs: Sequence[Run], all_keys: bool = False) -> list[tuple[str, Score]]:
     """Representations and scores that any of the runs has, in the report's order."""
     keys: dict[Where, dict[str, None]] = {}
+    functions: dict[Where, str] = {}
     for run in runs:
         for where, values in run.scores.items():
+            bound = run.settings.get(where, {})
+            functions[where] = metric_function(bound.get("evaluation.evaluation_fn", ""))
             keys.setdefault(where, {}).update(dict.fromkeys(numbers(values)))
         keys.setdefault(("", TRAINING), {}).update(dict.fromkeys(numbers(run.training)))
     found = []
     for (kind, metric), names in keys.items():
-        chosen = headlines(metric, list(names))
+        chosen = headlines(metric, list(names), functions.get((kind, metric), ""))
         if all_keys:
             there = {score.key for score in chosen}
             rest = [Score(metric, n, f"{metric} {n}") for n in names if n not in there]
