@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import shutil
 import sys
 import zipfile
 import zlib
@@ -136,8 +137,12 @@ def _score_all(
     """Score with every metric; one that cannot be computed does not stop the others."""
     if metrics:
         steps.require_factors(data)
+    if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
+        for metric in metrics:
+            shutil.rmtree(output / metric.partition("/")[0], ignore_errors=True)
     scores: Scores = {}
     failed: list[str] = []
+    cause: Exception | None = None
     for metric in metrics:
         name = metric.partition("/")[0]
         folder = output / name
@@ -155,14 +160,21 @@ def _score_all(
                     steps.score(
                         function, data, folder, True, source and source / "results", identity
                     )
-                except ValueError as error:
-                    failed.append(f"{name}: {gin_config.one_line(error)}")
-                    logger.error("%s is not scored: %s", name, gin_config.one_line(error))
+                except Exception as error:  # a representation of the user's may raise anything
+                    failed.append(f"{name}: {_said(error)}")
+                    logger.error("%s is not scored: %s", name, _said(error))
+                    cause = cause or error
                     continue
         scores[name] = results.read_results(folder, "evaluation")
     if failed:
-        raise MetricsFailedError(failed, scores)
+        raise MetricsFailedError(failed, scores) from cause
     return scores
+
+
+def _said(error: Exception) -> str:
+    """One line; of what is not our own error, its type too."""
+    text = gin_config.one_line(error)
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
 def _is_kept(folder: Path, identity: str) -> bool:
@@ -208,8 +220,8 @@ def load_function(name: str) -> RepresentationFunction:
     sys.path.insert(0, os.getcwd())
     try:
         function = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"--function {name!r} cannot be loaded: {error}") from None
+    except Exception as error:  # a foreign module may raise anything
+        raise ValueError(f"--function {name!r} cannot be loaded: {_said(error)}") from error
     if not callable(function):
         raise ValueError(f"--function {name!r}: expected a function, it is {function!r}")
     return function

@@ -1,5 +1,8 @@
 """Scores of models that are not ours: a function, a table of codes; and of a finished run."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -95,6 +98,40 @@ def test_resume_refuses_results_of_other_codes_or_settings(tmp_path, capsys):
     other = ["mig.num_train = 300"]
     assert evaluate("--codes", tmp_path / "a.npz", *output, "--resume", bindings=other) == 2
     assert "another representation or configuration" in capsys.readouterr().err
+
+
+def test_overwriting_leaves_no_score_of_what_was_there(tmp_path, capsys):
+    constant = np.stack([grid()[:, 0], np.zeros(len(grid()))], axis=1)
+    for name, codes in (("a", grid() * 1.0), ("b", constant[:, :1])):
+        np.savez(tmp_path / f"{name}.npz", codes=codes, factors=grid())
+    output = ["--output", tmp_path / "scores"]
+    assert evaluate("--codes", tmp_path / "a.npz", *output) == 0
+    assert evaluate("--codes", tmp_path / "b.npz", *output, "--overwrite") == 2  # a single latent
+    assert "not scored: mig" in capsys.readouterr().err
+    assert not (tmp_path / "scores" / "mig").exists()
+
+
+def test_a_function_of_the_users_may_fail_in_any_way(tmp_path, monkeypatch, capsys):
+    (tmp_path / "fails.py").write_text("def encode(observations):\n    return {}['key']\n")
+    (tmp_path / "half_written.py").write_text("def encode(:\n")
+    monkeypatch.chdir(tmp_path)
+    dataset = ["dataset.name = 'dsprites_full'"]
+    assert evaluate("--function", "fails:encode", bindings=dataset) == 2
+    assert "mig: KeyError: 'key'" in capsys.readouterr().err
+    assert evaluate("--function", "half_written:encode", bindings=dataset) == 2
+    assert "cannot be loaded: SyntaxError" in capsys.readouterr().err
+
+
+def test_resume_refuses_results_of_a_function_that_was_edited(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    dataset = ["dataset.name = 'dsprites_full'"]
+    for factor, status in ((1, 0), (2, 2)):
+        Path("edited.py").write_text(
+            f"def encode(observations):\n    return {factor} * observations[:, ::32, 32, 0]\n"
+        )
+        monkeypatch.delitem(sys.modules, "edited", raising=False)
+        assert evaluate("--function", "edited:encode", "--resume", bindings=dataset) == status
+    assert "another representation" in capsys.readouterr().err
 
 
 def test_a_function_may_not_change_its_width_or_lose_digits():

@@ -141,6 +141,7 @@ def test_gin_files_beside_the_study_are_found(tmp_path, monkeypatch):
         ("model.batch_size = 3", "binds study.* only"),
         ('study.numbered = "unsupervised_study"', "did you mean 'unsupervised_study_v1'?"),
         ('study.numbered = "unsupervised_study_v1"\nstudy.model_nums = [12600]', "[12600]"),
+        ('study.numbered = "unsupervised_study_v1"\nstudy.model_nums = [5, 5]', "each one once"),
         ('study.numbered = "unsupervised_study_v1"\nstudy.datasets = {"A": []}', "its own grid"),
     ],
 )

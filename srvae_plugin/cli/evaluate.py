@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,7 +123,11 @@ def _foreign(
     from srvae_plugin import evaluate
 
     if options.function:
-        return evaluate.load_function(options.function), None, options.function
+        function = evaluate.load_function(options.function)
+        module = sys.modules[options.function.partition(":")[0]]
+        source = getattr(module, "__file__", None)
+        version = _digest(Path(source)) if source else ""
+        return function, None, f"{options.function} {version}"
     if options.model:
         from srvae_plugin.foreign_models import load_foreign
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
+_TOO_LARGE = 1e19
+"""Squares of larger codes overflow single precision; on far larger ones liblinear never ends."""
+
 
 def check_count(name: str, value: int, minimum: int = 1) -> None:
     """Raise ValueError unless the setting `name` is an integer of at least `minimum`."""
@@ -31,7 +34,8 @@ def check_codes(
 
     Raises:
         ValueError: not an array of real numbers, not two-dimensional, no latent, not
-            `num_points` rows, or any NaN or infinite code (the latents are named).
+            `num_points` rows, or any code that is NaN, infinite or beyond 1e19 (the latents are
+            named).
     """
     try:
         array = np.ascontiguousarray(codes)
@@ -54,20 +58,25 @@ def check_codes(
             f"{name} must have shape ({expected_rows}, latent), got {shape}. "
             "Return one row per observation and flatten everything after the first axis."
         )
-    _refuse_nonfinite(array, name)
+    _refuse_what_diverged(array, name)
     return array
 
 
-def _refuse_nonfinite(codes: NDArray[Any], name: str) -> None:
-    bad = ~np.isfinite(codes)
+def _refuse_what_diverged(codes: NDArray[Any], name: str) -> None:
+    limit = _TOO_LARGE
+    if codes.dtype.kind == "f":
+        limit = min(limit, float(np.finfo(codes.dtype).max))
+    bad = ~(np.abs(codes) <= limit)  # a NaN is not either
     if not bad.any():
         return
     per_latent = bad.sum(axis=0)
     latents = np.flatnonzero(per_latent)
     counts = ", ".join(f"latent {k}: {per_latent[k]}" for k in latents[:10])
     more = f" and {latents.size - 10} more latents" if latents.size > 10 else ""
+    what = f"codes beyond {_TOO_LARGE:.0e}" if np.isfinite(codes).all() else "NaN or inf"
     raise ValueError(
-        f"{name} must be finite, got NaN or inf among {codes.shape[0]} points in {counts}{more}. "
+        f"{name} must be finite, and their squares in single precision too, got {what} among "
+        f"{codes.shape[0]} points in {counts}{more}. "
         "The model has diverged or divides by zero: go back to its last good checkpoint, or drop "
         "these latents; they are not replaced by a number, since any number would be a score."
     )
@@ -93,8 +102,9 @@ def check_factors(
     if discrete and array.dtype.kind == "f" and (array != np.round(array)).any():
         raise ValueError(
             f"{name} must be whole numbers, the index of each factor's value, got fractions. "
-            "Bin continuous factors first: dataset.factor_bins = 10, say, for npz and teapots "
-            "(dci_regression, dci_es, and SAP with continuous_factors=True take them as they are)."
+            "Bin continuous factors first: dataset.factor_bins = 10, say, for the data sets npz "
+            "and teapots, the array itself in a table of codes (dci_regression, dci_es, and SAP "
+            "with continuous_factors=True take them as they are)."
         )
     return array
 

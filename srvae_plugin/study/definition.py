@@ -68,6 +68,9 @@ class Study:
         for key, entries in {**lists, "every_run": self.every_run}.items():
             _check_entries(f"study.{key}", entries)
         _check_seeds(self)
+        numbers = self.model_nums
+        if numbers is not None and not 0 < len(numbers) == len(set(numbers)):
+            raise ValueError(f"study.model_nums = {numbers!r}: expected numbers, each one once")
 
     @property
     def all_seeds(self) -> Sequence[int]:
