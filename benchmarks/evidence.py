@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
@@ -58,6 +59,8 @@ COLUMNS = {
 FIGURES = FACTOR_VAE, FOREST_D, RECONSTRUCTION
 PUBLISHED = FACTOR_VAE, FOREST_D, "Lasso D"
 FEWEST_SEEDS = 5
+CHECKPOINT = re.compile("; (?:the last|there is no)")
+"""Where an error goes on with what is left to resume from."""
 Values = dict[int, float]
 """Score of each seed."""
 
@@ -235,7 +238,7 @@ def published_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
 def failures(record: Record) -> Iterator[str]:
     for row in record.runs:
         if row["status"] == "failed":
-            yield f"- {row['label']}, seed {row['seed']}: {row['error'].partition('; the last')[0]}"
+            yield f"- {row['label']}, seed {row['seed']}: {CHECKPOINT.split(row['error'])[0]}"
     waiting = sum(row["status"] not in ("finished", "failed") for row in record.runs)
     if waiting:
         yield f"- {waiting} of {len(record.runs)} runs had not ended when this was recorded"
