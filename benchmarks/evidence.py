@@ -14,7 +14,6 @@ not a proof.
 
 from __future__ import annotations
 
-import ast
 import csv
 import re
 import sys
@@ -29,10 +28,11 @@ from numpy.typing import ArrayLike
 
 from srvae_plugin.comparisons import probability_of_improvement
 from srvae_plugin.published import published_scores
+from srvae_plugin.report.data import planned_metrics
 from srvae_plugin.report.figures import strip_plot
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.models import Model
-from srvae_plugin.report.protocol import PUBLISHED_DATA_SETS, beside_published
+from srvae_plugin.report.protocol import PUBLISHED_DATA_SETS, beside_published, published_by_row
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Bootstrap, Table, score_tables
 from srvae_plugin.results import gin_dict
@@ -99,6 +99,7 @@ class Record(NamedTuple):
 
 def read(folder: Path) -> Record:
     rows, scores = read_rows(folder / "runs.csv"), read_rows(folder / "scores.csv")
+    settings = {path.stem: settings_of(path) for path in (folder / "gin").iterdir()}
     found: dict[tuple[str, str], Run] = {}
     for row in rows:
         if row["status"] in ("finished", "failed"):
@@ -106,7 +107,7 @@ def read(folder: Path) -> Record:
                 f"{row['label']} seed {row['seed']}",
                 folder,
                 config={"model.random_seed": row["seed"]},
-                settings=settings_of(folder / "gin" / f"{row['label']}.gin"),
+                settings=settings.get(row["label"], {}),  # none if all of its runs failed
                 data_set=row["dataset_name"],
                 finished=row["status"] == "finished",
             )
@@ -128,14 +129,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def settings_of(config: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """What gin bound for each metric; of a model all of whose runs failed, nothing."""
-    if not config.is_file():
-        return {}
+    """What gin bound for each metric."""
     bound = gin_dict(config.read_text())
-    metrics = ast.literal_eval(bound["run.metrics"])
     return {
         ("mean", metric_name(name)): bound | {"evaluation.evaluation_fn": f"@{name}"}
-        for name in metrics
+        for name in planned_metrics(bound)
     }
 
 
@@ -223,8 +221,9 @@ def verdict(ends: ArrayLike, seeds: int) -> str:
 
 def published_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
     """Every published number in the scores the paper reports, and how far away ours is."""
+    numbers = published_scores()
     for column, table in ((c, columns[c]) for c in PUBLISHED if c in columns):
-        for beside in beside_published([table], published_scores()):
+        for beside in beside_published([table], numbers):
             number = beside.published
             if number is None or number.mean is None or np.isnan(beside.row.summary.mean):
                 continue
@@ -246,12 +245,8 @@ def failures(record: Record) -> Iterator[str]:
 
 def draw(name: str, table: Table) -> str:
     """A strip plot of the report as a file of its own; returns its address on the page."""
-    numbers = published_scores()
-    beside: dict[int, list[object]] = {}
-    for one in beside_published([table], numbers):
-        if one.published:
-            beside.setdefault(id(one.row), []).append(one.published)
-    plot = strip_plot(table, [beside.get(id(row), []) for row in table.rows])
+    beside = beside_published([table], published_scores())
+    plot = strip_plot(table, published_by_row(table, beside))
     style = files("srvae_plugin.report").joinpath("templates/report.css").read_text()
     head, _, rest = plot.partition(">")
     address = f"images/evidence_{name}.svg"
@@ -283,9 +278,7 @@ def main(arguments: Sequence[str]) -> None:
     if list(arguments) not in ([], ["--print"]):
         sys.exit(__doc__)
     only_print = bool(arguments)
-    records = [
-        read(folder) for folder in sorted(path.parent for path in RECORDS.glob("*/runs.csv"))
-    ]
+    records = [read(path.parent) for path in sorted(RECORDS.glob("*/runs.csv"))]
     made = "\n".join(line for record in records for line in chapter(record, not only_print))
     if only_print:
         print(made)

@@ -138,8 +138,9 @@ def _score_all(
     if metrics:
         steps.require_factors(data)
     if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
-        for metric in metrics:
-            shutil.rmtree(output / metric.partition("/")[0], ignore_errors=True)
+        for folder in (output / metric.partition("/")[0] for metric in metrics):
+            if folder.exists():
+                shutil.rmtree(folder)
     scores: Scores = {}
     failed: list[str] = []
     cause: Exception | None = None
@@ -155,7 +156,7 @@ def _score_all(
                 # The same object: this records the data set in the operative configuration.
                 data = steps.bound_dataset(results.gin_file(source, "postprocess"))
             identity = f"{of_what}\n{gin.config_str()}"
-            if overwrite or not _is_kept(folder, identity):
+            if not _is_kept(folder, identity):
                 try:
                     steps.score(
                         function, data, folder, True, source and source / "results", identity

@@ -125,8 +125,8 @@ def _foreign(
     if options.function:
         function = evaluate.load_function(options.function)
         module = sys.modules[options.function.partition(":")[0]]
-        source = getattr(module, "__file__", None)
-        version = _digest(Path(source)) if source else ""
+        source = Path(getattr(module, "__file__", None) or "")
+        version = _digest(source) if source.is_file() else ""
         return function, None, f"{options.function} {version}"
     if options.model:
         from srvae_plugin.foreign_models import load_foreign

@@ -197,7 +197,7 @@ def _with_plans(runs: list[Run], roots: Mapping[Path, str]) -> list[Run]:
         run.environment = _environment(run)
         if left.pop(run.folder.resolve(), None) is not None:
             plan = gin_dict((run.folder / "config.gin").read_text(encoding="utf-8"))
-            planned = {metric_name(name) for name in _names(plan.get("run.metrics", ""))}
+            planned = {metric_name(name) for name in planned_metrics(plan)}
             missing = sorted(planned - {metric for _, metric in run.scores})
             run.problems += [f"no scores of {', '.join(missing)}"] if missing else []
     for folder, name in left.items():
@@ -220,9 +220,9 @@ def _environment(run: Run) -> dict[str, Any]:
         return {}
 
 
-def _names(text: str) -> list[str]:
-    """A gin list of names."""
+def planned_metrics(config: Settings) -> list[str]:
+    """What a run was to be scored with; empty if that is no list of names."""
     try:
-        return [str(name) for name in ast.literal_eval(text)]
+        return [str(name) for name in ast.literal_eval(config.get("run.metrics", ""))]
     except (ValueError, SyntaxError):
         return []

@@ -26,7 +26,7 @@ from srvae_plugin.report.pictures import (
     importance,
     picture,
 )
-from srvae_plugin.report.protocol import Beside, beside_published
+from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
 from srvae_plugin.report.scores import Bootstrap, Table, data_sets, overall, score_tables
 from srvae_plugin.report.svg import color
 from srvae_plugin.version import __version__
@@ -142,11 +142,7 @@ def _by_data_set(
     for name, same in itertools.groupby(tables, key=lambda table: table.data_set):
         drawn = []
         for table in same:
-            numbers = [
-                [b.published for b in beside
-                 if b.published and b.row is row and b.table is table]
-                for row in table.rows
-            ]  # fmt: skip
+            numbers = published_by_row(table, beside)
             drawn.append((table, Markup(strip_plot(table, numbers))))
         found.append((name, drawn))
     return found

@@ -88,6 +88,11 @@ def beside_published(tables: Sequence[Table], published: Sequence[PublishedScore
     return found
 
 
+def published_by_row(table: Table, beside: Sequence[Beside]) -> list[list[PublishedScore]]:
+    """The published numbers of each row of a table, out of `beside_published`."""
+    return [[b.published for b in beside if b.published and b.row is row] for row in table.rows]
+
+
 def _matches(published: PublishedScore, table: Table, row: Row) -> bool:
     data_sets = (table.data_set, PUBLISHED_DATA_SETS.get(table.data_set.removeprefix("tfds_")))
     models = (row.model.name, row.model.label)

@@ -81,11 +81,14 @@ def value_of(run: Run, where: Where, key: str) -> float | None:
 def scores_of(runs: Sequence[Run], all_keys: bool = False) -> list[tuple[str, Score]]:
     """Representations and scores that any of the runs has, in the report's order."""
     keys: dict[Where, dict[str, None]] = {}
-    functions: dict[Where, str] = {}
+    functions = {
+        where: metric_function(bound["evaluation.evaluation_fn"])
+        for run in runs
+        for where, bound in run.settings.items()
+        if "evaluation.evaluation_fn" in bound
+    }
     for run in runs:
         for where, values in run.scores.items():
-            bound = run.settings.get(where, {})
-            functions[where] = metric_function(bound.get("evaluation.evaluation_fn", ""))
             keys.setdefault(where, {}).update(dict.fromkeys(numbers(values)))
         keys.setdefault(("", TRAINING), {}).update(dict.fromkeys(numbers(run.training)))
     found = []
