@@ -39,6 +39,7 @@ import our_metrics
 
 from srvae_plugin.metrics.boosted_trees import BoostedTrees
 from srvae_plugin.metrics.logistic_regression import SoftmaxRegressionCV
+from srvae_plugin.testing.representations import LookUp, Numbered
 
 BOOSTED = "downstream_task_boosted_trees"
 """The downstream task a second time, with the study's other predictor."""
@@ -102,9 +103,8 @@ def compare(codes: NDArray[Any], metric: str, options: argparse.Namespace) -> di
     run = metric_cases.original_run(metric, seed, settings)
     fits_trees = run["seed_trees"]
     run["seed_trees"] = options.seed_trees and fits_trees
-    data = metric_cases.IndexGrid(metric_cases.GRIDS[options.grid])
-    plain = "num_points" in settings
-    function = metric_cases.LookUp(codes) if plain else metric_cases.CachedLookUp(codes, data)
+    data = Numbered(metric_cases.GRIDS[options.grid])
+    function = LookUp(codes, data)
     start = time.perf_counter()
     ours = our_metrics.scores(metric, data, function, seed, settings)
     ours["seconds"] = time.perf_counter() - start

@@ -14,7 +14,10 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
+from srvae_plugin.metrics.codes import CodesAndFactors
+from srvae_plugin.metrics.downstream_task import downstream_task
 from srvae_plugin.metrics.logistic_regression import SoftmaxRegressionCV
+from srvae_plugin.metrics.predictors import logistic_regression_cv
 from srvae_plugin.metrics.softmax_kernel import exp_all, losses_and_gradients
 
 same_steps = pytest.mark.skipif(
@@ -31,11 +34,11 @@ def scikit_learn(codes, labels):
         return model.fit(codes, labels)
 
 
-def ours(codes, labels):
+def ours(codes, labels, *paths):
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", FutureWarning)
-        return SoftmaxRegressionCV().fit(codes, labels)
+        return SoftmaxRegressionCV().fit(codes, labels, *paths)
 
 
 def exponentials(x):
@@ -65,30 +68,38 @@ def test_exponentials_at_the_edges():
 )
 def test_losses_and_gradients_are_scikit_learns(points, classes, scale, seed):
     random_state = np.random.RandomState(seed)
-    logits = random_state.normal(size=(points, classes)) * scale
+    products = random_state.normal(size=(points, classes)) * scale
+    intercepts = random_state.normal(size=classes)
     labels = random_state.randint(classes, size=points)
-    expected = HalfMultinomialLoss(n_classes=classes).loss_gradient(labels.astype(float), logits)
-    losses = np.empty(points)
-    losses_and_gradients(logits, labels, losses)
-    np.testing.assert_array_equal(losses, expected[0])
-    np.testing.assert_array_equal(logits, expected[1])
+    expected_losses, expected = HalfMultinomialLoss(n_classes=classes).loss_gradient(
+        labels.astype(float), products + intercepts
+    )
+    expected /= points
+    losses, sums = np.empty(points), np.empty(classes)
+    losses_and_gradients(products, intercepts, labels, losses, sums)
+    np.testing.assert_array_equal(losses, expected_losses)
+    np.testing.assert_array_equal(products, expected)
+    np.testing.assert_array_equal(sums, expected.sum(axis=0))
 
 
 def test_gradient_is_the_derivative_of_the_loss():
     random_state = np.random.RandomState(0)
-    logits, labels = random_state.normal(size=(20, 5)), random_state.randint(5, size=20)
+    products, labels = random_state.normal(size=(20, 5)), random_state.randint(5, size=20)
+    intercepts = random_state.normal(size=5)
 
-    def loss(shift):
-        losses = np.empty(20)
-        losses_and_gradients(logits + shift, labels, losses)
-        return losses.sum()
+    def loss_and_gradient(shift, shift_all):
+        losses, sums, gradient = np.empty(20), np.empty(5), products + shift
+        losses_and_gradients(gradient, intercepts + shift_all, labels, losses, sums)
+        return losses.mean(), gradient, sums
 
-    gradient = logits.copy()
-    losses_and_gradients(gradient, labels, np.empty(20))
+    _, gradient, sums = loss_and_gradient(0.0, 0.0)
     for i, k in [(0, 0), (3, labels[3]), (19, 4)]:
-        shift = np.zeros((20, 5))
-        shift[i, k] = 1e-6
-        assert (loss(shift) - loss(-shift)) / 2e-6 == pytest.approx(gradient[i, k], abs=1e-8)
+        one, everywhere = np.zeros((20, 5)), np.zeros(5)
+        one[i, k] = everywhere[k] = 1e-6
+        up, down = loss_and_gradient(one, 0.0)[0], loss_and_gradient(-one, 0.0)[0]
+        assert (up - down) / 2e-6 == pytest.approx(gradient[i, k], abs=1e-8)
+        up, down = loss_and_gradient(0.0, everywhere)[0], loss_and_gradient(0.0, -everywhere)[0]
+        assert (up - down) / 2e-6 == pytest.approx(sums[k], abs=1e-8)
 
 
 @same_steps
@@ -126,6 +137,34 @@ def test_labels_of_any_kind_and_two_classes():
     model, expected = ours(codes, two), scikit_learn(codes, two)
     np.testing.assert_array_equal(model.coef_, expected.coef_)
     np.testing.assert_array_equal(model.predict(codes), expected.predict(codes))
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_paths_known_before_change_nothing(classes):
+    random_state = np.random.RandomState(0)
+    codes, labels = random_state.normal(size=(50, 3)), random_state.randint(classes, size=50)
+    alone = ours(codes, labels)
+    paths = [SoftmaxRegressionCV().path(codes, labels, fold) for fold in range(5)]
+    model = ours(codes, labels, paths)
+    np.testing.assert_array_equal(model.coef_, alone.coef_)
+    np.testing.assert_array_equal(model.intercept_, alone.intercept_)
+
+
+def test_the_downstream_task_is_that_of_single_fits():
+    # 40 points are fitted with the short ones, 2000 on their own.
+    codes, grid = REPRESENTATIONS["noisy_factors"](GRIDS["dsprites"]), IndexGrid(GRIDS["dsprites"])
+    random_state = np.random.RandomState(0)
+    samples = {}
+    for size in (40, 2000):
+        factors = grid.sample_factors(size, random_state)
+        sample = CodesAndFactors(codes[grid.observation_indices(factors, random_state)], factors)
+        samples[size] = (sample, sample)
+    scores = downstream_task(samples, np.zeros(5, int), logistic_regression_cv, n_jobs=2)
+    for size, (sample, _) in samples.items():
+        for k in (0, 4):
+            model = ours(sample.codes, sample.factors[:, k])
+            accuracy = np.mean(model.predict(sample.codes) == sample.factors[:, k])
+            assert scores[f"{size}:train_accuracy_factor_{k}"] == accuracy
 
 
 def test_refuses_what_it_cannot_fit():

@@ -55,6 +55,18 @@ class GroundTruthData(Protocol):
         """Draws ``num`` observations."""
 
 
+def draw_factors(
+    sizes: Sequence[int], num: int, random_state: np.random.RandomState
+) -> NDArray[np.int64]:
+    """Draws int64 of shape (num, len(sizes)), column ``i`` in ``range(sizes[i])``.
+
+    The same numbers from the same stream as one ``randint(size, size=num)`` after the other, in a
+    single call.
+    """
+    highs = np.array(sizes).reshape(-1, 1)
+    return random_state.randint(highs, size=(len(highs), num)).T
+
+
 class FactorGrid(ABC):
     """A finite data set: each combination of all its factors has exactly one observation.
 
@@ -126,16 +138,22 @@ class FactorGrid(ABC):
         """Number of distinct indices: the product of all factor sizes."""
         return math.prod(self.factor_sizes)
 
+    @property
+    def draws_factors_alone(self) -> bool:
+        """Whether all that is ever drawn is factors, by `draw_factors`, none for an observation."""
+        mine = type(self).sample_factors, type(self).observation_indices
+        return not self._remaining and mine == (
+            FactorGrid.sample_factors,
+            FactorGrid.observation_indices,
+        )
+
     def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
         """Draws the ground-truth factors uniformly, one factor after the other.
 
         Returns:
             int64 of shape (num, num_factors).
         """
-        factors = np.empty((num, self.num_factors), dtype=np.int64)
-        for column, size in enumerate(self.factors_num_values):
-            factors[:, column] = random_state.randint(size, size=num)
-        return factors
+        return draw_factors(self.factors_num_values, num, random_state)
 
     def observation_indices(
         self, factors: NDArray[np.integer[Any]], random_state: np.random.RandomState
@@ -158,7 +176,11 @@ class FactorGrid(ABC):
             columns[i] = factors[:, column]
         for i in self._remaining:
             columns[i] = random_state.randint(self.factor_sizes[i], size=len(factors))
-        return np.asarray(np.ravel_multi_index(tuple(columns), self.factor_sizes), dtype=np.int64)
+        try:
+            return np.asarray(np.ravel_multi_index(tuple(columns), self.factor_sizes), np.int64)
+        except ValueError:
+            self._refuse_values(factors)
+            raise
 
     def observations_at(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Returns the observations of given indices.
@@ -222,15 +244,16 @@ class FactorGrid(ABC):
                 f"factors: got dtype {factors.dtype}; expected integers; convert with "
                 "factors.astype(numpy.int64) if the values are whole numbers"
             )
+        return factors
+
+    def _refuse_values(self, factors: NDArray[np.integer[Any]]) -> None:
         wrong = np.argwhere((factors < 0) | (factors >= np.array(self.factors_num_values)))
-        if len(wrong):
-            row, column = wrong[0]
+        for row, column in wrong[:1]:
             raise ValueError(
                 f"factors: got {factors[row, column]} in row {row} for factor {column} "
                 f"({self.factor_names[column]!r}); expected 0 to "
                 f"{self.factors_num_values[column] - 1}; factors are counted from 0"
             )
-        return factors
 
     def _checked_indices(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         indices = np.asarray(indices)

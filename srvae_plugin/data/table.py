@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.ground_truth import draw_factors
+
 _log = logging.getLogger("srvae_plugin")
 
 
@@ -80,8 +82,7 @@ class FactorTable:
         """Draw (num, factor) factors: each uniformly on a grid, random rows otherwise."""
         if not self.is_grid or self.factors.dtype.kind == "f":
             return self.factors[random_state.randint(self._num_drawn, size=num)]
-        columns = [random_state.randint(size, size=num) for size in self.factors_num_values]
-        return np.stack(columns, axis=1)
+        return draw_factors(self.factors_num_values, num, random_state)
 
     def split_rows(
         self, num_points: dict[str, int], random_state: np.random.RandomState

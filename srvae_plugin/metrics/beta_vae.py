@@ -108,11 +108,8 @@ def compute_beta_vae_sklearn(
     check_count("num_eval", num_eval)
     draws = CodeDraws(ground_truth_data, representation_function)
     # The original fits between the two draws; its solver takes nothing from the stream.
-    fixed = np.array(
-        [
-            _draw_pairs(draws, ground_truth_data, random_state, batch_size)
-            for _ in range(num_train + num_eval)
-        ]
+    fixed = draws.sample_groups(
+        num_train + num_eval, (2, batch_size), random_state, _share_in_pairs
     )
     features = _mean_differences(draws.codes(), batch_size)
     return beta_vae_score(
@@ -121,20 +118,10 @@ def compute_beta_vae_sklearn(
     )
 
 
-def _draw_pairs(
-    draws: CodeDraws,
-    data: GroundTruthData,
-    random_state: np.random.RandomState,
-    batch_size: int,
-) -> int:
-    """Draw pairs that share one random factor; the factor's index."""
-    fixed = random_state.randint(data.num_factors)
-    left = data.sample_factors(batch_size, random_state)
-    right = data.sample_factors(batch_size, random_state)
-    right[:, fixed] = left[:, fixed]
-    draws.observe(left, random_state)
-    draws.observe(right, random_state)
-    return int(fixed)
+def _share_in_pairs(fixed: NDArray[np.int64], factors: NDArray[Any]) -> None:
+    """Each right observation has its left one's value of the fixed factor."""
+    groups = np.arange(len(fixed))
+    factors[groups, 1, :, fixed] = factors[groups, 0, :, fixed]
 
 
 def _mean_differences(codes: NDArray[Any], batch_size: int) -> NDArray[Any]:

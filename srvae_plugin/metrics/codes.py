@@ -28,6 +28,12 @@ RepresentationFunction = Callable[[NDArray[np.float32]], Any]
 """(batch, height, width, channel) observations to (batch, latent) codes."""
 
 
+ShareFactor = Callable[[NDArray[np.int64], NDArray[Any]], None]
+"""(group,) factors to share, and (group, sample, batch, factor) factors to change in place."""
+
+_GROUPS_AT_ONCE = 1000
+
+
 class CodesAndFactors(NamedTuple):
     """A sample of points: their codes (points, latent) and factors (points, factor)."""
 
@@ -63,6 +69,52 @@ class CodeDraws:
             factors = self._data.sample_factors(num, random_state)
             self.observe(factors, random_state)
         return factors
+
+    def sample_groups(
+        self,
+        num_groups: int,
+        shape: tuple[int, int],
+        random_state: np.random.RandomState,
+        share_factor: ShareFactor,
+    ) -> NDArray[np.int64]:
+        """Draw groups of `shape` (samples, batch) observations that have one factor in common.
+
+        For each group, this draws which factor it is, then the factors of each sample;
+        `share_factor` changes them; then observations are drawn. Returns the factor of each group,
+        (num_groups,).
+        """
+        if self._codes_at is not None and getattr(self._data, "draws_factors_alone", False):
+            starts = range(0, num_groups, _GROUPS_AT_ONCE)
+            counts = [min(_GROUPS_AT_ONCE, num_groups - start) for start in starts]
+            draw = self._draw_groups
+        else:
+            counts = [1] * num_groups
+            draw = self._draw_group
+        fixed = []
+        for count in counts:
+            which, factors = draw(count, shape, random_state)
+            share_factor(which, factors)
+            for sample in factors.reshape(-1, count * shape[1], factors.shape[-1]):
+                self.observe(sample, random_state)
+            fixed.append(which)
+        return np.concatenate(fixed)
+
+    def _draw_group(
+        self, count: int, shape: tuple[int, int], random_state: np.random.RandomState
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        which = np.array([random_state.randint(self._data.num_factors)])
+        factors = [self._data.sample_factors(shape[1], random_state) for _ in range(shape[0])]
+        return which, np.array(factors)[np.newaxis]
+
+    def _draw_groups(
+        self, count: int, shape: tuple[int, int], random_state: np.random.RandomState
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """The same numbers from the same stream as `_draw_group` `count` times, in one call."""
+        sizes = self._data.factors_num_values
+        highs = np.array([len(sizes), *np.repeat(sizes, shape[1]).tolist() * shape[0]])
+        drawn = random_state.randint(highs, size=(count, len(highs)))
+        by_factor = drawn[:, 1:].reshape(count, shape[0], len(sizes), shape[1])
+        return drawn[:, 0], by_factor.transpose(0, 1, 3, 2).copy()
 
     def observe(self, factors: NDArray[Any], random_state: np.random.RandomState) -> None:
         """Draw one observation for each row of `factors` (num, factor)."""

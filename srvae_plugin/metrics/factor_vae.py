@@ -133,11 +133,8 @@ def compute_factor_vae(
     check_count("num_variance_estimate", num_variance_estimate, 2)
     draws = CodeDraws(ground_truth_data, representation_function)
     draws.sample(num_variance_estimate, random_state, encode_batch=_ENCODE_BATCH)
-    fixed = np.array(
-        [
-            _draw_vote(draws, ground_truth_data, random_state, batch_size)
-            for _ in range(num_train + num_eval)
-        ]
+    fixed = draws.sample_groups(
+        num_train + num_eval, (1, batch_size), random_state, _share_with_first
     )
     codes = draws.codes()
     global_variances = np.var(codes[:num_variance_estimate], axis=0, ddof=1)
@@ -152,18 +149,10 @@ def compute_factor_vae(
     )
 
 
-def _draw_vote(
-    draws: CodeDraws,
-    data: GroundTruthData,
-    random_state: np.random.RandomState,
-    batch_size: int,
-) -> int:
-    """Draw a batch in which one random factor is fixed; the factor's index."""
-    fixed = random_state.randint(data.num_factors)
-    factors = data.sample_factors(batch_size, random_state)
-    factors[:, fixed] = factors[0, fixed]
-    draws.observe(factors, random_state)
-    return int(fixed)
+def _share_with_first(fixed: NDArray[np.int64], factors: NDArray[Any]) -> None:
+    """The whole batch has its first observation's value of the fixed factor."""
+    groups = np.arange(len(fixed))
+    factors[groups, 0, :, fixed] = factors[groups, 0, 0, fixed][:, np.newaxis]
 
 
 def _batch_variances(codes: NDArray[Any], batch_size: int) -> NDArray[Any]:

@@ -9,6 +9,7 @@ the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,25 +37,40 @@ class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):
         ValueError: in `fit`, for fewer points than folds or a single class.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> SoftmaxRegressionCV:
-        """Fit to X (point, latent), finite numbers, and labels y (point,)."""
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, paths: Sequence[Path | None] | None = None
+    ) -> SoftmaxRegressionCV:
+        """Fit to X (point, latent), finite numbers, and labels y (point,).
+
+        `paths` are what `path` gives for the same X, y and every fold, if that is known already.
+        """
         codes, labels = check_X_y(X, y, dtype=np.float64)
         self.classes_, classes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"labels: got the one class {self.classes_[0]}; expected at least two")
-        folds = KFold(NUM_FOLDS)
         if len(self.classes_) < 3:
+            folds = KFold(NUM_FOLDS)
             model = LogisticRegressionCV(Cs=CS, cv=folds, scoring="accuracy").fit(codes, labels)
             self.coef_, self.intercept_ = model.coef_, model.intercept_
             return self
-        num_classes = len(self.classes_)
 
-        paths = [_path(codes, classes, num_classes, *fold) for fold in folds.split(codes)]
-        best = int(np.argmax(np.sum([p.accuracies for p in paths], axis=0)))
-        start = np.mean([p.coefs[best] for p in paths], axis=0)
+        found = [self.path(X, y, fold) for fold in range(NUM_FOLDS)] if paths is None else paths
+        known = [path for path in found if path is not None]
+        best = int(np.argmax(np.sum([path.accuracies for path in known], axis=0)))
+        start = np.mean([path.coefs[best] for path in known], axis=0)
         coef = _minimum(codes, classes, CS[best], start)
         self.coef_, self.intercept_ = coef[:-1].T, coef[-1]
         return self
+
+    def path(self, X: ArrayLike, y: ArrayLike, fold: int) -> Path | None:
+        """The part of `fit` that belongs to one of NUM_FOLDS folds; None for two classes or one.
+
+        Folds do not depend on each other.
+        """
+        codes, labels = check_X_y(X, y, dtype=np.float64)
+        names, classes = np.unique(labels, return_inverse=True)
+        split = list(KFold(NUM_FOLDS).split(codes))[fold]
+        return _path(codes, classes, len(names), *split) if len(names) > 2 else None
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
         """Label of each row of X (point, latent)."""
@@ -66,10 +82,13 @@ class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):
 
 
 @dataclass
-class _Path:
+class Path:
+    """The minima for each of CS on the points of a fold, and what they are worth."""
+
     coefs: list[NDArray[np.float64]]
     """For each of CS: (latent + 1, class), the intercepts last."""
     accuracies: list[float]
+    """For each of CS, on the points left out."""
 
 
 def _path(
@@ -78,10 +97,10 @@ def _path(
     num_classes: int,
     train: NDArray[np.intp],
     test: NDArray[np.intp],
-) -> _Path:
+) -> Path:
     """The minimum for each of CS, from the one before, and its accuracy on the fold left out."""
     coef = np.zeros((codes.shape[1] + 1, num_classes))
-    path = _Path([], [])
+    path = Path([], [])
     for c in CS:
         coef = _minimum(codes[train], classes[train], c, coef)
         path.coefs.append(coef)
@@ -101,13 +120,11 @@ def _minimum(
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         coef = flat.reshape(start.shape)
         weights = coef[:-1]
-        np.matmul(codes, weights, out=pointwise)
-        np.add(pointwise, coef[-1], out=pointwise)
-        losses_and_gradients(pointwise, classes, losses)
-        np.divide(pointwise, num, out=pointwise)
         gradient = np.empty_like(coef)
-        gradient[:-1] = (pointwise.T @ codes).T + strength * weights
-        gradient[-1] = np.sum(pointwise, axis=0)
+        # np.dot lets other threads run, which matmul does not at these shapes.
+        np.dot(codes, weights, out=pointwise)
+        losses_and_gradients(pointwise, coef[-1], classes, losses, gradient[-1])
+        gradient[:-1] = np.dot(pointwise.T, codes).T + strength * weights
         squares = np.ravel(weights) @ np.ravel(weights)
         value = float(np.sum(losses) / num) + float(0.5 * strength * squares)
         return value, gradient.ravel()

@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
+from threadpoolctl import threadpool_limits
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.checks import (
@@ -52,7 +53,10 @@ def explicitness(
     The area under the ROC curve of a logistic regression that predicts the factor from all codes,
     averaged over the factor's values; .5 is chance. Codes are used as they are: normalise before.
     """
-    columns = [_areas(train, test, factor, one_vs_rest) for factor in range(train.factors.shape[1])]
+    factors = range(train.factors.shape[1])
+    # A few latents are too little to share among processors; waiting for each other takes longer.
+    with threadpool_limits(1, "blas"):
+        columns = [_areas(train, test, factor, one_vs_rest) for factor in factors]
     on_train, on_test = np.array(columns).T
     return on_train, on_test
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import gin
@@ -25,8 +26,11 @@ from srvae_plugin.metrics.boosted_trees.backends import (
 )
 from srvae_plugin.metrics.checks import varying_factors
 from srvae_plugin.metrics.codes import CodesAndFactors
-from srvae_plugin.metrics.logistic_regression import SoftmaxRegressionCV
+from srvae_plugin.metrics.logistic_regression import NUM_FOLDS, Path, SoftmaxRegressionCV
 from srvae_plugin.metrics.samples import check_sample
+
+_LONG = 30_000
+"""Points times classes from which a logistic regression's time is that of its compiled loss."""
 
 PredictorFn = Callable[[], Any]
 """() to a classifier that has not been fitted."""
@@ -83,10 +87,14 @@ def predict(
     compiled = all(isinstance(m, BoostedTreesClassifier | SoftmaxRegressionCV) for m in models)
     # The longest first, so that no processor waits for one at the end.
     order = sorted(range(len(tasks)), key=lambda i: -_cost(tasks[i]))
-    with parallel_config(**parallel_settings(compiled)), threadpool_limits(1, "blas"):
-        done = Parallel(n_jobs=1 if n_jobs is None else n_jobs)(
-            delayed(_fit_and_predict)(models[i], tasks[i]) for i in order
-        )
+    jobs = [_Job(models[i], tasks[i]) for i in order]
+    with (
+        parallel_config(**parallel_settings(compiled)),
+        threadpool_limits(1, "blas"),
+        Parallel(n_jobs=1 if n_jobs is None else n_jobs) as share,
+    ):
+        _find_paths(jobs, share)
+        done = _in_groups(share, _fit_and_predict, jobs, [job.is_short for job in jobs])
     by_task = dict(zip(order, done, strict=True))
     return [by_task[i] for i in range(len(tasks))]
 
@@ -148,8 +156,53 @@ def draw_seeds(random_state: np.random.RandomState, num_factors: int) -> NDArray
     return np.asarray(random_state.randint(2**31 - 1, size=num_factors))
 
 
+@dataclass
+class _Job:
+    model: Any
+    task: Task
+    paths: list[Path | None] = field(default_factory=list)
+    """What logistic regression knows already."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the fit is mostly Python, whose lock keeps other threads waiting."""
+        return isinstance(self.model, SoftmaxRegressionCV) and _cost(self.task) < _LONG
+
+
 def _cost(task: Task) -> int:
     return len(task.labels) * len(np.unique(task.labels))
+
+
+def _find_paths(jobs: Sequence[_Job], share: Parallel) -> None:
+    """Give logistic regressions their paths: folds are shared, not only whole fits."""
+    regressions = [job for job in jobs if isinstance(job.model, SoftmaxRegressionCV)]
+    parts = [(job, fold) for job in regressions for fold in range(NUM_FOLDS)]
+    found = _in_groups(share, _path, parts, [job.is_short for job, _ in parts])
+    for (job, _), path in zip(parts, found, strict=True):
+        job.paths.append(path)
+
+
+def _path(part: tuple[_Job, int]) -> Path | None:
+    job, fold = part
+    return job.model.path(job.task.codes, job.task.labels, fold)
+
+
+def _in_groups(
+    share: Parallel, function: Callable[[Any], Any], parts: Sequence[Any], short: Sequence[bool]
+) -> list[Any]:
+    """function(part) of all parts, those that are short one after the other in one thread."""
+    together = [i for i, is_short in enumerate(short) if is_short]
+    groups = [together] if together else []
+    groups += [[i] for i, is_short in enumerate(short) if not is_short]
+    done = share(delayed(_each)(function, [parts[i] for i in group]) for group in groups)
+    results: dict[int, Any] = {}
+    for group, values in zip(groups, done, strict=True):
+        results.update(zip(group, values, strict=True))
+    return [results[i] for i in range(len(parts))]
+
+
+def _each(function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
+    return [function(part) for part in parts]
 
 
 def _seeded(model: Any, seed: int) -> Any:
@@ -161,11 +214,15 @@ def _seeded(model: Any, seed: int) -> Any:
     return model
 
 
-def _fit_and_predict(model: Any, task: Task) -> list[NDArray[Any]]:
+def _fit_and_predict(job: _Job) -> list[NDArray[Any]]:
+    model, task = job.model, job.task
     with warnings.catch_warnings():
         # How many steps a model takes is the original's choice, and where they end is part of its
         # score; scikit-learn announces that logistic regression's defaults will be renamed.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", FutureWarning)
-        model.fit(task.codes, task.labels)
+        if job.paths:
+            model.fit(task.codes, task.labels, job.paths)
+        else:
+            model.fit(task.codes, task.labels)
     return [np.asarray(model.predict(codes)) for codes in task.asked]

@@ -40,7 +40,7 @@ _ROUND = 6755399441055744.0
 # Below, the exponential is no longer a normal number; further below, it is 0.
 _SMALLEST, _ZERO_BELOW = -700.0, -746.0
 # Half a last bit is a tie between two doubles; a good library decides nearer to it than this.
-_CERTAIN = 0.475
+_CERTAIN = 0.485
 _ROWS = 16
 """Points handled at a time; what they need stays in the processor's nearest cache."""
 
@@ -88,47 +88,65 @@ def exp_all(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def losses_and_gradients(
-    logits: NDArray[np.float64], labels: NDArray[np.int64], losses: NDArray[np.float64]
+    products: NDArray[np.float64],
+    intercepts: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    losses: NDArray[np.float64],
+    sums: NDArray[np.float64],
 ) -> None:  # pragma: no cover - compiled
-    """-log softmax(logits)[label] of each point; `logits` is overwritten by its gradient.
+    """-log softmax(products + intercepts)[label] of each point, and the gradient of their mean.
 
-    Every sum runs over classes in ascending order, as in scikit-learn's HalfMultinomialLoss.
+    Every sum runs over classes or points in ascending order, as in scikit-learn's
+    HalfMultinomialLoss and numpy.
 
     Args:
-        logits: (point, class), finite.
+        products: (point, class), finite; overwritten by the mean's gradient with respect to them.
+        intercepts: (class,).
         labels: (point,) 0 .. class - 1.
         losses: (point,), overwritten.
+        sums: (class,), overwritten by the sums of the gradient over points.
     """
-    num_points, num_classes = logits.shape
-    # Points lie side by side here, so that what is sequential over classes is parallel over them.
-    tile = np.zeros((num_classes, _ROWS))
-    power = np.empty_like(tile)
-    steps, unsure = np.empty(tile.size), np.empty(tile.size)
+    num_points, num_classes = products.shape
+    logits = np.zeros((_ROWS, num_classes))
+    shifted, power = np.zeros_like(logits), np.empty_like(logits)
+    steps, unsure = np.empty(logits.size), np.empty(logits.size)
     bits = steps.view(np.int64)
     largest, total = np.empty(_ROWS), np.empty(_ROWS)
+    sums[:] = 0.0
     for start in range(0, num_points, _ROWS):
         rows = min(_ROWS, num_points - start)
-        for i in range(rows):
-            for k in range(num_classes):
-                tile[k, i] = logits[start + i, k]
-        largest[:] = tile[0]
-        for k in range(1, num_classes):
-            for i in range(_ROWS):
-                largest[i] = tile[k, i] if tile[k, i] > largest[i] else largest[i]
-        for k in range(num_classes):
-            for i in range(_ROWS):
-                tile[k, i] -= largest[i]
-        exp_all(tile.reshape(-1), power.reshape(-1), steps, bits, unsure)
+        _subtract_largest(products[start : start + rows], intercepts, logits, largest, shifted)
+        exp_all(shifted.reshape(-1), power.reshape(-1), steps, bits, unsure)
         total[:] = 0.0
+        # Points innermost: their sums do not wait for each other.
         for k in range(num_classes):
             for i in range(_ROWS):
-                total[i] += power[k, i]
-        for k in range(num_classes):
-            for i in range(_ROWS):
-                power[k, i] /= total[i]
+                total[i] += power[i, k]
         for i in range(rows):
-            label = labels[start + i]
-            losses[start + i] = math.log(total[i]) + largest[i] - logits[start + i, label]
+            label, gradient = labels[start + i], products[start + i]
+            losses[start + i] = math.log(total[i]) + largest[i] - logits[i, label]
             for k in range(num_classes):
-                logits[start + i, k] = power[k, i]
-            logits[start + i, label] -= 1.0
+                gradient[k] = power[i, k] / total[i] / num_points
+            gradient[label] = (power[i, label] / total[i] - 1.0) / num_points
+            for k in range(num_classes):
+                sums[k] += gradient[k]
+
+
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
+def _subtract_largest(
+    products: NDArray[np.float64],
+    intercepts: NDArray[np.float64],
+    logits: NDArray[np.float64],
+    largest: NDArray[np.float64],
+    shifted: NDArray[np.float64],
+) -> None:  # pragma: no cover - compiled
+    """Logits of each point, the largest of them, and the logits minus it."""
+    num_points, num_classes = products.shape
+    for i in range(num_points):
+        most = products[i, 0] + intercepts[0]
+        for k in range(num_classes):
+            logits[i, k] = products[i, k] + intercepts[k]
+            most = max(most, logits[i, k])
+        largest[i] = most
+        for k in range(num_classes):
+            shifted[i, k] = logits[i, k] - most
