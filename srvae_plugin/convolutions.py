@@ -8,7 +8,7 @@ cannot, they are torch's.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ class Conv2d(nn.Conv2d):
         if not _applies(self, input):
             return super().forward(input)
         if self.in_channels == 1 and _halves(self, input):
-            return _add_bias(_Gather.apply(input, self.weight), self.bias)
+            return _Gather.apply(input, self.weight, self.bias)
         if self.padding == (0, 0) and input.shape[2:] == self.kernel_size:
             features = F.linear(_rows(input), _rows(self.weight), self.bias)
             return features[:, :, None, None]
@@ -41,14 +41,12 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if output_size is not None or not _applies(self, input):
             return super().forward(input, output_size)
         if self.out_channels == 1 and _halves(self, input):
-            image = _Scatter.apply(input, self.weight)
-        elif self.padding == (0, 0) and input.shape[2:] == (1, 1):
+            return _add_bias(_Scatter.apply(input, self.weight), self.bias)
+        if self.padding == (0, 0) and input.shape[2:] == (1, 1):
             rows = input.flatten(1) @ _rows(self.weight)
             image = rows.unflatten(1, (*self.kernel_size, -1)).permute(0, 3, 1, 2)
-        else:
-            padding = cast(tuple[int, ...], self.padding)  # "same" is for convolutions alone
-            image = F.conv_transpose2d(input, self.weight, None, self.stride, padding)
-        return _add_bias(image, self.bias)
+            return _add_bias(image, self.bias)
+        return _Transposed.apply(input, self.weight, self.bias, self.stride, self.padding)
 
 
 def _applies(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
@@ -86,23 +84,55 @@ def _add_bias(image: Tensor, bias: Tensor | None) -> Tensor:
     return image if bias is None else image.add_(bias.view(-1, 1, 1))
 
 
+class _Transposed(torch.autograd.Function):
+    """Transposed convolution whose bias has its gradient summed apart from that of the weights."""
+
+    @staticmethod
+    def forward(
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+    ) -> Tensor:
+        return F.conv_transpose2d(features, weight, bias, stride, padding)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+        ctx.stride, ctx.padding = inputs[3:]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        features, weight = ctx.saved_tensors
+        mask = [*ctx.needs_input_grad[:2], False]
+        found = _convolution_backward(
+            gradient, features, weight, True, mask, ctx.stride, ctx.padding
+        )
+        return (*found[:2], _sum(gradient) if ctx.needs_input_grad[2] else None, None, None)
+
+
 class _Gather(torch.autograd.Function):
-    """Image (batch, 1, 2h, 2w), weights (channel, 1, 4, 4) to features (batch, channel, h, w)."""
+    """Image (batch, 1, 2h, 2w), weights (channel, 1, 4, 4), bias (channel,) or None to features.
+
+    These are (batch, channel, h, w).
+    """
 
     @staticmethod
-    def forward(image: Tensor, weight: Tensor) -> Tensor:
-        return _gather(image, weight)
+    def forward(image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return _gather(image, weight, bias)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         image, weight = ctx.saved_tensors
         return (
             _scatter(gradient, weight) if ctx.needs_input_grad[0] else None,
             _weight_gradient(image, gradient, weight) if ctx.needs_input_grad[1] else None,
+            _sum(gradient) if ctx.needs_input_grad[2] else None,
         )
 
 
@@ -126,21 +156,51 @@ class _Scatter(torch.autograd.Function):
         )
 
 
-def _gather(image: Tensor, weight: Tensor) -> Tensor:
-    return F.conv2d(image, weight, None, _STRIDE, _PADDING)
+def _gather(image: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.conv2d(image, weight, bias, _STRIDE, _PADDING)
 
 
 def _scatter(features: Tensor, weight: Tensor) -> Tensor:
-    """One matrix product gives what each pixel of the features adds to its 4x4 of the image."""
+    """One matrix product gives what each pixel of the features adds to its 4x4 of the image.
+
+    A row of the image is `2 i + k - 1` for pixel row i and kernel row k = 2 p + q; what pixels i
+    and i + 1 add to a row is p = 1 of the one and p = 0 of the other. Summed for each q on its own,
+    as whole rows of pixels, and interleaved at the end: `torch.nn.functional.fold` is slower.
+    """
     batch, channel, height, width = features.shape
-    rows = features.permute(0, 2, 3, 1).reshape(batch, height * width, channel)
-    patches = torch.matmul(weight.flatten(1).t(), rows.transpose(1, 2))
-    return F.fold(patches, (2 * height, 2 * width), _KERNEL, 1, _PADDING, _STRIDE)
+    kernels = weight.view(channel, 2, 2, 2, 2).permute(1, 3, 2, 4, 0)  # p and q of rows, columns
+    pixels = features.permute(0, 2, 3, 1).reshape(batch, height * width, channel)
+    patches = torch.bmm(
+        kernels.reshape(-1, channel).expand(batch, -1, -1), pixels.transpose(1, 2)
+    ).view(batch, 2, 2, 2, 2, height, width)
+    sums = features.new_zeros(batch, 2, 2, height + 1, width + 1)
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        # Not +=, which would copy the sum onto itself.
+        sums[..., i : i + height, j : j + width].add_(patches[:, i, j])
+    image = sums.permute(0, 3, 1, 4, 2).reshape(batch, 1, 2 * height + 2, 2 * width + 2)
+    return image[:, :, 1:-1, 1:-1].contiguous()
 
 
 def _weight_gradient(image: Tensor, features: Tensor, weight: Tensor) -> Tensor:
     # Of the transposed convolution: the same sum as the convolution's, and the faster of the two.
     mask = [False, True, False]
+    return _convolution_backward(image, features, weight, True, mask, _STRIDE, _PADDING)[1]
+
+
+def _convolution_backward(
+    gradient: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    transposed: bool,
+    mask: list[bool],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> tuple[Tensor, ...]:
     return torch.ops.aten.convolution_backward(
-        image, features, weight, None, _STRIDE, _PADDING, (1, 1), True, (0, 0), 1, mask
-    )[1]
+        gradient, input, weight, None, stride, padding, (1, 1), transposed, (0, 0), 1, mask
+    )
+
+
+def _sum(gradient: Tensor) -> Tensor:
+    """Gradient of a bias."""
+    return gradient.sum((0, 2, 3))

@@ -85,7 +85,7 @@ def test_single_precision_is_within_rounding(layer, arguments, size):
 
 def test_these_cases_take_the_other_routes(monkeypatch):
     called = []
-    for name in ("_Gather", "_Scatter"):
+    for name in ("_Gather", "_Scatter", "_Transposed"):
         function = getattr(convolutions, name)
         monkeypatch.setattr(
             convolutions,
@@ -94,7 +94,7 @@ def test_these_cases_take_the_other_routes(monkeypatch):
         )
     for layer, arguments, size in CASES:
         both(layer, arguments)[0](torch.randn(2, arguments[0], *size, dtype=torch.float64))
-    assert [function.__name__ for function in called] == ["_Gather", "_Scatter"]
+    assert [function.__name__ for function in called] == ["_Gather", "_Scatter", "_Transposed"]
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
