@@ -57,8 +57,8 @@ def test_one_call_draws_what_a_call_for_each_group_draws():
     draws = codes_module.CodeDraws(data, LookUp(noisy(SIZES), data))
     states = [np.random.RandomState(2) for _ in range(2)]
     which, factors = draws._draw_groups(30, (2, 7), states[0])
-    one_by_one = [draws._draw_group(1, (2, 7), states[1]) for _ in range(30)]
-    np.testing.assert_array_equal(which, np.concatenate([w for w, _ in one_by_one]))
-    np.testing.assert_array_equal(factors, np.concatenate([f for _, f in one_by_one]))
+    one_by_one = draws._draw_group_by_group(30, (2, 7), states[1])
+    np.testing.assert_array_equal(which, one_by_one[0])
+    np.testing.assert_array_equal(factors, one_by_one[1])
     assert len(set(which)) == 4
     assert factors.max(axis=(0, 1, 2)).tolist() == [2, 0, 3, 4]

@@ -64,7 +64,8 @@ def draw_factors(
     single call.
     """
     highs = np.array(sizes).reshape(-1, 1)
-    return random_state.randint(highs, size=(len(highs), num)).T
+    columns = random_state.randint(highs, size=(len(highs), num))
+    return columns.T.astype(np.int64, order="C")
 
 
 class FactorGrid(ABC):

@@ -83,33 +83,33 @@ class CodeDraws:
         `share_factor` changes them; then observations are drawn. Returns the factor of each group,
         (num_groups,).
         """
-        if self._codes_at is not None and getattr(self._data, "draws_factors_alone", False):
-            starts = range(0, num_groups, _GROUPS_AT_ONCE)
-            counts = [min(_GROUPS_AT_ONCE, num_groups - start) for start in starts]
-            draw = self._draw_groups
-        else:
-            counts = [1] * num_groups
-            draw = self._draw_group
+        alone = self._codes_at is not None and getattr(self._data, "draws_factors_alone", False)
+        draw = self._draw_groups if alone else self._draw_group_by_group
+        at_once = _GROUPS_AT_ONCE if alone else 1
         fixed = []
-        for count in counts:
-            which, factors = draw(count, shape, random_state)
+        for start in range(0, num_groups, at_once):
+            which, factors = draw(min(at_once, num_groups - start), shape, random_state)
             share_factor(which, factors)
-            for sample in factors.reshape(-1, count * shape[1], factors.shape[-1]):
+            for sample in factors.reshape(-1, len(which) * shape[1], factors.shape[-1]):
                 self.observe(sample, random_state)
             fixed.append(which)
         return np.concatenate(fixed)
 
-    def _draw_group(
+    def _draw_group_by_group(
         self, count: int, shape: tuple[int, int], random_state: np.random.RandomState
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        which = np.array([random_state.randint(self._data.num_factors)])
-        factors = [self._data.sample_factors(shape[1], random_state) for _ in range(shape[0])]
-        return which, np.array(factors)[np.newaxis]
+        which, factors = [], []
+        for _ in range(count):
+            which.append(random_state.randint(self._data.num_factors))
+            factors.append(
+                [self._data.sample_factors(shape[1], random_state) for _ in range(shape[0])]
+            )
+        return np.array(which), np.array(factors)
 
     def _draw_groups(
         self, count: int, shape: tuple[int, int], random_state: np.random.RandomState
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """The same numbers from the same stream as `_draw_group` `count` times, in one call."""
+        """The same numbers from the same stream in one call."""
         sizes = self._data.factors_num_values
         highs = np.array([len(sizes), *np.repeat(sizes, shape[1]).tolist() * shape[0]])
         drawn = random_state.randint(highs, size=(count, len(highs)))

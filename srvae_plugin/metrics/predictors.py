@@ -85,9 +85,10 @@ def predict(
     make = gin.get_configurable(predictor)(**given)
     models = [_seeded(make(), task.seed) for task in tasks]
     compiled = all(isinstance(m, BoostedTreesClassifier | SoftmaxRegressionCV) for m in models)
+    costs = [len(task.labels) * len(np.unique(task.labels)) for task in tasks]
     # The longest first, so that no processor waits for one at the end.
-    order = sorted(range(len(tasks)), key=lambda i: -_cost(tasks[i]))
-    jobs = [_Job(models[i], tasks[i]) for i in order]
+    order = sorted(range(len(tasks)), key=lambda i: -costs[i])
+    jobs = [_Job(models[i], tasks[i], _is_short(models[i], costs[i])) for i in order]
     with (
         parallel_config(**parallel_settings(compiled)),
         threadpool_limits(1, "blas"),
@@ -160,17 +161,14 @@ def draw_seeds(random_state: np.random.RandomState, num_factors: int) -> NDArray
 class _Job:
     model: Any
     task: Task
+    is_short: bool
     paths: list[Path | None] = field(default_factory=list)
     """What logistic regression knows already."""
 
-    @property
-    def is_short(self) -> bool:
-        """Whether the fit is mostly Python, whose lock keeps other threads waiting."""
-        return isinstance(self.model, SoftmaxRegressionCV) and _cost(self.task) < _LONG
 
-
-def _cost(task: Task) -> int:
-    return len(task.labels) * len(np.unique(task.labels))
+def _is_short(model: Any, cost: int) -> bool:
+    """Whether the fit is mostly Python, whose lock keeps other threads waiting."""
+    return isinstance(model, SoftmaxRegressionCV) and cost < _LONG
 
 
 def _find_paths(jobs: Sequence[_Job], share: Parallel) -> None:
