@@ -1,5 +1,6 @@
 """Logistic regression: scikit-learn's weights to the last bit, since its path depends on it."""
 
+import math
 import warnings
 
 import numpy as np
@@ -16,9 +17,10 @@ from threadpoolctl import threadpool_limits
 
 from srvae_plugin.metrics.codes import CodesAndFactors
 from srvae_plugin.metrics.downstream_task import downstream_task
+from srvae_plugin.metrics.exponential import exp_all
 from srvae_plugin.metrics.logistic_regression import SoftmaxRegressionCV
 from srvae_plugin.metrics.predictors import logistic_regression_cv
-from srvae_plugin.metrics.softmax_kernel import exp_all, losses_and_gradients
+from srvae_plugin.metrics.softmax_kernel import losses_and_gradients
 
 same_steps = pytest.mark.skipif(
     tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9),
@@ -47,15 +49,20 @@ def exponentials(x):
     return result
 
 
+def library(x):
+    """The C library's; numpy has its own on processors with AVX-512."""
+    return np.array([math.exp(value) for value in x])
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-9, 1e-3, 0.1, 1.0, 5.0, 30.0, 200.0, 900.0])
 def test_exponentials_are_the_c_librarys(scale):
     x = -np.abs(np.random.RandomState(0).normal(size=100_000)) * scale
-    np.testing.assert_array_equal(exponentials(x), np.exp(x))
+    np.testing.assert_array_equal(exponentials(x), library(x))
 
 
 def test_exponentials_at_the_edges():
     x = -np.array([0.0, np.log(2), 699.9999, 700.0, 708.5, 745.0, 745.2, 746.0, 746.1, 1e5, 1e300])
-    np.testing.assert_array_equal(exponentials(x), np.exp(x))
+    np.testing.assert_array_equal(exponentials(x), library(x))
     assert exponentials(np.array([0.0]))[0] == 1.0
 
 

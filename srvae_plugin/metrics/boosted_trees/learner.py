@@ -105,7 +105,7 @@ class BoostedTrees:
                 f"got {values.shape[1]}."
             )
         raw = np.repeat(self._start[:, None], len(values), axis=1)
-        add_predictions(values, self._splits, self._thresholds, self._leaves, raw)
+        add_predictions(values.T.copy(), self._splits, self._thresholds, self._leaves, raw)
         best = (raw[0] >= 0.0).astype(np.int64) if len(raw) == 1 else raw.argmax(axis=0)
         return self.classes[best]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.metrics.boosted_trees.arrays import (
+    INNER,
     NODES,
     Points,
     Workspace,
@@ -15,8 +16,11 @@ from srvae_plugin.metrics.boosted_trees.arrays import (
     kernel,
 )
 from srvae_plugin.metrics.boosted_trees.growth import grow_tree
+from srvae_plugin.metrics.exponential import exp_all
 
 LEARNING_RATE = 0.1
+_BLOCK = 64
+"""Points whose residuals are computed at once."""
 
 
 @entry_point
@@ -38,17 +42,29 @@ def fill_residuals(
             else:
                 residuals[0, i] = -(math.exp(raw[0, i]) - label)
         return
-    power = np.empty(num_trees)
-    for i in range(n):
-        largest, total = raw[0, i], 0.0
+    largest, total = np.empty(_BLOCK), np.empty(_BLOCK)
+    room = np.empty((4, num_trees * _BLOCK))
+    bits = room[2].view(np.int64)
+    for start in range(0, n, _BLOCK):
+        m = min(_BLOCK, n - start)
+        size = num_trees * m
+        shifted, power = room[0, :size], room[1, :size]
+        largest[:m] = raw[0, start : start + m]
+        for k in range(1, num_trees):
+            for i in range(m):
+                largest[i] = max(largest[i], raw[k, start + i])
         for k in range(num_trees):
-            if largest < raw[k, i]:
-                largest = raw[k, i]
+            for i in range(m):
+                shifted[k * m + i] = raw[k, start + i] - largest[i]
+        exp_all(shifted, power, room[2, :size], bits[:size], room[3, :size])
+        total[:m] = 0.0
         for k in range(num_trees):
-            power[k] = math.exp(raw[k, i] - largest)
-            total += power[k]
+            for i in range(m):
+                total[i] += power[k * m + i]
         for k in range(num_trees):
-            residuals[k, i] = -(power[k] / total - (1.0 if labels[i] == k else 0.0))
+            for i in range(m):
+                label = 1.0 if labels[start + i] == k else 0.0
+                residuals[k, start + i] = -(power[k * m + i] / total[i] - label)
 
 
 @kernel
@@ -172,6 +188,31 @@ def fit_trees(
             raw[k, i] += LEARNING_RATE * leaves[k, work.node[i]]
 
 
+@kernel
+def _whole_tree(
+    splits: NDArray[np.int8],
+    thresholds: NDArray[np.float64],
+    leaves: NDArray[np.float64],
+    latents: NDArray[np.int64],
+    cuts: NDArray[np.float32],
+    steps: NDArray[np.float64],
+) -> None:
+    """The tree (node,) with all of its INNER - 1 splits: what is below a leaf is its equal.
+
+    Fills `latents` and `cuts` (inner node,) and `steps` (leaf of the whole tree,).
+    """
+    for node in range(1, INNER):
+        latents[node] = max(splits[node], 0)
+        cut = np.float32(thresholds[node])
+        # Above the threshold, for a float32, is above the next one not above it.
+        cuts[node] = cut if cut <= thresholds[node] else np.nextafter(cut, np.float32(-np.inf))
+    for leaf in range(INNER, NODES):
+        depth = 3
+        while depth > 0 and splits[leaf >> depth] >= 0:
+            depth -= 1
+        steps[leaf - INNER] = LEARNING_RATE * leaves[leaf >> depth]
+
+
 @entry_point
 def add_predictions(
     values: NDArray[np.float32],
@@ -180,12 +221,29 @@ def add_predictions(
     leaves: NDArray[np.float64],
     raw: NDArray[np.float64],
 ) -> None:
-    """Add the predictions of trees (stage, tree, node) for codes (point, latent) to `raw`."""
+    """Add the predictions of trees (stage, tree, node) for codes (latent, point) to `raw`.
+
+    Every point is compared with all of a tree's splits, which takes no branch.
+    """
+    latents, cuts = np.empty(INNER, np.int64), np.empty(INNER, np.float32)
+    steps = np.empty(NODES - INNER)
     for stage in range(splits.shape[0]):
         for k in range(splits.shape[1]):
-            for i in range(values.shape[0]):
-                node = 1
-                while splits[stage, k, node] >= 0:
-                    goes_right = values[i, splits[stage, k, node]] > thresholds[stage, k, node]
-                    node = 2 * node + int(goes_right)
-                raw[k, i] += LEARNING_RATE * leaves[stage, k, node]
+            _whole_tree(
+                splits[stage, k], thresholds[stage, k], leaves[stage, k], latents, cuts, steps
+            )
+            c1, c2, c3 = cuts[1], cuts[2], cuts[3]
+            c4, c5, c6, c7 = cuts[4], cuts[5], cuts[6], cuts[7]
+            s0, s1, s2, s3, s4, s5, s6, s7 = steps
+            x1, x2, x3 = values[latents[1]], values[latents[2]], values[latents[3]]
+            x4, x5 = values[latents[4]], values[latents[5]]
+            x6, x7 = values[latents[6]], values[latents[7]]
+            out = raw[k]
+            for i in range(out.size):
+                left_left = s1 if x4[i] > c4 else s0
+                left_right = s3 if x5[i] > c5 else s2
+                right_left = s5 if x6[i] > c6 else s4
+                right_right = s7 if x7[i] > c7 else s6
+                left = left_right if x2[i] > c2 else left_left
+                right = right_right if x3[i] > c3 else right_left
+                out[i] += right if x1[i] > c1 else left

@@ -24,7 +24,10 @@ from srvae_plugin.metrics.boosted_trees.order import (
     sort_rows,
 )
 
-_MAX_STEPS = 64
+_MAX_TOTALS = 129
+"""Sums of a node's residuals that are tried before scikit-learn's order is looked for."""
+_FEW = 8
+"""Points whose sums in all orders are enumerated."""
 
 
 @kernel
@@ -135,6 +138,58 @@ def _decide(
 
 
 @kernel
+def _sums_in_any_order(
+    rows: NDArray[np.int32], low: int, high: int, y: NDArray[np.float64], sums: NDArray[np.float64]
+) -> int:
+    """Fill `sums` with the different sums that _FEW or fewer residuals have in some order.
+
+    Returns how many there are, 0 if more than `sums` holds.
+    """
+    num = high - low
+    partial = np.empty((1 << num, sums.size))
+    found = np.zeros(1 << num, dtype=np.int64)
+    partial[0, 0], found[0] = 0.0, 1
+    for some in range(1, 1 << num):
+        for last in range(num):
+            if not some >> last & 1:
+                continue
+            before = some ^ (1 << last)
+            for i in range(found[before]):
+                total = partial[before, i] + y[rows[low + last]]
+                is_new = True
+                for j in range(found[some]):
+                    is_new = is_new and partial[some, j] != total
+                if is_new:
+                    if found[some] == sums.size:
+                        return 0
+                    partial[some, found[some]] = total
+                    found[some] += 1
+    count = found[(1 << num) - 1]
+    for i in range(count):
+        sums[i] = partial[(1 << num) - 1, i]
+    return count
+
+
+@kernel
+def _sums_near(total: float, size: float, num: int, sums: NDArray[np.float64]) -> int:
+    """Fill `sums` with the numbers that rounding can make of a sum of `num` numbers.
+
+    `total` is their sum in one order, `size` that of their absolute values. Returns how many there
+    are, 0 if more than `sums` holds or if they reach 0.
+    """
+    spread = 2.0 * num * 2.0**-53 * size
+    if abs(total) <= spread:
+        return 0
+    unit = 2.0 ** (math.frexp(abs(total) - spread)[1] - 53)
+    steps = int(spread / unit) + 1
+    if 2 * steps + 1 > sums.size:
+        return 0
+    for i in range(2 * steps + 1):
+        sums[i] = total + (i - steps) * unit
+    return 2 * steps + 1
+
+
+@kernel
 def decide(
     points: Points,
     work: Workspace,
@@ -150,27 +205,28 @@ def decide(
     """
     total = size = 0.0
     low, high = work.first[node], work.last[node]
-    for p in range(low, high):
-        total += y[work.rows[p]]
-        size += abs(y[work.rows[p]])
-    # In another order, the sum is another of these numbers. Mostly they all decide alike.
-    spread = 2.0 * (high - low) * 2.0**-53 * size
-    if abs(total) > spread and not work.known[node]:
-        unit = 2.0 ** (math.frexp(abs(total) - spread)[1] - 53)
-        steps = int(spread / unit) + 1
-        if steps <= _MAX_STEPS:
-            feature, threshold = _decide(points, work, y, node, at_least, total)
+    if not work.known[node]:
+        # The sum in the order that is not known is one of these. Mostly they all decide alike.
+        sums = np.empty(_MAX_TOTALS)
+        if high - low <= _FEW:
+            count = _sums_in_any_order(work.rows, low, high, y, sums)
+        else:
+            for p in range(low, high):
+                total += y[work.rows[p]]
+                size += abs(y[work.rows[p]])
+            count = _sums_near(total, size, high - low, sums)
+        feature, threshold, alike = 0, 0.0, count > 0
+        for i in range(count):
+            other = _decide(points, work, y, node, at_least, sums[i])
+            if i == 0:
+                feature, threshold = other
             if feature < 0:
                 return -1, 0.0
-            alike = True
-            for step in range(1, steps + 1):
-                for sign in (-1.0, 1.0):
-                    other = _decide(points, work, y, node, at_least, total + sign * step * unit)
-                    alike = alike and other[0] == feature and other[1] == threshold
-                if not alike:
-                    break
-            if alike:
-                return feature, threshold
+            alike = alike and other[0] == feature and other[1] == threshold
+            if not alike:
+                break
+        if alike:
+            return feature, threshold
     enter(points, work, node, retrace)
     depth, total = depth_of(node), 0.0
     for p in range(low, high):
