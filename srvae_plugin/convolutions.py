@@ -1,4 +1,4 @@
-"""Convolutions of images with one channel, and biases, faster on a CPU.
+"""Convolutions of images with one channel, biases, and ReLUs between them, faster on a CPU.
 
 torch's own are slow where a layer has a single channel on one side (the first and the last of every
 network on black-and-white images), and take the gradient of a transposed convolution's bias along
@@ -49,13 +49,34 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         return _Transposed.apply(input, self.weight, self.bias, self.stride, self.padding)
 
 
+class ReLU(nn.ReLU):
+    """`torch.nn.ReLU(inplace=True)` that works in place on the way back as well.
+
+    For the input of a convolution, whose gradient is a tensor that nobody else has.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(inplace=True)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Rectify the tensor itself."""
+        return _Rectify.apply(input) if is_eager(input) else super().forward(input)
+
+
 def _applies(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
     return (
-        type(x) is Tensor  # no proxy that records what is done
-        and x.device.type == "cpu"
+        is_eager(x)
         and x.dim() == 4
         and (layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), 1, "zeros")
         and getattr(layer, "output_padding", (0, 0)) == (0, 0)
+    )
+
+
+def is_eager(x: Tensor) -> bool:
+    """Whether x is an ordinary tensor on a CPU, computed with at once and by nobody watched."""
+    return (
+        type(x) is Tensor  # no proxy that records what is done
+        and x.device.type == "cpu"
         # An exported model holds plain convolutions; autocast and torch.func know these alone.
         and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         and not torch.is_autocast_enabled("cpu")
@@ -84,23 +105,37 @@ def _add_bias(image: Tensor, bias: Tensor | None) -> Tensor:
     return image if bias is None else image.add_(bias.view(-1, 1, 1))
 
 
+class _Rectify(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.mark_dirty(x.relu_())
+        ctx.save_for_backward(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        backward = torch.ops.aten.threshold_backward
+        if torch.is_grad_enabled():  # the gradient will itself be differentiated
+            return backward(gradient, y, 0)
+        return backward.grad_input(gradient, y, 0, grad_input=gradient)
+
+
 class _Transposed(torch.autograd.Function):
     """Transposed convolution whose bias has its gradient summed apart from that of the weights."""
 
     @staticmethod
     def forward(
+        ctx: Any,
         features: Tensor,
         weight: Tensor,
         bias: Tensor | None,
         stride: tuple[int, int],
         padding: tuple[int, int],
     ) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.stride, ctx.padding = stride, padding
         return F.conv_transpose2d(features, weight, bias, stride, padding)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
-        ctx.stride, ctx.padding = inputs[3:]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -119,12 +154,9 @@ class _Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(image, weight)
         return _gather(image, weight, bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -140,12 +172,9 @@ class _Scatter(torch.autograd.Function):
     """Features and weights as in `_Gather` to an image: its transpose."""
 
     @staticmethod
-    def forward(features: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(features, weight)
         return _scatter(features, weight)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from srvae_plugin import convolutions
 from srvae_plugin.allocator import keep_freed_memory
-from srvae_plugin.convolutions import Conv2d, ConvTranspose2d
+from srvae_plugin.convolutions import Conv2d, ConvTranspose2d, ReLU
 
 # (layer, its arguments, height and width of its input): first those that take another route.
 CASES = [
@@ -132,6 +132,32 @@ def test_it_can_be_differentiated_twice_and_transformed(layer, arguments, size):
             for layer in (ours, theirs)
         ]
         torch.testing.assert_close(*found)
+
+
+def between_convolutions(relu):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 3, 3), relu, nn.Conv2d(3, 2, 3)).double()
+
+
+def test_relu_has_torch_s_values_and_gradients_and_second_ones():
+    x = torch.randn(2, 2, 7, 7, dtype=torch.float64)
+    noise = torch.randn(1000, dtype=torch.float64)
+    ours, theirs = between_convolutions(ReLU()), between_convolutions(nn.ReLU())
+    for a, b in zip(gradients(ours, x, noise), gradients(theirs, x, noise), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(ours, (x,))
+    assert torch.autograd.gradgradcheck(ours, (x,))
+
+
+def test_relu_makes_no_tensor_either_way():
+    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    before = x * 1.0
+    after = ReLU()(before)
+    assert after.data_ptr() == before.data_ptr()
+    gradient = torch.ones_like(x)
+    torch.autograd.grad(after, x, gradient)
+    assert gradient.tolist() == (x > 0).double().tolist()
 
 
 PAGE_FAULTS = """
