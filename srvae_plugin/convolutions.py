@@ -28,8 +28,7 @@ class Conv2d(nn.Conv2d):
         if self.in_channels == 1 and _halves(self, input):
             return _Gather.apply(input, self.weight, self.bias)
         if self.padding == (0, 0) and input.shape[2:] == self.kernel_size:
-            features = F.linear(_rows(input), _rows(self.weight), self.bias)
-            return features[:, :, None, None]
+            return _FromMap.apply(input, self.weight, self.bias)
         return super().forward(input)
 
 
@@ -43,9 +42,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if self.out_channels == 1 and _halves(self, input):
             return _add_bias(_Scatter.apply(input, self.weight), self.bias)
         if self.padding == (0, 0) and input.shape[2:] == (1, 1):
-            rows = input.flatten(1) @ _rows(self.weight)
-            image = rows.unflatten(1, (*self.kernel_size, -1)).permute(0, 3, 1, 2)
-            return _add_bias(image, self.bias)
+            return _ToMap.apply(input, self.weight, self.bias)
         return _Transposed.apply(input, self.weight, self.bias, self.stride, self.padding)
 
 
@@ -101,6 +98,11 @@ def _rows(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(1)
 
 
+def _unflatten(rows: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `_rows`, for maps of the size of `like`'s."""
+    return rows.unflatten(1, (*like.shape[2:], -1)).permute(0, 3, 1, 2)
+
+
 def _add_bias(image: Tensor, bias: Tensor | None) -> Tensor:
     return image if bias is None else image.add_(bias.view(-1, 1, 1))
 
@@ -119,6 +121,53 @@ class _Rectify(torch.autograd.Function):
         if torch.is_grad_enabled():  # the gradient will itself be differentiated
             return backward(gradient, y, 0)
         return backward.grad_input(gradient, y, 0, grad_input=gradient)
+
+
+class _FromMap(torch.autograd.Function):
+    """A whole map (batch, channel, height, width) to features (batch, feature, 1, 1).
+
+    A matrix product, as is `_ToMap`; made here, so that what it returns is no view, which a ReLU
+    could not work on in place without copies.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, map: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(map, weight)
+        features = map.new_empty(len(map), len(weight), 1, 1)
+        torch.mm(_rows(map), _rows(weight).t(), out=features.flatten(1))
+        return _add_bias(features, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        map, weight = ctx.saved_tensors
+        needs, rows = ctx.needs_input_grad, gradient.flatten(1)
+        return (
+            _unflatten(rows @ _rows(weight), map) if needs[0] else None,
+            _unflatten(rows.t() @ _rows(map), weight) if needs[1] else None,
+            rows.sum(0) if needs[2] else None,
+        )
+
+
+class _ToMap(torch.autograd.Function):
+    """The transpose of `_FromMap`; weights (feature, channel, height, width), bias (channel,)."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        map = features.new_empty(len(features), *weight.shape[1:])
+        map = map.contiguous(memory_format=torch.channels_last)
+        torch.mm(features.flatten(1), _rows(weight), out=_rows(map))
+        return _add_bias(map, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        features, weight = ctx.saved_tensors
+        needs, rows = ctx.needs_input_grad, _rows(gradient)
+        return (
+            (rows @ _rows(weight).t())[:, :, None, None] if needs[0] else None,
+            _unflatten(features.flatten(1).t() @ rows, weight) if needs[1] else None,
+            _sum(gradient) if needs[2] else None,
+        )
 
 
 class _Transposed(torch.autograd.Function):
