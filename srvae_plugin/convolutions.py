@@ -1,4 +1,4 @@
-"""Convolutions of images with one channel, biases, and ReLUs between them, faster on a CPU.
+"""Convolutions of images with one channel, and biases, faster on a CPU.
 
 torch's own are slow where a layer has a single channel on one side (the first and the last of every
 network on black-and-white images), and take the gradient of a transposed convolution's bias along
@@ -40,24 +40,10 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if output_size is not None or not _applies(self, input):
             return super().forward(input, output_size)
         if self.out_channels == 1 and _halves(self, input):
-            return _add_bias(_Scatter.apply(input, self.weight), self.bias)
+            return _Scatter.apply(input, self.weight, self.bias)
         if self.padding == (0, 0) and input.shape[2:] == (1, 1):
             return _ToMap.apply(input, self.weight, self.bias)
         return _Transposed.apply(input, self.weight, self.bias, self.stride, self.padding)
-
-
-class ReLU(nn.ReLU):
-    """`torch.nn.ReLU(inplace=True)` that works in place on the way back as well.
-
-    For the input of a convolution, whose gradient is a tensor that nobody else has.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(inplace=True)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Rectify the tensor itself."""
-        return _Rectify.apply(input) if is_eager(input) else super().forward(input)
 
 
 def _applies(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
@@ -70,10 +56,11 @@ def _applies(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
 
 
 def is_eager(x: Tensor) -> bool:
-    """Whether x is an ordinary tensor on a CPU, computed with at once and by nobody watched."""
+    """Whether x is an ordinary tensor on a CPU, and what is done with it is done at once."""
     return (
         type(x) is Tensor  # no proxy that records what is done
         and x.device.type == "cpu"
+        and x.is_floating_point()
         # An exported model holds plain convolutions; autocast and torch.func know these alone.
         and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
         and not torch.is_autocast_enabled("cpu")
@@ -82,9 +69,10 @@ def is_eager(x: Tensor) -> bool:
 
 
 def _transformed() -> bool:
-    """Whether torch.func's transforms are at work; torch has no public word for it."""
+    """Whether torch.func or forward differentiation is at work; torch has no public word for it."""
     active = getattr(torch._C, "_are_functorch_transforms_active", None)
-    return active is None or active()
+    forward = getattr(torch.autograd.forward_ad, "_current_level", 0) >= 0
+    return active is None or active() or forward
 
 
 def _halves(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
@@ -95,32 +83,17 @@ def _halves(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
 
 def _rows(x: Tensor) -> Tensor:
     """(first dimension, all others), channels last: a view of channels-last memory."""
-    return x.permute(0, 2, 3, 1).flatten(1)
+    return x.permute(0, 2, 3, 1).reshape(len(x), x.shape[1:].numel())
 
 
 def _unflatten(rows: Tensor, like: Tensor) -> Tensor:
     """The inverse of `_rows`, for maps of the size of `like`'s."""
-    return rows.unflatten(1, (*like.shape[2:], -1)).permute(0, 3, 1, 2)
+    channel, height, width = like.shape[1:]
+    return rows.reshape(len(rows), height, width, channel).permute(0, 3, 1, 2)
 
 
 def _add_bias(image: Tensor, bias: Tensor | None) -> Tensor:
     return image if bias is None else image.add_(bias.view(-1, 1, 1))
-
-
-class _Rectify(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.mark_dirty(x.relu_())
-        ctx.save_for_backward(x)
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        backward = torch.ops.aten.threshold_backward
-        if torch.is_grad_enabled():  # the gradient will itself be differentiated
-            return backward(gradient, y, 0)
-        return backward.grad_input(gradient, y, 0, grad_input=gradient)
 
 
 class _FromMap(torch.autograd.Function):
@@ -134,13 +107,13 @@ class _FromMap(torch.autograd.Function):
     def forward(ctx: Any, map: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(map, weight)
         features = map.new_empty(len(map), len(weight), 1, 1)
-        torch.mm(_rows(map), _rows(weight).t(), out=features.flatten(1))
+        torch.mm(_rows(map), _rows(weight).t(), out=_rows(features))
         return _add_bias(features, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         map, weight = ctx.saved_tensors
-        needs, rows = ctx.needs_input_grad, gradient.flatten(1)
+        needs, rows = ctx.needs_input_grad, _rows(gradient)
         return (
             _unflatten(rows @ _rows(weight), map) if needs[0] else None,
             _unflatten(rows.t() @ _rows(map), weight) if needs[1] else None,
@@ -156,7 +129,7 @@ class _ToMap(torch.autograd.Function):
         ctx.save_for_backward(features, weight)
         map = features.new_empty(len(features), *weight.shape[1:])
         map = map.contiguous(memory_format=torch.channels_last)
-        torch.mm(features.flatten(1), _rows(weight), out=_rows(map))
+        torch.mm(_rows(features), _rows(weight), out=_rows(map))
         return _add_bias(map, bias)
 
     @staticmethod
@@ -165,7 +138,7 @@ class _ToMap(torch.autograd.Function):
         needs, rows = ctx.needs_input_grad, _rows(gradient)
         return (
             (rows @ _rows(weight).t())[:, :, None, None] if needs[0] else None,
-            _unflatten(features.flatten(1).t() @ rows, weight) if needs[1] else None,
+            _unflatten(_rows(features).t() @ rows, weight) if needs[1] else None,
             _sum(gradient) if needs[2] else None,
         )
 
@@ -218,19 +191,20 @@ class _Gather(torch.autograd.Function):
 
 
 class _Scatter(torch.autograd.Function):
-    """Features and weights as in `_Gather` to an image: its transpose."""
+    """Features and weights as in `_Gather`, bias (1,) or None, to an image: its transpose."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(features, weight)
-        return _scatter(features, weight)
+        return _add_bias(_scatter(features, weight), bias)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         features, weight = ctx.saved_tensors
         return (
             _gather(gradient, weight) if ctx.needs_input_grad[0] else None,
             _weight_gradient(gradient, features, weight) if ctx.needs_input_grad[1] else None,
+            _sum(gradient) if ctx.needs_input_grad[2] else None,
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import gin
 from torch import nn
 
-from srvae_plugin.convolutions import Conv2d, ConvTranspose2d, ReLU
+from srvae_plugin.convolutions import Conv2d, ConvTranspose2d
 from srvae_plugin.model import Gaussian, Images, Shape
 
 
@@ -89,13 +89,13 @@ def srvae_encoder(
     c = _positive("srvae_encoder.base_channels", base_channels)
     body = nn.Sequential(
         Conv2d(observation_shape[0], c, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         Conv2d(c, c, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         Conv2d(c, 2 * c, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         Conv2d(2 * c, 2 * c, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         Conv2d(2 * c, 8 * c, 4),
         nn.ReLU(inplace=True),
         nn.Flatten(),
@@ -118,13 +118,13 @@ def srvae_decoder(
         nn.ReLU(inplace=True),
         nn.Unflatten(1, (8 * c, 1, 1)),
         ConvTranspose2d(8 * c, 2 * c, 4),
-        ReLU(),
+        nn.ReLU(inplace=True),
         ConvTranspose2d(2 * c, 2 * c, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         ConvTranspose2d(2 * c, c, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         ConvTranspose2d(c, c, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         ConvTranspose2d(c, observation_shape[0], 4, 2, 1),
     )
     return initialize(net, initializer)
@@ -142,11 +142,11 @@ def conv_encoder(
     _require_64("conv_encoder", observation_shape)
     body = nn.Sequential(
         Conv2d(observation_shape[0], 32, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         Conv2d(32, 32, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         Conv2d(32, 64, 2, 2),
-        ReLU(),
+        nn.ReLU(inplace=True),
         Conv2d(64, 64, 2, 2),
         nn.ReLU(inplace=True),
         nn.Flatten(),
@@ -169,11 +169,11 @@ def deconv_decoder(
         nn.ReLU(inplace=True),
         nn.Unflatten(1, (64, 4, 4)),
         ConvTranspose2d(64, 64, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         ConvTranspose2d(64, 32, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         ConvTranspose2d(32, 32, 4, 2, 1),
-        ReLU(),
+        nn.ReLU(inplace=True),
         ConvTranspose2d(32, observation_shape[0], 4, 2, 1),
     )
     return initialize(net, initializer)

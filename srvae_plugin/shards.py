@@ -15,33 +15,56 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from srvae_plugin.convolutions import is_eager
+from srvae_plugin.convolutions import Conv2d, ConvTranspose2d, is_eager
+from srvae_plugin.networks import GaussianEncoder
 
 _LEAST = 16
 """Images in a part: with fewer, the layers' own products take longer."""
 
+_KNOWN = {nn.Sequential, GaussianEncoder, nn.Flatten, nn.Unflatten, nn.Linear, nn.ReLU, nn.Tanh}
+_KNOWN |= {Conv2d, ConvTranspose2d, nn.Conv2d, nn.ConvTranspose2d}
+"""Layers without state or randomness, that take each image for itself."""
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
 Tensors = tuple[Tensor, ...]
 Pass = Callable[..., Tensors]
-"""Tensors of a batch, the image first, to others such; images must not depend on each other."""
+"""Tensors of a batch, the image first, to others such."""
 
 
-def in_shards(run: Pass, inputs: Tensors, parameters: Iterable[Tensor]) -> Tensors:
-    """run(*inputs), on a CPU in parts of the batch; gradients go to `parameters` alone.
+def in_shards(run: Pass, inputs: Tensors, networks: Iterable[nn.Module]) -> Tensors:
+    """run(*inputs), on a CPU in parts of the batch; gradients go to the networks alone.
 
-    The result, and the gradient that one pass back gives, differ from those of a single run by
-    rounding. Where parts do not pay, or something looks on (a transform, a compiler), it is one.
+    `run` is made of `networks` and of functions that take each image for itself. The result, and
+    the gradient of one pass back (a second one is an error of torch's), differ from those of a
+    single run by rounding. It is a single run for few images, one thread, without gradients, and
+    where it could tell: networks of layers that are not known to be of the kind, parts of them
+    frozen, hooks, torch's modes and transforms.
     """
-    parameters = [p for p in parameters if p.requires_grad]
-    threads = torch.get_num_threads()
+    threads, modules = torch.get_num_threads(), [m for net in networks for m in net.modules()]
     num_shards = min(threads, len(inputs[0]) // _LEAST)
-    needed = torch.is_grad_enabled() and not any(x.requires_grad for x in inputs)
-    if num_shards < 2 or not needed or not all(is_eager(x) for x in inputs):
-        return run(*inputs)
-    return _InShards.apply(
-        run, _pool(num_shards, threads), num_shards, len(inputs), *inputs, *parameters
+    parameters = list(dict.fromkeys(p for m in modules for p in m.parameters(recurse=False)))
+    can_tell = (
+        any(type(m) not in _KNOWN or any(getattr(m, hooks) for hooks in _HOOKS) for m in modules)
+        or any(not p.requires_grad or p._backward_hooks for p in parameters)
+        or any(x.requires_grad or not is_eager(x) for x in inputs)
+        or _watched()
     )
+    if num_shards < 2 or not torch.is_grad_enabled() or can_tell:
+        return run(*inputs)
+    pool = _pool(num_shards, threads)
+    return _InShards.apply(run, pool, num_shards, len(inputs), *inputs, *parameters)
+
+
+def _watched() -> bool:
+    """Whether a mode sees each operation or what is kept for the way back, in one thread only.
+
+    torch has no public word for either.
+    """
+    num_modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
+    hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", lambda _: True)
+    return num_modes() > 0 or hooks(True) is not None
 
 
 class _InShards(torch.autograd.Function):
@@ -74,9 +97,7 @@ def _gradients(parameters: Sequence[Tensor], outputs: Tensors, gradients: Tensor
 
 
 def _add(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return a.add_(b)
+    return None if a is None or b is None else a + b
 
 
 @functools.cache
@@ -91,9 +112,15 @@ def _pool(num_shards: int, threads: int) -> ThreadPoolExecutor:
         begun.wait()
 
     pool = ThreadPoolExecutor(num_shards, "shard", begin)
-    list(pool.map(abs, range(num_shards)))
-    torch.set_num_threads(threads)
+    try:
+        list(pool.map(abs, range(num_shards)))
+    except BaseException:
+        begun.abort()  # those that began do not wait for one that did not
+        raise
+    finally:
+        torch.set_num_threads(threads)
     return pool
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)

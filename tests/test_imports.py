@@ -19,7 +19,7 @@ ALLOWED = {
     "convolutions": [],
     "networks": ["model", "convolutions"],
     "discriminator": ["networks"],
-    "shards": ["convolutions"],
+    "shards": ["convolutions", "networks"],
     "models": ["model", "losses", "networks", "discriminator", "shards"],
     "files": [],
     "results": ["files"],

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from srvae_plugin import networks
 from srvae_plugin.models.sr_vae import SRVAE, ResVAE
@@ -49,7 +50,7 @@ def inputs(num):
 @pytest.mark.parametrize("num", [32, 33, 100])
 def test_values_and_gradients_are_those_of_the_whole_batch(two_threads, num):
     model = Watched()
-    split = lambda *x: in_shards(model, x, model.net.parameters())  # noqa: E731
+    split = lambda *x: in_shards(model, x, [model.net])  # noqa: E731
     found = model.gradients(split, *inputs(num))
     calls, model.calls = model.calls, []
     for a, b in zip(found, model.gradients(model, *inputs(num)), strict=True):
@@ -62,7 +63,7 @@ def test_values_and_gradients_are_those_of_the_whole_batch(two_threads, num):
 
 def test_other_threads_keep_their_number(two_threads):
     model = Watched()
-    in_shards(model, tuple(inputs(40)), model.net.parameters())
+    in_shards(model, tuple(inputs(40)), [model.net])
     found = []
     thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
     thread.start()
@@ -70,20 +71,58 @@ def test_other_threads_keep_their_number(two_threads):
     assert (torch.get_num_threads(), found) == (2, [2])
 
 
-@pytest.mark.parametrize("case", ["few", "one thread", "no gradient", "input's gradient", "traced"])
+def in_a_mode(model, run, x):
+    with FlopCounterMode(display=False) as counter:
+        run(x)
+    assert counter.get_total_flops() == 2 * 40 * 3 * 4
+
+
+def with_saved_tensors_watched(model, run, x):
+    seen = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: seen.append(t) or t, lambda t: t):
+        run(x)
+    assert seen
+
+
+WHOLE = {
+    "few": lambda model, run, x: run(x[:20]),
+    "one thread": lambda model, run, x: (torch.set_num_threads(1), run(x)),
+    "no gradient": lambda model, run, x: torch.no_grad()(run)(x),
+    "the input's gradient": lambda model, run, x: run(x.clone().requires_grad_()),
+    "transformed": lambda model, run, x: torch.func.vjp(run, x),
+    "a mode": in_a_mode,
+    "saved tensors watched": with_saved_tensors_watched,
+    "frozen": lambda model, run, x: (model.net.bias.requires_grad_(False), run(x)),
+    "a weight's hook": lambda model, run, x: (model.net.bias.register_hook(abs), run(x)),
+    "a layer's hook": lambda model, run, x: (
+        model.net.register_forward_hook(lambda *given: None),
+        run(x),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
 def test_the_batch_stays_whole(two_threads, case):
-    model, (x, noise) = Watched(), inputs(20 if case == "few" else 40)
-    if case == "one thread":
-        torch.set_num_threads(1)
-    if case == "input's gradient":
-        x.requires_grad_()
-    run = lambda x: in_shards(model, (x, noise), model.net.parameters())  # noqa: E731
-    if case == "traced":
-        torch.func.vjp(run, x)
-    else:
-        with torch.set_grad_enabled(case != "no gradient"):
-            run(x)
-    assert [size for _, size, _ in model.calls] == [len(x)]
+    model, (x, noise) = Watched(), inputs(40)
+    WHOLE[case](model, lambda x: in_shards(model, (x, noise[: len(x)]), [model.net]), x)
+    assert [size for _, size, _ in model.calls] == [20 if case == "few" else 40]
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(4), nn.Dropout()])
+def test_a_batch_stays_whole_for_layers_that_look_at_it_or_are_random(two_threads, layer):
+    model = Watched()
+    model.net = nn.Sequential(model.net, layer.double())
+    in_shards(model, tuple(inputs(40)), [model.net])
+    assert [size for _, size, _ in model.calls] == [40]
+
+
+def test_one_gradient_may_be_that_of_two_weights(two_threads):
+    a, b = nn.Linear(3, 1, bias=False), nn.Linear(3, 1, bias=False)
+    x = inputs(40)[0].float()
+    (y,) = in_shards(lambda x: (x @ (a.weight + b.weight).t() + b.weight.sum(),), (x,), [a, b])
+    found = torch.autograd.grad(y.sum(), [a.weight, b.weight])
+    torch.testing.assert_close(found[0], x.sum(0, keepdim=True))
+    torch.testing.assert_close(found[1], x.sum(0, keepdim=True) + 40)
 
 
 def test_what_goes_wrong_in_a_part_is_told(two_threads):
@@ -128,14 +167,14 @@ FORK = """
 import os, torch
 from srvae_plugin.shards import in_shards
 torch.set_num_threads(2)
-weight = torch.ones(3, requires_grad=True)
+net = torch.nn.Linear(3, 1)
 def total():
-    (y,) = in_shards(lambda x: (x @ weight,), (torch.ones(40, 3),), [weight])
-    return torch.autograd.grad(y.sum(), weight)[0].tolist()
-assert total() == [40, 40, 40]
+    (y,) = in_shards(lambda x: (net(x),), (torch.ones(40, 3),), [net])
+    return torch.autograd.grad(y.sum(), net.weight)[0].tolist()
+assert total() == [[40, 40, 40]]
 child = os.fork()
 if child == 0:
-    os._exit(0 if total() == [40, 40, 40] else 1)
+    os._exit(0 if total() == [[40, 40, 40]] else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

@@ -91,11 +91,13 @@ def predict(
     jobs = [_Job(models[i], tasks[i], _is_short(models[i], costs[i])) for i in order]
     with (
         parallel_config(**parallel_settings(compiled)),
+        # Other classifiers get one thread, as in the processes that share them.
+        threadpool_limits(None if compiled else 1, "blas"),
         Parallel(n_jobs=1 if n_jobs is None else n_jobs) as share,
     ):
         with threadpool_limits(1, "blas"):
             _find_paths(jobs, share)
-        # Without that limit: on as many points as these, sums depend on it in the last bit.
+        # Without that limit: of this many points, the last bit of a sum depends on it.
         done = _in_groups(share, _fit_and_predict, jobs, [job.is_short for job in jobs])
     by_task = dict(zip(order, done, strict=True))
     return [by_task[i] for i in range(len(tasks))]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.svm import LinearSVC
 
@@ -88,8 +88,8 @@ def prediction_accuracies(
         return float(np.mean(predicted == factors_test[:, factor]))
 
     # The solver lets go of Python's lock.
-    with parallel_config(backend="threading"):
-        found = Parallel(n_jobs=n_jobs)(delayed(accuracy)(*cell) for cell in np.ndindex(*shape))
+    share = Parallel(n_jobs=n_jobs, backend="threading")
+    found = share(delayed(accuracy)(*cell) for cell in np.ndindex(*shape))
     return np.array(found).reshape(shape)
 
 

@@ -216,7 +216,8 @@ class ResidualVAE(BaseVAE):
         draws = self.num_latent if self.sequential and self.noise == "resample" else 1
         noise = torch.randn(draws, len(x), self.num_latent, device=x.device, dtype=x.dtype)
         by_image = noise.expand(self.num_latent, -1, -1).transpose(0, 1)
-        reconstruction, mean, logvar = in_shards(self._terms, (x, by_image), self.parameters())
+        networks = (self.encoder, self.decoder)
+        reconstruction, mean, logvar = in_shards(self._terms, (x, by_image), networks)
         return vae_losses(reconstruction, Gaussian(mean, logvar), self.beta)
 
     def _terms(self, x: Images, noise: Float[Tensor, "batch step latent"]) -> tuple[Tensor, ...]:

@@ -36,7 +36,7 @@ class BoostedTrees:
     feature_importances: NDArray[np.float64]
     """(latent,) share of the decrease of impurity, sums to 1, or 0 if nothing could be split."""
     _start: NDArray[np.float64] = field(repr=False)
-    _splits: NDArray[np.int8] = field(repr=False)
+    _splits: NDArray[np.int16] = field(repr=False)
     _thresholds: NDArray[np.float64] = field(repr=False)
     _leaves: NDArray[np.float64] = field(repr=False)
 
@@ -65,7 +65,7 @@ class BoostedTrees:
             raise ValueError(f"n_jobs must be at least 1, got {n_jobs}.")
         start = _prior(encoded)
         shape = (NUM_STAGES, len(start), NODES)
-        splits, thresholds = np.full(shape, -1, np.int8), np.zeros(shape)
+        splits, thresholds = np.full(shape, -1, np.int16), np.zeros(shape)
         leaves, importances = np.zeros(shape), np.zeros((len(start), values.shape[1]))
         random_state = np.random.RandomState(seed)
         seeds = np.array(

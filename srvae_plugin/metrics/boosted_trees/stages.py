@@ -158,7 +158,7 @@ def fit_trees(
     step: int,
     retrace: bool,
     raw: NDArray[np.float64],
-    splits: NDArray[np.int8],
+    splits: NDArray[np.int16],
     thresholds: NDArray[np.float64],
     leaves: NDArray[np.float64],
     importances: NDArray[np.float64],
@@ -190,7 +190,7 @@ def fit_trees(
 
 @kernel
 def _whole_tree(
-    splits: NDArray[np.int8],
+    splits: NDArray[np.int16],
     thresholds: NDArray[np.float64],
     leaves: NDArray[np.float64],
     latents: NDArray[np.int64],
@@ -216,7 +216,7 @@ def _whole_tree(
 @entry_point
 def add_predictions(
     values: NDArray[np.float32],
-    splits: NDArray[np.int8],
+    splits: NDArray[np.int16],
     thresholds: NDArray[np.float64],
     leaves: NDArray[np.float64],
     raw: NDArray[np.float64],

@@ -181,9 +181,9 @@ def _sums_near(total: float, size: float, num: int, sums: NDArray[np.float64]) -
     if abs(total) <= spread:
         return 0
     unit = 2.0 ** (math.frexp(abs(total) - spread)[1] - 53)
-    steps = int(spread / unit) + 1
-    if 2 * steps + 1 > sums.size:
+    if spread / unit >= sums.size // 2:
         return 0
+    steps = int(spread / unit) + 1
     for i in range(2 * steps + 1):
         sums[i] = total + (i - steps) * unit
     return 2 * steps + 1
