@@ -1,5 +1,8 @@
 """Boosted trees: the same as scikit-learn's for the same seed, whatever the codes."""
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 import sklearn
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 from metric_cases import GRIDS, REPRESENTATIONS, IndexGrid
 from sklearn.ensemble import GradientBoostingClassifier
 
+from srvae_plugin.metrics.boosted_trees import ties
 from srvae_plugin.metrics.boosted_trees.histogram import fit_histogram
 from srvae_plugin.metrics.boosted_trees.learner import BoostedTrees
 
@@ -63,6 +67,7 @@ CASES = {
     "one latent": (noise(100, 1), classes(100, 3)),
     "two points": (np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1])),
     "ten points": (noise(10, 10), classes(10, 6)),
+    "two hundred latents": (noise(80, 200), (noise(80, 200)[:, -1] > 0).astype(int)),
     "a rare class": (noise(120, 4), np.r_[np.zeros(119, int), 1]),
 }
 
@@ -98,6 +103,27 @@ def test_same_as_scikit_learn_on_anything(data):
     digits = data.draw(st.sampled_from([0, 1, 8]))
     labels = classes(points, data.draw(st.integers(2, min(points, 5))), random_state.randint(99))
     assert_same(random_state.normal(size=(points, latents)).round(digits), labels, seed=points)
+
+
+def test_sums_in_any_order_are_those_of_all_orders():
+    y = np.random.RandomState(0).normal(size=9) * 10.0 ** np.arange(-4, 5)
+    for num in range(2, 7):
+        rows, sums = np.random.RandomState(num).permutation(9).astype(np.int32), np.empty(999)
+        count = ties._sums_in_any_order.py_func(rows, 1, 1 + num, y, sums)
+        orders = itertools.permutations(y[rows[1 : 1 + num]].tolist())
+        assert sorted(sums[:count]) == sorted({functools.reduce(float.__add__, o) for o in orders})
+
+
+def test_sums_near_a_total_are_all_that_rounding_can_make_or_none():
+    near, sums = ties._sums_near.py_func, np.empty(129)
+    y = np.random.RandomState(0).normal(size=12) + 1.0
+    count = near(y.sum(), np.abs(y).sum(), 12, sums)
+    for seed in range(200):
+        total = functools.reduce(float.__add__, np.random.RandomState(seed).permutation(y).tolist())
+        assert total in sums[:count]
+    spread = 2.0 * 20 * 2.0**-53 * 8.0
+    for total in (0.0, spread, spread * (1 + 2.0**-50), spread * (1 + 2.0**-20), 2 * spread):
+        assert near(total, 8.0, 20, sums) == 0
 
 
 def sampled(representation, points, factor):
