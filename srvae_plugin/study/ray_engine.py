@@ -57,6 +57,7 @@ class RayEngine:
             num_cpus=threads, num_gpus=self._gpus, max_retries=RETRIES
         )
         self._running: dict[Any, Path] = {}
+        self._stopping = False
 
     def _resources(self) -> dict[str, float]:
         return self._ray.cluster_resources()
@@ -94,11 +95,15 @@ class RayEngine:
         except self._ray.exceptions.TaskCancelledError:
             return Ended(folder, -signal.SIGTERM)
         except self._ray.exceptions.RayError as error:
+            if self._stopping:
+                # A worker that has just begun fails at Ray's interrupt instead of taking it.
+                return Ended(folder, -signal.SIGTERM)
             reason = str(error).strip().splitlines()
             return Ended(folder, None, f"{type(error).__name__}: {reason[-1] if reason else ''}")
 
     def stop(self) -> None:
-        """Ask all runs to write a checkpoint and end."""
+        """Ask all runs to write a checkpoint and end; whatever ends from now on was stopped."""
+        self._stopping = True
         for task in self._running:
             self._ray.cancel(task)
 
