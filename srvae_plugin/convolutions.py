@@ -215,22 +215,21 @@ def _gather(image: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 def _scatter(features: Tensor, weight: Tensor) -> Tensor:
     """One matrix product gives what each pixel of the features adds to its 4x4 of the image.
 
-    A row of the image is `2 i + k - 1` for pixel row i and kernel row k = 2 p + q; what pixels i
-    and i + 1 add to a row is p = 1 of the one and p = 0 of the other. Summed for each q on its own,
-    as whole rows of pixels, and interleaved at the end: `torch.nn.functional.fold` is slower.
+    Pixel row i adds kernel row k to row 2 i + k - 1 of the image. So image row 2 i gets kernel row
+    1 of pixel row i and 3 of the one before, row 2 i + 1 gets 2 of i and 0 of the next; likewise
+    columns. `torch.nn.functional.fold` is slower.
     """
     batch, channel, height, width = features.shape
-    kernels = weight.view(channel, 2, 2, 2, 2).permute(1, 3, 2, 4, 0)  # p and q of rows, columns
     pixels = features.permute(0, 2, 3, 1).reshape(batch, height * width, channel)
-    patches = torch.bmm(
-        kernels.reshape(-1, channel).expand(batch, -1, -1), pixels.transpose(1, 2)
-    ).view(batch, 2, 2, 2, 2, height, width)
-    sums = features.new_zeros(batch, 2, 2, height + 1, width + 1)
-    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        # Not +=, which would copy the sum onto itself.
-        sums[..., i : i + height, j : j + width].add_(patches[:, i, j])
-    image = sums.permute(0, 3, 1, 4, 2).reshape(batch, 1, 2 * height + 2, 2 * width + 2)
-    return image[:, :, 1:-1, 1:-1].contiguous()
+    kernels = weight.view(channel, 16).t().expand(batch, -1, -1)
+    sums = torch.bmm(kernels, pixels.transpose(1, 2)).view(batch, 4, 4, height, width)
+    # Not +=, which would copy the sum onto itself.
+    sums[:, :, 1, :, 1:].add_(sums[:, :, 3, :, :-1])
+    sums[:, :, 2, :, :-1].add_(sums[:, :, 0, :, 1:])
+    sums = sums[:, :, 1:3]
+    sums[:, 1, :, 1:].add_(sums[:, 3, :, :-1])
+    sums[:, 2, :, :-1].add_(sums[:, 0, :, 1:])
+    return sums[:, 1:3].permute(0, 3, 1, 4, 2).reshape(batch, 1, 2 * height, 2 * width)
 
 
 def _weight_gradient(image: Tensor, features: Tensor, weight: Tensor) -> Tensor:
