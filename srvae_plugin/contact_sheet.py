@@ -58,7 +58,7 @@ def contact_sheet(
         ]
         return _page(rows, f"{name}: random images (it has no factors)").figure()
     names = getattr(data, "factor_names", [f"factor {i}" for i in range(data.num_factors)])
-    if isinstance(data, FactorTable) and not data.is_grid:
+    if isinstance(data, FactorTable) and not (data.is_grid and data.factors.dtype.kind != "f"):
         rows = [_table_row(data, k, names[k], columns, seed) for k in range(data.num_factors)]
         title = f"{name}: one factor a row, all else as near to fixed as the table has it"
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.table_rows import TableRows
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.progress import Progress
 
@@ -156,6 +158,17 @@ class TabulatedCodes:
             raise ValueError("codes: expected at least one latent and finite numbers, got NaN, inf")
         self.data = data
         self._codes = codes if codes.dtype.kind == "f" else codes.astype(np.float64)
+
+    @cached_property
+    def table_rows(self) -> TableRows | None:
+        """The rows of a table, sorted by factors and codes, as metrics draw them."""
+        if not isinstance(self.data, FactorTable):
+            return None
+        return self.data.rows_by_content(self._keys)
+
+    def _keys(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        codes = self._codes[rows].astype(np.float64, order="C") + 0.0  # -0 is 0
+        return codes.view(np.dtype((np.void, codes.itemsize * codes.shape[1]))).reshape(-1)
 
     def codes_at(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Codes (len(indices), latent) of the observations with these indices."""

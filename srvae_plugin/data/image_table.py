@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,17 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.table_rows import Content
+from srvae_plugin.progress import Progress
 
 LoadImages = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Row numbers (num,) to images (num, height, width, channel) in [0, 1]."""
+
+_COMPARED_AT_ONCE = 256
 
 
 class ImageTable(FactorTable):
     """Ground-truth data whose observations are the images of a table's rows.
 
-    What is drawn and what metrics can do with it is as in :class:`FactorTable`: random rows unless
-    the factors form a grid; floating point factors are kept as they are, for the metrics that take
-    them; to test on are other rows than to train on.
+    What is drawn and what metrics can do with it is as in :class:`FactorTable`: random rows;
+    floating point factors are kept as they are, for the metrics that take them; to test on are
+    other rows than to train on. Images of the same factors are told apart by a digest, made once
+    when the first metric draws: copies of an image are not both trained and tested on, and scores
+    do not depend on the order of the rows or on how many copies of the whole table there are.
 
     Args:
         factors: (image, factor) numbers.
@@ -59,6 +66,18 @@ class ImageTable(FactorTable):
             ValueError: if a row does not exist or its image is not in [0, 1].
         """
         return self._load_images(check_rows(indices, self.num_observations))
+
+    def _content(self) -> Content:
+        return self._digests
+
+    def _digests(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        digests = []
+        with Progress("comparing", len(rows), unit="images") as progress:
+            for start in range(0, len(rows), _COMPARED_AT_ONCE):
+                for image in self._load_images(rows[start : start + _COMPARED_AT_ONCE]):
+                    digests.append(hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest())
+                progress.advance(min(_COMPARED_AT_ONCE, len(rows) - start))
+        return np.array(digests)
 
 
 def check_rows(indices: NDArray[np.integer[Any]], num_rows: int) -> NDArray[np.int64]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import draw_factors
-
-_log = logging.getLogger("srvae_plugin")
+from srvae_plugin.data.table_rows import Content, TableRows
 
 
 class FactorTable:
@@ -19,10 +18,12 @@ class FactorTable:
     It serves to score codes that are given as a table. Factors of an integer type are renumbered
     to 0 .. size - 1 in ascending order; floating point ones keep their values.
 
-    If every combination of values occurs, random factors are drawn as from a grid, factor by
-    factor; if not, random rows are drawn, and a metric that asks for a combination that does not
-    occur (FactorVAE's and beta-VAE's scores hold one factor fixed and draw the others) is told so.
-    Samples to train and to test on share no row, see `split_rows`.
+    Random factors are those of random rows, so that what goes together in the table goes together
+    in what is drawn. Only on a full grid, on which each combination of values occurs equally often,
+    are they drawn factor by factor: the same distribution, with the random numbers of a data set
+    that is a grid by construction. Samples to train and to test on share no row, see
+    :class:`srvae_plugin.data.table_rows.TableRows`. Metrics that hold a factor fixed draw, with
+    replacement, among the rows that share its value, the other factors as these rows have them.
 
     Args:
         factors: (observation, factor) numbers.
@@ -55,11 +56,15 @@ class FactorTable:
         self.factors = np.stack(columns, axis=1)
         self.factors_num_values = [len(np.unique(column)) for column in columns]
         self._num_drawn = len(factors) - held_out
-        distinct, cells = np.unique(self.factors[: self._num_drawn], axis=0, return_inverse=True)
-        self.is_grid = len(distinct) == np.prod(self.factors_num_values, dtype=object)
+        drawn = self.factors[: self._num_drawn]
+        distinct, cells = np.unique(drawn, axis=0, return_inverse=True)
+        cells = cells.reshape(-1)
+        per_cell = np.bincount(cells)
+        every_cell = len(distinct) == np.prod(self.factors_num_values, dtype=object)
+        self.is_grid = bool(every_cell and (per_cell == per_cell[0]).all())
         self._cell_of = {row.tobytes(): cell for cell, row in enumerate(distinct)}
         order = np.argsort(cells, kind="stable")
-        self._rows_of_cell = np.split(order, np.cumsum(np.bincount(cells))[:-1])
+        self._rows_of_cell = np.split(order, np.cumsum(per_cell)[:-1])
         self._first = np.array([rows[0] for rows in self._rows_of_cell])
         self._repeats = len(self._first) < len(order)
 
@@ -78,36 +83,29 @@ class FactorTable:
         """An observation is its row number: (1, 1, 1)."""
         return [1, 1, 1]
 
+    @cached_property
+    def table_rows(self) -> TableRows:
+        """The rows as metrics draw them."""
+        return self.rows_by_content(self._content())
+
+    def rows_by_content(self, content: Content | None) -> TableRows:
+        """The rows as metrics draw them, where `content` tells observations apart."""
+        return TableRows(self.factors, self.num_observations - self._num_drawn, content)
+
+    def _content(self) -> Content | None:
+        """What tells observations apart, if anything does: row numbers alone do not."""
+        return None
+
     def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[Any]:
-        """Draw (num, factor) factors: each uniformly on a grid, random rows otherwise."""
-        if not self.is_grid or self.factors.dtype.kind == "f":
+        """Draw (num, factor) factors: of random rows, or each uniformly on a full grid."""
+        if not self.is_grid:
             return self.factors[random_state.randint(self._num_drawn, size=num)]
-        return draw_factors(self.factors_num_values, num, random_state)
-
-    def split_rows(
-        self, num_points: dict[str, int], random_state: np.random.RandomState
-    ) -> list[NDArray[np.int64]] | None:
-        """Draw row numbers for samples of these sizes so that no two samples share a row.
-
-        None for a grid with over ten times as many rows: drawing with replacement, as the original
-        does, then hardly repeats a row. If there are too few rows the samples shrink in
-        proportion, with a log line. Of a table with rows held out, the samples whose names begin
-        with "num_test" are of these rows, and all others of the rest.
-        """
-        counts = list(num_points.values())
-        if self._num_drawn == self.num_observations:
-            if self.is_grid and self.num_observations > 10 * sum(counts):
-                return None
-            return _disjoint(self.num_observations, counts, random_state)
-        tests = np.array([name.startswith("num_test") for name in num_points])
-        rows: dict[int, NDArray[np.int64]] = {}
-        for part, first, end in (
-            (np.flatnonzero(~tests), 0, self._num_drawn),
-            (np.flatnonzero(tests), self._num_drawn, self.num_observations),
-        ):
-            drawn = _disjoint(end - first, [counts[i] for i in part], random_state)
-            rows.update(zip(part.tolist(), (first + each for each in drawn), strict=True))
-        return [rows[i] for i in range(len(counts))]
+        classes = draw_factors(self.factors_num_values, num, random_state)
+        columns = [
+            np.unique(column)[chosen]
+            for column, chosen in zip(self.factors.T, classes.T, strict=True)
+        ]
+        return np.stack(columns, axis=1)
 
     def observation_indices(
         self, factors: NDArray[Any], random_state: np.random.RandomState
@@ -121,9 +119,9 @@ class FactorTable:
         cells = [self._cell_of.get(row.tobytes(), -1) for row in wanted]
         if -1 in cells:
             raise ValueError(
-                f"no observation has the factors {wanted[cells.index(-1)].tolist()}: this metric "
-                "holds factors fixed and needs every combination of values, which the table does "
-                "not have; leave the metric out"
+                f"no observation has the factors {wanted[cells.index(-1)].tolist()}: the table is "
+                "no full grid, and what is asked for needs every combination of values; leave it "
+                "out, or draw among the rows that there are (sample)"
             )
         if not self._repeats:
             return self._first[cells]
@@ -159,25 +157,6 @@ class FactorTable:
     ) -> NDArray[np.float32]:
         """Draw observations."""
         return self.sample(num, random_state)[1]
-
-
-def _disjoint(
-    num_rows: int, counts: list[int], random_state: np.random.RandomState
-) -> list[NDArray[np.int64]]:
-    """Random rows below `num_rows`, in samples of these sizes or in proportion to them."""
-    if num_rows < len(counts):
-        raise ValueError(
-            f"factors: got {num_rows} rows to draw {len(counts)} samples of {counts} points from; "
-            "expected at least one for each sample: add observations"
-        )
-    total = sum(counts)
-    if total > num_rows:
-        counts = [max(1, count * num_rows // total) for count in counts]
-        _log.warning(
-            "the table has %d rows, %d points were asked for: using %s",
-            num_rows, total, " + ".join(map(str, counts)),
-        )  # fmt: skip
-    return np.split(random_state.permutation(num_rows), np.cumsum(counts))[:-1]
 
 
 def _renumbered(column: NDArray[Any]) -> NDArray[Any]:

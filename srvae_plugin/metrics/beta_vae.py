@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.checks import check_codes, check_count
-from srvae_plugin.metrics.codes import CodeDraws, RepresentationFunction
+from srvae_plugin.metrics.codes import CodeDraws, RepresentationFunction, points_used
 
 logger = logging.getLogger(__name__)
 
@@ -94,13 +94,18 @@ def compute_beta_vae_sklearn(
         num_eval: points to test it on.
 
     Returns:
-        Scores as in `beta_vae_score`; `eval_accuracy` is the one that is published.
+        Scores as in `beta_vae_score`; `eval_accuracy` is the one that is published. Of a table
+        whose rows are drawn, `num_train`, `num_train_asked`, `num_eval` and `num_eval_asked` too.
 
     Raises:
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
 
     A factor of size 1 is shared by all pairs and can be told by its pairs being no closer than
     any: it counts like another factor, as in the original.
+
+    Of a table that is no full grid, the left one of a pair is a random row, the right one a random
+    one of the rows that share its value of the factor, with replacement. A value that fewer than
+    two rows have is left out, with a line in the log.
     """
     del artifact_dir
     check_count("batch_size", batch_size)
@@ -112,10 +117,14 @@ def compute_beta_vae_sklearn(
         num_train + num_eval, (2, batch_size), random_state, _share_in_pairs
     )
     features = _mean_differences(draws.codes(), batch_size)
-    return beta_vae_score(
+    scores = beta_vae_score(
         Differences(features[:num_train], fixed[:num_train]),
         Differences(features[num_train:], fixed[num_train:]),
     )
+    if draws.draws_rows:
+        scores |= points_used("num_train", num_train, num_train)
+        scores |= points_used("num_eval", num_eval, num_eval)
+    return scores
 
 
 def _share_in_pairs(fixed: NDArray[np.int64], factors: NDArray[Any]) -> None:

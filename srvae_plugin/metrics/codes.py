@@ -11,17 +11,22 @@ happens in between depends on what it was given:
   the original's batches.
 
 Both give the same scores for the same codes.
+
+Of a table that is no full grid (:class:`srvae_plugin.data.table.FactorTable`) rows are drawn, never
+combinations of values.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, draw_factors
+from srvae_plugin.data.table_rows import MOST_FEW, TableRows
 from srvae_plugin.metrics.checks import check_codes, check_count
 
 RepresentationFunction = Callable[[NDArray[np.float32]], Any]
@@ -31,6 +36,8 @@ RepresentationFunction = Callable[[NDArray[np.float32]], Any]
 ShareFactor = Callable[[NDArray[np.int64], NDArray[Any]], None]
 """(group,) factors to share, and (group, sample, batch, factor) factors to change in place."""
 
+logger = logging.getLogger(__name__)
+
 _GROUPS_AT_ONCE = 1000
 
 
@@ -39,6 +46,14 @@ class CodesAndFactors(NamedTuple):
 
     codes: NDArray[Any]
     factors: NDArray[Any]
+
+
+class DrawnSamples(list[CodesAndFactors]):
+    """Samples, and how many points they have."""
+
+    points: dict[str, int]
+    """Of a table whose rows were drawn, for each setting such as `num_train` the number of points
+    used under its own name, and the number asked for under `num_train_asked`; otherwise empty."""
 
 
 class CodeDraws:
@@ -52,6 +67,8 @@ class CodeDraws:
         self._data = ground_truth_data
         self._function = representation_function
         self._codes_at = _cached_codes(ground_truth_data, representation_function)
+        self.rows = table_rows(ground_truth_data, representation_function)
+        """How the rows of a table are drawn; None for other data."""
         # Indices of observations if codes are cached, codes if they are not.
         self._drawn: list[NDArray[Any]] = []
 
@@ -62,6 +79,8 @@ class CodeDraws:
 
         Observations are encoded `encode_batch` at a time, all at once if None.
         """
+        if self.rows is not None:
+            return self.observe_rows(self.rows.draw(num, random_state), encode_batch or num)
         if self._codes_at is None:
             factors, observations = self._data.sample(num, random_state)
             self._encode(observations, encode_batch or num)
@@ -69,6 +88,17 @@ class CodeDraws:
             factors = self._data.sample_factors(num, random_state)
             self.observe(factors, random_state)
         return factors
+
+    @property
+    def draws_rows(self) -> bool:
+        """Whether rows are drawn instead of combinations of values: of a table, no full grid."""
+        return self.rows is not None and not self.rows.is_grid
+
+    def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[Any]:
+        """Draw (num, factor) factors for `observe`; on a grid, classes counted from 0."""
+        if self.rows is not None and self.rows.is_grid:
+            return draw_factors(self.rows.sizes, num, random_state)
+        return self._data.sample_factors(num, random_state)
 
     def sample_groups(
         self,
@@ -82,7 +112,16 @@ class CodeDraws:
         For each group, this draws which factor it is, then the factors of each sample;
         `share_factor` changes them; then observations are drawn. Returns the factor of each group,
         (num_groups,).
+
+        Where rows are drawn, those that have to take another value of the shared factor become
+        random rows with that value. A value that fewer than two rows have is left out; so is a
+        factor without a value that more have.
+
+        Raises:
+            ValueError: if no factor is left.
         """
+        if self.draws_rows:
+            return self._sample_row_groups(num_groups, shape, random_state, share_factor)
         alone = self._codes_at is not None and getattr(self._data, "draws_factors_alone", False)
         draw = self._draw_groups if alone else self._draw_group_by_group
         at_once = _GROUPS_AT_ONCE if alone else 1
@@ -95,15 +134,36 @@ class CodeDraws:
             fixed.append(which)
         return np.concatenate(fixed)
 
+    def _sample_row_groups(
+        self,
+        num_groups: int,
+        shape: tuple[int, int],
+        random_state: np.random.RandomState,
+        share_factor: ShareFactor,
+    ) -> NDArray[np.int64]:
+        assert self.rows is not None
+        usable = shared_factors(self.rows)
+        which = usable[random_state.randint(len(usable), size=num_groups)]
+        rows = np.empty((num_groups, *shape), dtype=np.int64)
+        for factor in usable:
+            groups, holders = which == factor, self.rows.holders(int(factor))
+            drawn = holders.any_value((int(groups.sum()), *shape), random_state)
+            had = self.rows.classes[drawn]
+            wanted = had.copy()
+            share_factor(which[groups], wanted)
+            change = had[..., factor] != wanted[..., factor]
+            drawn[change] = holders.with_values(wanted[..., factor][change], random_state)
+            rows[groups] = drawn
+        self.observe_rows(rows.reshape(-1), shape[1])
+        return which
+
     def _draw_group_by_group(
         self, count: int, shape: tuple[int, int], random_state: np.random.RandomState
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
         which, factors = [], []
         for _ in range(count):
             which.append(random_state.randint(self._data.num_factors))
-            factors.append(
-                [self._data.sample_factors(shape[1], random_state) for _ in range(shape[0])]
-            )
+            factors.append([self.sample_factors(shape[1], random_state) for _ in range(shape[0])])
         return np.array(which), np.array(factors)
 
     def _draw_groups(
@@ -118,7 +178,9 @@ class CodeDraws:
 
     def observe(self, factors: NDArray[Any], random_state: np.random.RandomState) -> None:
         """Draw one observation for each row of `factors` (num, factor)."""
-        if self._codes_at is None:
+        if self.rows is not None and self.rows.is_grid:
+            self.observe_rows(self.rows.rows_of(factors, random_state), len(factors))
+        elif self._codes_at is None:
             observations = self._data.sample_observations_from_factors(factors, random_state)
             self._encode(observations, len(factors))
         else:
@@ -165,12 +227,15 @@ def sample_codes_and_factors(
     num_points: dict[str, int],
     random_state: np.random.RandomState,
     batch_size: int,
-) -> list[CodesAndFactors]:
+) -> DrawnSamples:
     """One sample for each entry of `num_points`, drawn `batch_size` points at a time.
 
     `num_points` maps the name of the caller's setting to its value, in the order of drawing:
     `{"num_train": 10000, "num_test": 5000}`. The batch size changes the stream of random numbers,
     and with it the score's last digits: leave it as the original has it to compare.
+
+    Of a table the rows are drawn, each once and in one sample at most; if there are too few, the
+    samples are smaller, which the result's `points` tell.
 
     Raises:
         ValueError: a number of points or the batch size below 1, or codes that are refused.
@@ -178,20 +243,76 @@ def sample_codes_and_factors(
     for name, num in (*num_points.items(), ("batch_size", batch_size)):
         check_count(name, num)
     draws = CodeDraws(ground_truth_data, representation_function)
-    split = getattr(ground_truth_data, "split_rows", lambda num_points, random_state: None)
-    rows = split({name: int(num) for name, num in num_points.items()}, random_state)
-    if rows is not None:
-        samples = [draws.observe_rows(part, batch_size) for part in rows]
-    else:
-        samples = []
-        for num in num_points.values():
-            batches = [min(batch_size, num - start) for start in range(0, num, batch_size)]
-            samples.append(np.concatenate([draws.sample(n, random_state) for n in batches]))
-    ends = np.cumsum([len(factors) for factors in samples])[:-1]
-    return [
-        CodesAndFactors(codes, factors)
-        for codes, factors in zip(np.split(draws.codes(), ends), samples, strict=True)
-    ]
+    samples = draw_samples(draws, num_points, random_state, batch_size)
+    ends = np.cumsum([len(factors) for factors, _ in samples])[:-1]
+    parts = np.split(draws.codes(), ends)
+    drawn = DrawnSamples(
+        CodesAndFactors(codes, factors) for codes, (factors, _) in zip(parts, samples, strict=True)
+    )
+    drawn.points = {}
+    for (name, asked), (factors, by_row) in zip(num_points.items(), samples, strict=True):
+        if by_row:
+            drawn.points |= points_used(name, len(factors), asked)
+    return drawn
+
+
+def draw_samples(
+    draws: CodeDraws,
+    num_points: dict[str, int],
+    random_state: np.random.RandomState,
+    batch_size: int,
+) -> list[tuple[NDArray[Any], bool]]:
+    """Draw a sample for each entry of `num_points`: its factors, and whether rows were drawn."""
+    split = None
+    if draws.rows is not None:
+        split = draws.rows.split({k: int(num) for k, num in num_points.items()}, random_state)
+    if split is not None:
+        return [(draws.observe_rows(rows, batch_size), True) for rows in split]
+    samples = []
+    for num in num_points.values():
+        batches = [min(batch_size, num - start) for start in range(0, num, batch_size)]
+        factors = np.concatenate([draws.sample(n, random_state) for n in batches])
+        samples.append((factors, False))
+    return samples
+
+
+def points_used(name: str, used: int, asked: int) -> dict[str, int]:
+    """What results say about a number of points: used, and asked for."""
+    return {name: int(used), f"{name}_asked": int(asked)}
+
+
+def shared_factors(rows: TableRows) -> NDArray[np.int64]:
+    """The factors of a table that can be held fixed; what is left out is logged.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    usable = []
+    for factor, size in enumerate(rows.sizes):
+        left_out = size - np.count_nonzero(rows.holders(factor).counts)
+        if left_out < size:
+            usable.append(factor)
+        if left_out:
+            logger.warning(
+                "factor %d: %s of its %d values left out, which fewer than %d rows have; with them "
+                "nothing can be held fixed",
+                factor, "all" if left_out == size else left_out, size, MOST_FEW,
+            )  # fmt: skip
+    if not usable:
+        raise ValueError(
+            f"factors: no value is that of {MOST_FEW} rows or more, so that none can be held "
+            "fixed: expected classes; bind dataset.factor_bins = 10, say, or leave the metric out"
+        )
+    return np.array(usable)
+
+
+def table_rows(data: GroundTruthData, function: RepresentationFunction) -> TableRows | None:
+    """How the rows of a table are drawn, by its codes if these are given; None for other data."""
+    if getattr(function, "data", None) is data:
+        by_codes: TableRows | None = getattr(function, "table_rows", None)
+        if by_codes is not None:
+            return by_codes
+    return getattr(data, "table_rows", None)
 
 
 def _cached_codes(

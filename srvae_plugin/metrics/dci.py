@@ -182,18 +182,19 @@ def compute_dci(
     Raises:
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    train, test = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train, "num_test": num_test},
         random_state,
         batch_size,
     )
+    train, test = drawn
     seeds = np.asarray(random_state.randint(2**31 - 1, size=train.factors.shape[1]))
     importance = importance_matrix(train, test, seeds, n_jobs, backend)
     if artifact_dir is not None:
         _save(importance.matrix, artifact_dir)
-    return dci_scores(importance)
+    return dci_scores(importance) | drawn.points
 
 
 def _save(matrix: NDArray[np.float64], folder: str) -> None:

@@ -183,16 +183,17 @@ def compute_dci_es(
     _check_settings(probe, probe_sizes, categorical_factors, ground_truth_data.num_factors)
     if lowest_loss is not None and not 0 <= lowest_loss < 1:
         raise ValueError(f"lowest_loss must be in [0, 1) or None, got {lowest_loss!r}.")
-    train, test = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train, "num_test": num_test},
         random_state,
         batch_size,
     )
+    train, test = drawn
     seeds = np.asarray(random_state.randint(2**31 - 1, size=train.factors.shape[1]))
     curves = loss_capacity(train, test, seeds, probe, probe_sizes, categorical_factors, n_jobs)
-    return dci_es(curves, train.codes.shape[1], lowest_loss)
+    return dci_es(curves, train.codes.shape[1], lowest_loss) | drawn.points
 
 
 def _check_settings(

@@ -192,18 +192,19 @@ def compute_dci_regression(
     """
     chosen = Regressor(regressor, alpha, num_trees, max_depths)
     _check_settings(chosen, ground_truth_data.num_factors)
-    train, test = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train, "num_test": num_test},
         random_state,
         batch_size,
     )
+    train, test = drawn
     seeds = np.asarray(random_state.randint(2**31 - 1, size=train.factors.shape[1]))
     result = regression(train, test, seeds, chosen, n_jobs)
     if artifact_dir is not None:
         _save(result.matrix, artifact_dir)
-    return regression_scores(result)
+    return regression_scores(result) | drawn.points
 
 
 def _fit(

@@ -5,6 +5,8 @@ Learning of Disentangled Representations" (arXiv 1811.12359).
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,16 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.table_rows import TableRows
 from srvae_plugin.metrics.checks import check_count
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
+    points_used,
     sample_codes_and_factors,
+    table_rows,
 )
 from srvae_plugin.metrics.predictors import Accuracies, PredictorFn, accuracies, draw_seeds
 
-Samples = dict[int, tuple[CodesAndFactors, CodesAndFactors]]
-"""Number of training points to a training and a test sample."""
+logger = logging.getLogger(__name__)
+
+_LEAST_TESTED = 0.1
+"""Share of a table's rows to test on, if fewer than were asked for."""
+
+
+class Samples(dict[int, tuple[CodesAndFactors, CodesAndFactors]]):
+    """Number of training points to a training and a test sample."""
+
+    points: dict[str, int]
+    """As `DrawnSamples.points`, `N:num_train` and so on for each number N of training points."""
 
 
 def downstream_task(
@@ -86,7 +100,9 @@ def compute_downstream_task(
         n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
 
     Returns:
-        Scores as in `downstream_task`.
+        Scores as in `downstream_task`; of a table, beside them `N:num_train`, `N:num_test` and
+        `N:num_train_asked`, `N:num_test_asked`. A number N that a table has not enough rows for is
+        left out, with a line in the log.
 
     Raises:
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
@@ -101,7 +117,7 @@ def compute_downstream_task(
         batch_size,
     )
     seeds = draw_seeds(random_state, ground_truth_data.num_factors)
-    return downstream_task(samples, seeds, predictor_fn, n_jobs)
+    return downstream_task(samples, seeds, predictor_fn, n_jobs) | samples.points
 
 
 def check_sizes(num_train: Sequence[int] | int) -> list[int]:
@@ -129,15 +145,72 @@ def draw_samples(
     num_test: int,
     batch_size: int,
 ) -> Samples:
-    """A training and a test sample for each number of training points, in the original's order."""
+    """A training and a test sample for each number of training points, in the original's order.
+
+    Of a table, distinct rows for each number, anew as in the original. A number that the table has
+    not enough rows for is left out.
+    """
     check_count("num_test", num_test)
-    num_points: dict[str, int] = {}
-    for size in sizes:
-        num_points |= {f"num_train {size}": size, f"num_test {size}": num_test}
-    drawn = sample_codes_and_factors(
-        ground_truth_data, representation_function, num_points, random_state, batch_size
+    rows = table_rows(ground_truth_data, representation_function)
+    asked: list[dict[str, int]] = [
+        {f"num_train {size}": size, f"num_test {size}": num_test} for size in sizes
+    ]
+    by_row = rows is not None and not rows.is_sampled_as_grid(
+        sum(sum(each.values()) for each in asked)
     )
-    return dict(zip(sizes, zip(drawn[::2], drawn[1::2], strict=True), strict=True))
+    if rows is None or not by_row:
+        # One after the other from one stream, as the original draws.
+        asked = [{name: num for each in asked for name, num in each.items()}]
+    else:
+        sizes = sizes_that_fit(rows, sizes, num_test)
+        asked = [fitting(rows, size, num_test) for size in sizes]
+    drawn = [
+        sample_codes_and_factors(
+            ground_truth_data, representation_function, each, random_state, batch_size
+        )
+        for each in asked
+    ]
+    parts = [part for each in drawn for part in each]
+    samples = Samples(zip(sizes, zip(parts[::2], parts[1::2], strict=True), strict=True))
+    samples.points = {}
+    if by_row:
+        for size, (train, test) in samples.items():
+            used = points_used("num_train", len(train.codes), size)
+            used |= points_used("num_test", len(test.codes), num_test)
+            samples.points |= {f"{size}:{key}": value for key, value in used.items()}
+    return samples
+
+
+def sizes_that_fit(rows: TableRows, sizes: Sequence[int], num_test: int) -> list[int]:
+    """The numbers of training points that a table has rows for; the others are logged.
+
+    Beside them there have to be `num_test` rows to test on, or a tenth of the table's.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    num_rows = len(rows.drawn.rows)
+    least = min(num_test, math.ceil(_LEAST_TESTED * num_rows)) if rows.tests is None else 0
+    kept = [size for size in sizes if size <= num_rows - least]
+    left_out = [size for size in sizes if size not in kept]
+    if left_out:
+        line = (
+            f"num_train = {left_out}: the table has {num_rows} rows, of which at least {least} are "
+            "to test on"
+        )
+        if not kept:
+            raise ValueError(f"{line}: bind num_train = [{num_rows - least}] or less")
+        logger.warning("%s: left out", line)
+    return kept
+
+
+def fitting(rows: TableRows, size: int, num_test: int) -> dict[str, int]:
+    """A training sample of that size, and a test sample as large as there are rows for."""
+    if rows.tests is not None:
+        left = len(rows.tests.rows)
+    else:
+        left = len(rows.drawn.rows) - size
+    return {f"num_train {size}": size, f"num_test {size}": min(num_test, left)}
 
 
 def _summary(result: Accuracies) -> dict[str, float | int]:

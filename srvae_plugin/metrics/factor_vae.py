@@ -6,6 +6,7 @@ variance over the data, is smallest votes for it. The score is the accuracy of t
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 import gin
@@ -14,8 +15,18 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.checks import check_count, warn_collapsed
-from srvae_plugin.metrics.codes import CodeDraws, RepresentationFunction
+from srvae_plugin.metrics.codes import (
+    CodeDraws,
+    RepresentationFunction,
+    draw_samples,
+    points_used,
+)
 
+logger = logging.getLogger(__name__)
+
+_THRESHOLD = 0.05
+_SMALL = 1e-6
+"""Deviation below which a latent is rounding: float32 codes near 1 are 1e-7 apart."""
 _ENCODE_BATCH = 64
 _VOTES_AT_ONCE = 1024
 
@@ -30,7 +41,7 @@ class Votes(NamedTuple):
 
 
 @gin.register("prune_dims", module="srvae_plugin", denylist=["variances"])
-def prune_dims(variances: NDArray[Any], threshold: float = 0.05) -> NDArray[np.bool_]:
+def prune_dims(variances: NDArray[Any], threshold: float = _THRESHOLD) -> NDArray[np.bool_]:
     """Mask (latent,) of the latents whose standard deviation over the data is >= `threshold`.
 
     The original's default is 0, which keeps dead latents in the vote; the threshold of its
@@ -58,13 +69,14 @@ def factor_vae_score(
     Returns:
         `train_accuracy` and `eval_accuracy` in [0, 1]; `num_active_dims`, which is the number of
         all latents as in the original (0 if none is active); `active_latents`, the number of those
-        that are active. All accuracies are 0, with a logged warning, if none is.
+        that are active. All accuracies are 0 if none is; with a logged warning if nothing varies.
     """
     scores: dict[str, float | int]
     scores = {"train_accuracy": 0.0, "eval_accuracy": 0.0, "num_active_dims": 0}
     scores["active_latents"] = int(active.sum())
     if not active.any():
-        warn_collapsed("FactorVAE score", "no latent's deviation reaches prune_dims.threshold")
+        if not (np.sqrt(global_variances) > _SMALL).any():
+            warn_collapsed("FactorVAE score", "every latent is constant")
         return scores
     train_votes = _count_votes(train, global_variances, active, num_factors)
     eval_votes = _count_votes(evaluation, global_variances, active, num_factors)
@@ -118,13 +130,24 @@ def compute_factor_vae(
             with two constant latents it gives .31 where .05 gives 1.
 
     Returns:
-        Scores as in `factor_vae_score`; `eval_accuracy` is the one that is published.
+        Scores as in `factor_vae_score`; `eval_accuracy` is the one that is published. What the
+        vote was made of: `prune_threshold`, and `largest_deviation` and `median_deviation`, over
+        latents, of the standard deviation over the data. Only if a factor is constant, the scores
+        without its votes: `train_accuracy_varying_factors`, `eval_accuracy_varying_factors` and
+        `num_factors_scored`. Only of a table whose rows are drawn: the numbers of points or votes
+        used and asked for, `num_train` and `num_train_asked` and so on.
 
     Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+        ValueError: a setting out of range, fewer than two factors that vary, or codes that are
+            NaN, inf or of a wrong shape.
 
-    A factor of size 1 is fixed in every batch; its votes are noise, so that with K factors of
-    which one is constant perfect codes score about 1 - 1/K, as in the original.
+    A constant factor is fixed in every batch; its votes are noise, so that with K factors of which
+    one is constant perfect codes score about 1 - 1/K, as in the original: this is logged, and the
+    scores without it stand beside.
+
+    Of a table that is no full grid, the variance over the data is that of distinct rows, and the
+    batches are drawn with replacement among the rows that share the fixed factor's value, that of a
+    random row. A value that fewer than two rows have is left out, with a line in the log.
     """
     del artifact_dir
     check_count("batch_size", batch_size, 2)
@@ -132,21 +155,102 @@ def compute_factor_vae(
     check_count("num_eval", num_eval)
     check_count("num_variance_estimate", num_variance_estimate, 2)
     draws = CodeDraws(ground_truth_data, representation_function)
-    draws.sample(num_variance_estimate, random_state, encode_batch=_ENCODE_BATCH)
+    varying = _varying_factors(ground_truth_data, draws)
+    estimate = num_variance_estimate
+    points: dict[str, int] = {}
+    if draws.draws_rows:
+        asked = {"num_variance_estimate": estimate}
+        ((factors, _),) = draw_samples(draws, asked, random_state, _ENCODE_BATCH)
+        estimate = len(factors)
+        points = points_used("num_variance_estimate", estimate, num_variance_estimate)
+        for name, count in (("num_train", num_train), ("num_eval", num_eval)):
+            points |= points_used(name, count, count)
+    else:
+        draws.sample(estimate, random_state, encode_batch=_ENCODE_BATCH)
     fixed = draws.sample_groups(
         num_train + num_eval, (1, batch_size), random_state, _share_with_first
     )
     codes = draws.codes()
-    global_variances = np.var(codes[:num_variance_estimate], axis=0, ddof=1)
-    variances = _batch_variances(codes[num_variance_estimate:], batch_size)
+    global_variances = np.var(codes[:estimate], axis=0, ddof=1)
+    variances = _batch_variances(codes[estimate:], batch_size)
     bound = {} if prune_threshold is None else {"threshold": prune_threshold}
-    return factor_vae_score(
+    active = gin.get_configurable(prune_dims)(global_variances, **bound)
+    spread = _say_who_votes(global_variances, active, prune_threshold)
+    votes = (
         Votes(variances[:num_train], fixed[:num_train]),
         Votes(variances[num_train:], fixed[num_train:]),
-        global_variances,
-        gin.get_configurable(prune_dims)(global_variances, **bound),
-        ground_truth_data.num_factors,
     )
+    num_factors = ground_truth_data.num_factors
+    scores = factor_vae_score(*votes, global_variances, active, num_factors)
+    if len(varying) < num_factors:
+        kept = [_only(part, varying) for part in votes]
+        mended = factor_vae_score(*kept, global_variances, active, num_factors)
+        for key in ("train_accuracy", "eval_accuracy"):
+            scores[f"{key}_varying_factors"] = mended[key]
+        scores["num_factors_scored"] = len(varying)
+    return scores | spread | points
+
+
+def _varying_factors(data: GroundTruthData, draws: CodeDraws) -> NDArray[np.intp]:
+    sizes = list(data.factors_num_values if draws.rows is None else draws.rows.sizes)
+    varying = np.flatnonzero(np.array(sizes) > 1)
+    if len(varying) < 2:
+        raise ValueError(
+            f"factors must have at least 2 that vary for the FactorVAE score, got {len(varying)} "
+            f"of {len(sizes)}: the vote is which factor was fixed. Use a data set with more "
+            "varying factors."
+        )
+    if len(varying) < len(sizes):
+        logger.warning(
+            "FactorVAE score: factors %s have a single value and are among those it fixes, as in "
+            "the original: their votes are noise. eval_accuracy_varying_factors is the score over "
+            "the other %d.",
+            sorted(set(range(len(sizes))) - set(varying.tolist())), len(varying),
+        )  # fmt: skip
+    return varying
+
+
+def _say_who_votes(
+    variances: NDArray[Any], active: NDArray[np.bool_], prune_threshold: float | None
+) -> dict[str, float]:
+    """Logs how many latents vote, if not all do, and returns the threshold and the spread."""
+    if prune_threshold is None:
+        bound = gin.get_bindings("srvae_plugin.prune_dims")
+        prune_threshold = float(bound.get("threshold", _THRESHOLD))
+    deviations = np.sqrt(variances.astype(np.float64))
+    largest, median = float(deviations.max()), float(np.median(deviations))
+    if not active.all() and largest > _SMALL:
+        logger.warning(
+            "FactorVAE score: %d of %d latents are active and vote: those whose standard deviation "
+            "over the data is prune_dims.threshold = %g or more; the largest is %.3g, the median "
+            "%.3g%s",
+            active.sum(), len(active), prune_threshold, largest, median,
+            _advice(deviations, active),
+        )  # fmt: skip
+    return {
+        "prune_threshold": float(prune_threshold),
+        "largest_deviation": largest,
+        "median_deviation": median,
+    }
+
+
+def _advice(deviations: NDArray[np.float64], active: NDArray[np.bool_]) -> str:
+    """What to bind if the threshold, made for latents of deviation 1, does not fit the codes."""
+    largest = deviations.max()
+    # On a scale on which the largest deviation is 1, as in a VAE, they would have voted.
+    would_vote = (deviations >= _THRESHOLD * largest).sum()
+    if would_vote <= active.sum():
+        return ""
+    return (
+        f". The codes are on another scale than a VAE's, not collapsed: bind prune_dims.threshold "
+        f"= {_THRESHOLD * largest:.2g} for the {would_vote} latents of at least a twentieth of the "
+        "largest deviation to vote, or 0 for all"
+    )
+
+
+def _only(votes: Votes, factors: NDArray[np.intp]) -> Votes:
+    kept = np.isin(votes.fixed, factors)
+    return Votes(votes.variances[kept], votes.fixed[kept])
 
 
 def _share_with_first(fixed: NDArray[np.int64], factors: NDArray[Any]) -> None:

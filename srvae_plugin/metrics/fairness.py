@@ -7,21 +7,26 @@ its values. The more the distribution of predictions moves, the less fair the re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import check_count, varying_factors
+from srvae_plugin.data.table_rows import MOST_FEW, TableRows
+from srvae_plugin.metrics.checks import check_count, check_factors, varying_factors
 from srvae_plugin.metrics.codes import (
     CodeDraws,
     CodesAndFactors,
     RepresentationFunction,
+    points_used,
     sample_codes_and_factors,
 )
 from srvae_plugin.metrics.predictors import PredictorFn, Task, draw_seeds, predict
+
+logger = logging.getLogger(__name__)
 
 _AGGREGATES: dict[str, Callable[..., Any]] = {"mean": np.mean, "max": np.max}
 
@@ -169,29 +174,90 @@ def compute_fairness(
 
     Raises:
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+
+    Of a table that is no full grid, whose factors nobody can set, the points of a value are random
+    rows that have it, with replacement: the distance of the predictions given the value from all of
+    them, each value counting the same, which is the paper's definition. Where the rows of two
+    factors go together it is not 0 even for perfect predictions. A value that fewer than two rows
+    have is left out, with a line in the log.
     """
     del artifact_dir
     check_count("num_test_points_per_class", num_test_points_per_class)
-    (train,) = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train},
         random_state,
         batch_size,
     )
+    (train,) = drawn
     varying = varying_factors("fairness", train.factors, at_least=2).tolist()
     sizes = list(ground_truth_data.factors_num_values)
     draws = CodeDraws(ground_truth_data, representation_function)
     places = [(i, j) for i in varying for j in varying if i != j]
+    values: dict[int, Sequence[int] | NDArray[np.intp]]
+    values = {sensitive: range(sizes[sensitive]) for sensitive in varying}
+    if draws.rows is not None:
+        train = CodesAndFactors(train.codes, _classes(train.factors, ground_truth_data))
+    if draws.draws_rows:
+        values = {sensitive: _usable_values(draws.rows, sensitive) for sensitive in varying}
     for _, sensitive in places:
-        factors = ground_truth_data.sample_factors(num_test_points_per_class, random_state)
-        for value in range(sizes[sensitive]):
-            factors[:, sensitive] = value
-            draws.observe(factors, random_state)
+        _observe_values(
+            draws, sensitive, values[sensitive], num_test_points_per_class, random_state
+        )
     seeds = draw_seeds(random_state, ground_truth_data.num_factors)
-    ends = np.cumsum([sizes[sensitive] * num_test_points_per_class for _, sensitive in places])
+    numbers = [len(values[sensitive]) for _, sensitive in places]
+    ends = np.cumsum(numbers) * num_test_points_per_class
     interventions = [
-        Interventions(*place, part.reshape(sizes[place[1]], num_test_points_per_class, -1))
+        Interventions(*place, part.reshape(-1, num_test_points_per_class, part.shape[1]))
         for place, part in zip(places, np.split(draws.codes(), ends[:-1]), strict=True)
     ]
-    return fairness(train, interventions, sizes, seeds, predictor_fn, n_jobs)
+    scores = fairness(train, interventions, sizes, seeds, predictor_fn, n_jobs) | drawn.points
+    if draws.draws_rows:
+        asked = num_test_points_per_class
+        scores |= points_used("num_test_points_per_class", asked, asked)
+    return scores
+
+
+def _classes(factors: NDArray[Any], table: Any) -> NDArray[np.int64]:
+    """The factors of a table's rows, numbered as its classes are, whatever their type."""
+    factors = check_factors(factors, len(factors))
+    columns = zip(table.factors.T, factors.T, strict=True)
+    return np.stack([np.searchsorted(np.unique(every), some) for every, some in columns], axis=1)
+
+
+def _usable_values(rows: TableRows | None, factor: int) -> NDArray[np.intp]:
+    """The values of a factor that enough rows have; ValueError if there are no two."""
+    assert rows is not None
+    usable = np.flatnonzero(rows.holders(factor).counts)
+    if len(usable) < 2:
+        raise ValueError(
+            f"fairness: factor {factor} has fewer than 2 values that {MOST_FEW} rows or more have, "
+            "so that their predictions cannot be compared: bin it (dataset.factor_bins = 10, say), "
+            "or leave the metric out"
+        )
+    if len(usable) < rows.sizes[factor]:
+        logger.warning(
+            "fairness: %d of %d values of factor %d are left out, which fewer than %d rows have",
+            rows.sizes[factor] - len(usable), rows.sizes[factor], factor, MOST_FEW,
+        )  # fmt: skip
+    return usable
+
+
+def _observe_values(
+    draws: CodeDraws,
+    factor: int,
+    values: Sequence[int] | NDArray[np.intp],
+    num: int,
+    random_state: np.random.RandomState,
+) -> None:
+    """Draw `num` points for each value of a factor."""
+    if draws.rows is not None and draws.draws_rows:
+        wanted = np.repeat(np.asarray(values), num)
+        rows = draws.rows.holders(factor).with_values(wanted, random_state)
+        draws.observe_rows(rows, num)
+        return
+    factors = draws.sample_factors(num, random_state)
+    for value in values:
+        factors[:, factor] = value
+        draws.observe(factors, random_state)

@@ -204,16 +204,18 @@ def compute_infomec(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    (sample,) = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train},
         random_state,
         batch_size,
     )
+    (sample,) = drawn
     seed = int(random_state.randint(2**31 - 1))
-    return infomec(
-        sample.codes, sample.factors, seed, discrete_latents, num_neighbors, active_range
+    return (
+        infomec(sample.codes, sample.factors, seed, discrete_latents, num_neighbors, active_range)
+        | drawn.points
     )
 
 

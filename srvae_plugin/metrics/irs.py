@@ -126,11 +126,12 @@ def compute_irs(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    (sample,) = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train},
         random_state,
         batch_size,
     )
-    return irs(sample.codes, sample.factors, diff_quantile, num_bins, discretizer_fn)
+    (sample,) = drawn
+    return irs(sample.codes, sample.factors, diff_quantile, num_bins, discretizer_fn) | drawn.points

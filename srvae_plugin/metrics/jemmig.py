@@ -113,14 +113,15 @@ def compute_jemmig(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    (sample,) = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train},
         random_state,
         batch_size,
     )
-    return jemmig(sample.codes, sample.factors, num_bins, discretizer_fn)
+    (sample,) = drawn
+    return jemmig(sample.codes, sample.factors, num_bins, discretizer_fn) | drawn.points
 
 
 def _number_of_bins(bins: NDArray[Any], num_bins: int | None) -> int:

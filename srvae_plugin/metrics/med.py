@@ -153,14 +153,15 @@ def compute_med(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    train, test = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train, "num_test": num_test},
         random_state,
         batch_size,
     )
-    return med(train, test, topk, num_bins, discretizer_fn)
+    train, test = drawn
+    return med(train, test, topk, num_bins, discretizer_fn) | drawn.points
 
 
 def _linear_accuracy(

@@ -89,11 +89,12 @@ def compute_mig(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    (sample,) = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train},
         random_state,
         batch_size,
     )
-    return mig(sample.codes, sample.factors, num_bins, discretizer_fn)
+    (sample,) = drawn
+    return mig(sample.codes, sample.factors, num_bins, discretizer_fn) | drawn.points

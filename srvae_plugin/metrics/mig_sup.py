@@ -106,11 +106,15 @@ def compute_mig_sup(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    (sample,) = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train},
         random_state,
         batch_size,
     )
-    return mig_sup(sample.codes, sample.factors, num_bins, discretizer_fn, active_variance)
+    (sample,) = drawn
+    return (
+        mig_sup(sample.codes, sample.factors, num_bins, discretizer_fn, active_variance)
+        | drawn.points
+    )

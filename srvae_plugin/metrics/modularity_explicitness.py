@@ -144,14 +144,17 @@ def compute_modularity_explicitness(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    train, test = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train, "num_test": num_test},
         random_state,
         batch_size,
     )
-    return modularity_explicitness(train, test, num_bins, discretizer_fn, one_vs_rest)
+    train, test = drawn
+    return (
+        modularity_explicitness(train, test, num_bins, discretizer_fn, one_vs_rest) | drawn.points
+    )
 
 
 def _areas(

@@ -6,7 +6,7 @@ one of them have been removed. An extension of the downstream task of Locatello 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gin
@@ -17,7 +17,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.checks import check_count, varying_factors
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.dci import fit_importance, importance_matrix
-from srvae_plugin.metrics.downstream_task import Samples, check_sizes, draw_samples
+from srvae_plugin.metrics.downstream_task import check_sizes, draw_samples
 from srvae_plugin.metrics.predictors import Accuracies, PredictorFn, accuracies, draw_seeds
 
 CorrelationMeasure = Callable[
@@ -54,7 +54,7 @@ def reduced_representation(
 
 
 def reduced_downstream_task(
-    samples: Samples,
+    samples: Mapping[int, tuple[CodesAndFactors, CodesAndFactors]],
     seeds: NDArray[np.integer[Any]],
     num_factors_to_remove: int = 1,
     correlation_measure: CorrelationMeasure | None = None,
@@ -140,7 +140,8 @@ def compute_reduced_downstream_task(
         n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
 
     Returns:
-        Scores as in `reduced_downstream_task`.
+        Scores as in `reduced_downstream_task`; of a table, the points used and the numbers left
+        out as in `compute_downstream_task`.
 
     Raises:
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
@@ -151,9 +152,10 @@ def compute_reduced_downstream_task(
         ground_truth_data, representation_function, random_state, sizes, num_test, batch_size
     )
     seeds = draw_seeds(random_state, ground_truth_data.num_factors)
-    return reduced_downstream_task(
+    scores = reduced_downstream_task(
         samples, seeds, num_factors_to_remove, correlation_measure, predictor_fn, n_jobs
     )
+    return scores | samples.points
 
 
 def _remaining(

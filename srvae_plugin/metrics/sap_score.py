@@ -138,11 +138,12 @@ def compute_sap(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    train, test = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train, "num_test": num_test},
         random_state,
         batch_size,
     )
-    return sap_score(*train, *test, continuous_factors, n_jobs)
+    train, test = drawn
+    return sap_score(*train, *test, continuous_factors, n_jobs) | drawn.points

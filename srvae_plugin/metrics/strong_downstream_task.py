@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.checks import check_count, varying_factors
-from srvae_plugin.metrics.codes import CodeDraws, CodesAndFactors, RepresentationFunction
-from srvae_plugin.metrics.downstream_task import check_sizes
+from srvae_plugin.metrics.codes import (
+    CodeDraws,
+    CodesAndFactors,
+    RepresentationFunction,
+    points_used,
+)
+from srvae_plugin.metrics.downstream_task import check_sizes, fitting, sizes_that_fit
 from srvae_plugin.metrics.predictors import (
     PredictorFn,
     Task,
@@ -25,6 +30,8 @@ from srvae_plugin.metrics.predictors import (
 )
 
 logger = logging.getLogger(__name__)
+
+_ENCODE_BATCH = 64
 
 Pair = tuple[CodesAndFactors, CodesAndFactors]
 """A training and a test sample."""
@@ -148,6 +155,13 @@ def compute_strong_downstream_task(
 
     Factors with one value are neither predicted nor shifted, with a logged warning; the original
     fails on them.
+
+    Of a table that is no full grid, distinct rows are drawn: of those that have the shifted
+    factor's value to train on, of those that have another one, as often as they have it, to test
+    on; shifts are those under which the factor to predict still varies in training. There can be
+    fewer rows than asked for. The results then have the points used: `N:num_train` and so on, and
+    under `N:num_strong_train` and `N:num_strong_test` the fewest of any experiment, each with
+    `..._asked`. Numbers of points that there are not enough rows for are left out.
     """
     del artifact_dir
     sizes = check_sizes(num_train)
@@ -155,10 +169,15 @@ def compute_strong_downstream_task(
     check_count("n_experiment", n_experiment)
     shifts = _side_stream(random_state)
     draws = CodeDraws(ground_truth_data, representation_function)
-    drawn = [
-        _draw(draws, ground_truth_data, random_state, shifts, (size, num_test), n_experiment)
-        for size in sizes
-    ]
+    streams = Streams(random_state, shifts)
+    if draws.rows is not None and draws.draws_rows:
+        sizes = sizes_that_fit(draws.rows, sizes, num_test)
+        drawn = [_draw_rows(draws, streams, size, num_test, n_experiment) for size in sizes]
+    else:
+        drawn = [
+            _draw(draws, ground_truth_data, streams, (size, num_test), n_experiment)
+            for size in sizes
+        ]
     seeds = draw_seeds(random_state, ground_truth_data.num_factors)
     factors = [part for plan in drawn for _, pair in plan for part in pair]
     codes = iter(np.split(draws.codes(), np.cumsum([len(part) for part in factors])[:-1]))
@@ -169,25 +188,109 @@ def compute_strong_downstream_task(
             for target, (train, test) in plan
         ]
         experiments[size] = Experiments(pairs[0][1], pairs[1:])
-    return strong_downstream_task(experiments, seeds, predictor_fn, n_jobs)
+    scores = strong_downstream_task(experiments, seeds, predictor_fn, n_jobs)
+    if draws.draws_rows:
+        for size, experiment in experiments.items():
+            scores |= _points(size, num_test, experiment)
+    return scores
+
+
+class Streams(NamedTuple):
+    """Where random numbers come from."""
+
+    points: np.random.RandomState
+    shifts: np.random.RandomState
+    """Which factor is shifted, and from which value."""
+
+
+Plan = list[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]
+"""Factors of the plain pair, under target -1, then of each shifted one under its target."""
+
+
+def _draw_rows(
+    draws: CodeDraws, streams: Streams, size: int, num_test: int, n_experiment: int
+) -> Plan:
+    rows = draws.rows
+    assert rows is not None
+    split = rows.split(fitting(rows, size, num_test), streams.points)
+    assert split is not None
+    train, test = (draws.observe_rows(part, _ENCODE_BATCH) for part in split)
+    plan = [(-1, (train, test))]
+    from_rows = rows.drawn.rows
+    to_rows = from_rows if rows.tests is None else rows.tests.rows
+    varying = varying_factors("strong downstream task", train, at_least=2).tolist()
+    for target in varying:
+        possible = _possible_shifts(rows.classes, from_rows, to_rows, target)
+        if not possible:
+            logger.warning(
+                "strong downstream task: factor %d is left out under a shift: it has a single "
+                "value wherever another factor has one", target,
+            )  # fmt: skip
+        for _ in range(n_experiment if possible else 0):
+            shifted = streams.shifts.choice(list(possible))
+            known = streams.shifts.choice(possible[shifted])
+            pair = []
+            for part, count, has in ((from_rows, size, True), (to_rows, num_test, False)):
+                there = part[(rows.classes[part, shifted] == known) == has]
+                chosen = streams.points.permutation(there)[:count]
+                pair.append(draws.observe_rows(chosen, _ENCODE_BATCH))
+            plan.append((target, (pair[0], pair[1])))
+    if len(plan) == 1:
+        raise ValueError(
+            "strong downstream task: no factor varies among the rows that share another one's "
+            "value: leave the metric out, or bin factors (dataset.factor_bins = 10, say)"
+        )
+    return plan
+
+
+def _possible_shifts(
+    classes: NDArray[np.int64],
+    from_rows: NDArray[np.int64],
+    to_rows: NDArray[np.int64],
+    target: int,
+) -> dict[int, list[int]]:
+    """Factors to shift, each with the values it can have in training.
+
+    Among the rows that have one the target varies, and other rows are there to test on.
+    """
+    possible = {}
+    for factor in range(classes.shape[1]):
+        if factor == target:
+            continue
+        pairs = np.unique(classes[from_rows][:, [factor, target]], axis=0)
+        values, counts = np.unique(pairs[:, 0], return_counts=True)
+        to_values = np.unique(classes[to_rows, factor])
+        usable = [int(v) for v in values[counts > 1] if (to_values != v).any()]
+        if usable:
+            possible[factor] = usable
+    return possible
+
+
+def _points(size: int, num_test: int, experiment: Experiments) -> dict[str, int]:
+    train, test = experiment.plain
+    pairs = [pair for _, pair in experiment.shifted]
+    used = points_used("num_train", len(train.codes), size)
+    used |= points_used("num_test", len(test.codes), num_test)
+    used |= points_used("num_strong_train", min(len(pair[0].codes) for pair in pairs), size)
+    used |= points_used("num_strong_test", min(len(pair[1].codes) for pair in pairs), num_test)
+    return {f"{size}:{key}": value for key, value in used.items()}
 
 
 def _draw(
     draws: CodeDraws,
     data: GroundTruthData,
-    random_state: np.random.RandomState,
-    shifts: np.random.RandomState,
+    streams: Streams,
     sizes: tuple[int, int],
     n_experiment: int,
-) -> list[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]:
-    """Factors of the plain pair, under target -1, then of each shifted one under its target."""
-    train, test = (data.sample_factors(size, random_state) for size in sizes)
+) -> Plan:
+    random_state = streams.points
+    train, test = (draws.sample_factors(size, random_state) for size in sizes)
     plan = [(-1, (train, test))]
     draws.observe(train, random_state)
     draws.observe(test, random_state)
     for target in varying_factors("strong downstream task", train, at_least=2).tolist():
         for _ in range(n_experiment):
-            pair = intervene(train, test, target, data.factors_num_values, shifts)
+            pair = intervene(train, test, target, data.factors_num_values, streams.shifts)
             for factors in pair:
                 draws.observe(factors, random_state)
             plan.append((target, pair))

@@ -170,12 +170,13 @@ def compute_unified_scores(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    train, test = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train, "num_test": num_test},
         random_state,
         batch_size,
     )
+    train, test = drawn
     seeds = draw_seeds(random_state, train.factors.shape[1])
-    return unified_scores(train, test, seeds, matrix_fns)
+    return unified_scores(train, test, seeds, matrix_fns) | drawn.points

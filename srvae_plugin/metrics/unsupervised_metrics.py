@@ -138,11 +138,12 @@ def compute_unsupervised_metrics(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
-    (sample,) = sample_codes_and_factors(
+    drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
         {"num_train": num_train},
         random_state,
         batch_size,
     )
-    return unsupervised_scores(sample.codes, num_bins, discretizer_fn)
+    (sample,) = drawn
+    return unsupervised_scores(sample.codes, num_bins, discretizer_fn) | drawn.points
