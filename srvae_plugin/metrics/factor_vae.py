@@ -30,6 +30,9 @@ _SMALL = 1e-6
 _ENCODE_BATCH = 64
 _VOTES_AT_ONCE = 1024
 
+_AS_IN_A_VAE = 0.5
+"""Deviation that a VAE's codes reach: a latent in use has about 1."""
+
 
 class Votes(NamedTuple):
     """What a set of votes is made of: `variances` (votes, latent) and `fixed` (votes,)."""
@@ -176,15 +179,13 @@ def compute_factor_vae(
     bound = {} if prune_threshold is None else {"threshold": prune_threshold}
     active = gin.get_configurable(prune_dims)(global_variances, **bound)
     spread = _say_who_votes(global_variances, active, prune_threshold)
-    votes = (
-        Votes(variances[:num_train], fixed[:num_train]),
-        Votes(variances[num_train:], fixed[num_train:]),
-    )
+    train = Votes(variances[:num_train], fixed[:num_train])
+    evaluation = Votes(variances[num_train:], fixed[num_train:])
     num_factors = ground_truth_data.num_factors
-    scores = factor_vae_score(*votes, global_variances, active, num_factors)
+    scores = factor_vae_score(train, evaluation, global_variances, active, num_factors)
     if len(varying) < num_factors:
-        kept = [_only(part, varying) for part in votes]
-        mended = factor_vae_score(*kept, global_variances, active, num_factors)
+        kept = _only(train, varying), _only(evaluation, varying)
+        mended = factor_vae_score(kept[0], kept[1], global_variances, active, num_factors)
         for key in ("train_accuracy", "eval_accuracy"):
             scores[f"{key}_varying_factors"] = mended[key]
         scores["num_factors_scored"] = len(varying)
@@ -239,7 +240,7 @@ def _advice(deviations: NDArray[np.float64], active: NDArray[np.bool_]) -> str:
     largest = deviations.max()
     # On a scale on which the largest deviation is 1, as in a VAE, they would have voted.
     would_vote = (deviations >= _THRESHOLD * largest).sum()
-    if would_vote <= active.sum():
+    if largest >= _AS_IN_A_VAE or would_vote <= active.sum():
         return ""
     return (
         f". The codes are on another scale than a VAE's, not collapsed: bind prune_dims.threshold "
