@@ -16,7 +16,7 @@ _log = logging.getLogger("srvae_plugin")
 Content = Callable[[NDArray[np.int64]], NDArray[Any]]
 """Row numbers to one sortable key for each, equal where the observations are equal."""
 
-MOST_FEW = 2
+FEWEST_ROWS = 2
 """Rows that a value needs to be held fixed: one alone does not vary."""
 
 
@@ -109,7 +109,7 @@ class TableRows:
             rows = self.drawn.rows
             values = self.classes[rows, factor]
             counts = np.bincount(values, minlength=self.sizes[factor])
-            counts[counts < MOST_FEW] = 0
+            counts[counts < FEWEST_ROWS] = 0
             usable = np.flatnonzero(counts[values])
             order = usable[np.argsort(values[usable], kind="stable")]
             self._holders[factor] = Holders(rows[order], counts, np.cumsum(counts) - counts)

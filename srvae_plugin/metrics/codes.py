@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, draw_factors
-from srvae_plugin.data.table_rows import MOST_FEW, TableRows
+from srvae_plugin.data.table_rows import FEWEST_ROWS, TableRows
 from srvae_plugin.metrics.checks import check_codes, check_count
 
 RepresentationFunction = Callable[[NDArray[np.float32]], Any]
@@ -296,11 +296,11 @@ def shared_factors(rows: TableRows) -> NDArray[np.int64]:
             logger.warning(
                 "factor %d: %s of its %d values left out, which fewer than %d rows have; with them "
                 "nothing can be held fixed",
-                factor, "all" if left_out == size else left_out, size, MOST_FEW,
+                factor, "all" if left_out == size else left_out, size, FEWEST_ROWS,
             )  # fmt: skip
     if not usable:
         raise ValueError(
-            f"factors: no value is that of {MOST_FEW} rows or more, so that none can be held "
+            f"factors: no value is that of {FEWEST_ROWS} rows or more, so that none can be held "
             "fixed: expected classes; bind dataset.factor_bins = 10, say, or leave the metric out"
         )
     return np.array(usable)

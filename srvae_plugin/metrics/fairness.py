@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.table_rows import MOST_FEW, TableRows
+from srvae_plugin.data.table_rows import FEWEST_ROWS, TableRows
 from srvae_plugin.metrics.checks import check_count, check_factors, varying_factors
 from srvae_plugin.metrics.codes import (
     CodeDraws,
@@ -232,14 +232,14 @@ def _usable_values(rows: TableRows | None, factor: int) -> NDArray[np.intp]:
     usable = np.flatnonzero(rows.holders(factor).counts)
     if len(usable) < 2:
         raise ValueError(
-            f"fairness: factor {factor} has fewer than 2 values that {MOST_FEW} rows or more have, "
+            f"fairness: factor {factor} has fewer than 2 values that {FEWEST_ROWS} rows or more have, "
             "so that their predictions cannot be compared: bin it (dataset.factor_bins = 10, say), "
             "or leave the metric out"
         )
     if len(usable) < rows.sizes[factor]:
         logger.warning(
             "fairness: %d of %d values of factor %d are left out, which fewer than %d rows have",
-            rows.sizes[factor] - len(usable), rows.sizes[factor], factor, MOST_FEW,
+            rows.sizes[factor] - len(usable), rows.sizes[factor], factor, FEWEST_ROWS,
         )  # fmt: skip
     return usable
 
