@@ -30,6 +30,10 @@ import numpy as np
 
 from srvae_plugin.files import write_text
 
+REFUSED = "refused.json"
+"""In the folder of a metric that could not be computed: why."""
+DATA_LINE = "# data set: "
+"""Begins the line of a configuration that holds the record of its data set."""
 Step = Literal["train", "postprocess", "evaluation"]
 
 
@@ -39,6 +43,7 @@ def write_step(
     results: Mapping[str, Any],
     config: str,
     previous: Path | None = None,
+    records: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the results of one step under disentanglement_lib's names.
 
@@ -48,6 +53,7 @@ def write_step(
         results: scores and times; a `uuid` is added.
         config: the step's operative gin configuration.
         previous: results folder of the step before, whose files are copied.
+        records: more dictionaries, each written as `json/<its name>.json`.
 
     The aggregate is written last: where it exists, the step is complete.
     """
@@ -58,6 +64,8 @@ def write_step(
     write_json(
         results_dir / "json" / f"{step}_results.json", {**results, "uuid": str(uuid.uuid4())}
     )
+    for name, record in (records or {}).items():
+        write_json(results_dir / "json" / f"{name}.json", record)
     write_json(results_dir / "aggregate" / f"{step}.json", _aggregate(results_dir / "json"))
 
 
