@@ -23,6 +23,7 @@ from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data_record import (
     differing_lines,
     other_content,
+    place,
     record_in,
     record_of,
     with_record,
@@ -99,12 +100,27 @@ def evaluate_representation(
     processed = results.gin_file(source, "postprocess")
     with gin_config.configured(files, bindings):
         data = steps.bound_dataset(processed)
+        _say_other_content(source, data)
     function = steps.cached(steps.load_representation(source), data)
     output = run / "metrics" / kind
     of_what = results.read_results(source, "postprocess")["uuid"]
     return _score_all(
         metrics, function, data, output, files, bindings, overwrite, of_what, source, choose
     )
+
+
+def _say_other_content(source: Path, data: GroundTruthData) -> None:
+    """Log it if the model was trained on data of another content."""
+    try:
+        trained = results.read_json(source / "results" / "json" / "train_dataset.json")
+    except ValueError:  # a run of an older version
+        return
+    now = record_of(data)
+    if trained.get("digest") and now["digest"] and trained["digest"] != now["digest"]:
+        logger.warning(
+            "%s was trained on %s with another content than that of %s, which it is scored on",
+            source, place(trained), place(now),
+        )  # fmt: skip
 
 
 def evaluate_function(

@@ -120,6 +120,14 @@ def _aggregate(json_dir: Path) -> dict[str, Any]:
     return merged
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """A dictionary; ValueError if the file is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a dictionary; numpy numbers and arrays become plain ones."""
     write_text(path, json.dumps(content, indent=2, default=_plain) + "\n")

@@ -211,10 +211,10 @@ def _strings(value: Any) -> list[str]:
 def _data_set(record: _Record) -> DataSet:
     """What the first of the steps was made on."""
     for step in ("train", "evaluation"):
-        if found := from_record(record.part(f"{step}_dataset.")):
-            # Scores may be of other data than the training was.
-            if step == "train" or not record.values.get("train_results.uuid"):
-                return found
+        # Scores may be of other data than the training was.
+        counts = step == "train" or not record.values.get("train_results.uuid")
+        if counts and (found := from_record(record.part(f"{step}_dataset."))):
+            return found
     for step in ("train", "postprocess", "evaluation"):
         if found := from_config(record.part(f"{step}_config.")):
             return found

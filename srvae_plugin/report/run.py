@@ -45,7 +45,7 @@ class Run:
     """Versions, device, seconds; empty if they were not written."""
     label: str = ""
     """Its model's name in the study it is of."""
-    data: DataSet = DataSet()
+    data: DataSet = field(default_factory=DataSet)
     data_label: str = ""
     """Its data set's name in the study it is of."""
     data_set: str = ""
