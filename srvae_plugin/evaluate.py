@@ -197,6 +197,8 @@ def _score_all(
             record = record_of(data) | (foreign.data if foreign else {})
             identity = with_record(f"{of_what}\n{gin.config_str()}", record)
             if not _is_kept(folder, identity):
+                refused = output / f"{name}{results.REFUSED}"
+                refused.unlink(missing_ok=True)
                 records: dict[str, Any] = {"evaluation_dataset": record}
                 if foreign:
                     records["foreign_model"] = foreign.model
@@ -214,7 +216,7 @@ def _score_all(
                     failed.append(f"{name}: {_said(error)}")
                     # For reports: without it the metric would seem not to have been asked for.
                     refusal = {"metric": choice.function, "error": _said(error), **records}
-                    results.write_json(folder / results.REFUSED, refusal)
+                    results.write_json(refused, refusal)
                     logger.error("%s is not scored: %s", name, _said(error))
                     cause = cause or error
                     continue

@@ -30,8 +30,8 @@ import numpy as np
 
 from srvae_plugin.files import write_text
 
-REFUSED = "refused.json"
-"""In the folder of a metric that could not be computed: why."""
+REFUSED = ".refused.json"
+"""After a metric's name, beside the folders of the others: why it could not be computed."""
 DATA_LINE = "# data set: "
 """Begins the line of a configuration that holds the record of its data set."""
 Step = Literal["train", "postprocess", "evaluation"]

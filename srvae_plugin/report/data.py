@@ -104,8 +104,7 @@ def _from_folder(
             roots[here.resolve()] = _relative(here, place)
         if STUDY in files:
             studies.append(here / STUDY)
-        if REFUSED in files:
-            refusals.append(here)
+        refusals += [here / name for name in sorted(files) if name.endswith(REFUSED)]
         if "results" in folders and (path := _last_step(here)) is not None:
             try:
                 values = json.loads(path.read_text(encoding="utf-8"))
@@ -221,15 +220,16 @@ def _data_set(record: _Record) -> DataSet:
     return DataSet()
 
 
-def _add_refusals(folders: Sequence[Path], by_uuid: dict[str, Run], notes: list[str]) -> None:
+def _add_refusals(files: Sequence[Path], by_uuid: dict[str, Run], notes: list[str]) -> None:
     """Note which metrics could not be computed, and add what has no score at all."""
     by_folder = {run.folder.resolve(): run for run in by_uuid.values()}
-    for folder in folders:
+    for file in files:
+        folder = file.with_name(file.name.removesuffix(REFUSED))
         try:
-            said = json.loads((folder / REFUSED).read_text(encoding="utf-8"))
+            said = json.loads(file.read_text(encoding="utf-8"))
             metric, error = str(said["metric"]), str(said["error"])
         except (OSError, ValueError, KeyError, TypeError) as problem:
-            notes.append(f"{folder / REFUSED} is damaged and left out: {problem!r}")
+            notes.append(f"{file} is damaged and left out: {problem!r}")
             continue
         of_run = _run_folder(folder, False)
         run = by_folder.get(of_run.resolve())

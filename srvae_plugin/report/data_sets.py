@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,7 +100,9 @@ def _keys(runs: Sequence[Run], notes: list[str]) -> list[_Key]:
             old = from_config(run.config, run.environment.get("data_source")) or run.data
             key = _Key(run.data.name, run.data.options, run.data.digest, "")
             known[old.name, old.options].add(key)
-    keys, joined, unknown = [], defaultdict(int), defaultdict(int)
+    keys: list[_Key] = []
+    joined: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     for run in runs:
         data = run.data
         if data.digest:
