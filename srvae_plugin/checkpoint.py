@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from srvae_plugin.data_record import differing_lines, other_content
 from srvae_plugin.files import replacing
 
 _FORMAT = 1
@@ -34,7 +35,8 @@ def save(
 ) -> None:
     """Write weights, optimizers, step and every random state, in one piece.
 
-    `config` is the text of the training step's configuration; `load` compares it. Raises OSError
+    `config` is the text of the training step's configuration, with the record of its data (see
+    `data_record.with_record`); `load` compares it. Raises OSError
     if the file cannot be written; an earlier checkpoint is then still there.
     """
     content = {
@@ -65,7 +67,8 @@ def load(
 ) -> Checkpoint:
     """Put a checkpoint's state into these objects (nothing is unpickled but tensors).
 
-    Raises ValueError if the file is damaged or was made under another configuration.
+    Raises ValueError if the file is damaged or was made under another configuration, or with data
+    of another content.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -88,8 +91,11 @@ def load(
 
 
 def _require_same(path: Path, saved: str, now: str) -> None:
-    changed = sorted(set(saved.splitlines()) ^ set(now.splitlines()))
-    if changed:
+    if other := other_content(saved, now):
+        raise ValueError(
+            f"checkpoint {path}: {other}. Put the former data back, or start again with --overwrite"
+        )
+    if changed := differing_lines(saved, now):
         raise ValueError(
             f"checkpoint {path} was made under another configuration; lines that differ: "
             f"{'; '.join(changed)}. Resume with the same gin files, or start again with "

@@ -9,26 +9,45 @@ import shutil
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gin
 import numpy as np
 
 from srvae_plugin import gin_config, results, steps
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.locate import expanded
 from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data_record import (
+    differing_lines,
+    other_content,
+    place,
+    record_in,
+    record_of,
+    with_record,
+)
 from srvae_plugin.gin_config import Choice
 from srvae_plugin.representation import RepresentationFunction, TabulatedCodes
 
 logger = logging.getLogger("srvae_plugin")
+
 
 Files = Sequence[str | Path]
 Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
 Choose = Callable[[str], Choice]
 """What a metric, by its name in `run.metrics`, is scored with."""
+
+
+class Foreign(NamedTuple):
+    """What is recorded with the scores of a model that was not trained here."""
+
+    model: Mapping[str, Any]
+    """`name`; `label` and `seed`, None if they were not given."""
+    data: Mapping[str, Any] = {}
+    """Entries of the data set's record that gin does not know, see `data_record`."""
 
 
 class MetricsFailedError(ValueError):
@@ -81,12 +100,27 @@ def evaluate_representation(
     processed = results.gin_file(source, "postprocess")
     with gin_config.configured(files, bindings):
         data = steps.bound_dataset(processed)
+        _say_other_content(source, data)
     function = steps.cached(steps.load_representation(source), data)
     output = run / "metrics" / kind
     of_what = results.read_results(source, "postprocess")["uuid"]
     return _score_all(
         metrics, function, data, output, files, bindings, overwrite, of_what, source, choose
     )
+
+
+def _say_other_content(source: Path, data: GroundTruthData) -> None:
+    """Log it if the model was trained on data of another content."""
+    try:
+        trained = results.read_json(source / "results" / "json" / "train_dataset.json")
+    except ValueError:  # a run of an older version
+        return
+    now = record_of(data)
+    if trained.get("digest") and now["digest"] and trained["digest"] != now["digest"]:
+        logger.warning(
+            "%s was trained on %s with another content than that of %s, which it is scored on",
+            source, place(trained), place(now),
+        )  # fmt: skip
 
 
 def evaluate_function(
@@ -98,6 +132,7 @@ def evaluate_function(
     resume: bool = False,
     overwrite: bool = False,
     of_what: str = "",
+    foreign: Foreign | None = None,
 ) -> Scores:
     """Score any representation function with the metrics that gin binds.
 
@@ -109,6 +144,7 @@ def evaluate_function(
         files, bindings: see `gin_config.configured`.
         resume, overwrite: as in `evaluate_run`.
         of_what: identifies the representation; `resume` refuses results of another.
+        foreign: what the results say of the model and, if gin does not bind it, of its data.
 
     Raises MetricsFailedError, after the other metrics, if one cannot be computed.
     """
@@ -119,7 +155,9 @@ def evaluate_function(
             data = steps.bound_dataset()
     if not hasattr(function, "codes_at"):
         function = steps.cached(function, data)
-    return _score_all(metrics, function, data, output, files, bindings, overwrite, of_what)
+    return _score_all(
+        metrics, function, data, output, files, bindings, overwrite, of_what, foreign=foreign
+    )
 
 
 def _score_all(
@@ -133,6 +171,7 @@ def _score_all(
     of_what: str,
     source: Path | None = None,
     choose: Choose = Choice,
+    foreign: Foreign | None = None,
 ) -> Scores:
     """Score with every metric; one that cannot be computed does not stop the others."""
     if metrics:
@@ -155,14 +194,29 @@ def _score_all(
             if source is not None:
                 # The same object: this records the data set in the operative configuration.
                 data = steps.bound_dataset(results.gin_file(source, "postprocess"))
-            identity = f"{of_what}\n{gin.config_str()}"
+            record = record_of(data) | (foreign.data if foreign else {})
+            identity = with_record(f"{of_what}\n{gin.config_str()}", record)
             if not _is_kept(folder, identity):
+                refused = output / f"{name}{results.REFUSED}"
+                refused.unlink(missing_ok=True)
+                records: dict[str, Any] = {"evaluation_dataset": record}
+                if foreign:
+                    records["foreign_model"] = foreign.model
                 try:
                     steps.score(
-                        function, data, folder, True, source and source / "results", identity
+                        function,
+                        data,
+                        folder,
+                        True,
+                        source and source / "results",
+                        identity,
+                        records,
                     )
                 except Exception as error:  # a representation of the user's may raise anything
                     failed.append(f"{name}: {_said(error)}")
+                    # For reports: without it the metric would seem not to have been asked for.
+                    refusal = {"metric": choice.function, "error": _said(error), **records}
+                    results.write_json(refused, refusal)
                     logger.error("%s is not scored: %s", name, _said(error))
                     cause = cause or error
                     continue
@@ -183,11 +237,22 @@ def _is_kept(folder: Path, identity: str) -> bool:
     if not results.is_complete(folder, "evaluation"):
         return False
     saved = folder / steps.IDENTITY
-    if not saved.is_file() or saved.read_text(encoding="utf-8") != identity:
+    before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    if other := other_content(before, identity):
+        raise ValueError(
+            f"{folder}: {other}: --overwrite scores it again, --output names another folder"
+        )
+    first = before.partition("\n")[0], identity.partition("\n")[0]
+    if first[0] != first[1] or differing_lines(before, identity):
         raise ValueError(
             f"{folder} holds the results of another representation or configuration: --overwrite "
             "replaces them"
         )
+    if record_in(before) is None:
+        logger.warning(
+            "%s is of an older version: it does not say what its data contained, which is taken to "
+            "be the same now", folder,
+        )  # fmt: skip
     return True
 
 
@@ -201,7 +266,9 @@ def _planned_metrics(files: Files, bindings: Sequence[str]) -> Sequence[str]:
 
 def _require_new(output: Path, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
     names = [metric.partition("/")[0] for metric in metrics]
-    there = [name for name in names if (output / name).exists()]
+    there = [
+        n for n in names if (output / n).exists() and not (output / n / results.REFUSED).is_file()
+    ]
     if there and not (resume or overwrite):
         raise ValueError(
             f"{output} has results of {', '.join(there)}: --resume keeps them, --overwrite "
@@ -236,6 +303,7 @@ def load_codes(path: Path, files: Files, bindings: Sequence[str]) -> TabulatedCo
 
     Raises ValueError if the file is damaged or holds something else.
     """
+    path = expanded(path)
     try:
         with path.open("rb") as stream, np.lib.npyio.NpzFile(stream) as file:
             arrays = {name: file[name] for name in file.files if name in ("codes", "factors")}

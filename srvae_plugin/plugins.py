@@ -12,10 +12,13 @@ point's name unless its package registered it with gin already.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import inspect
 import logging
+import os
+import re
 import typing
 import weakref
 from collections.abc import Callable, Iterable
@@ -26,6 +29,7 @@ import gin
 from beartype.door import is_bearable
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.locate import expanded
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -161,11 +165,47 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
     for option, value in options.items():
         if not is_bearable(value, hints.get(option, Any)):
             raise ValueError(f"dataset.{option} = {value!r}: expected {hints[option]}")
-    key = (name, *sorted(options.items()))
+    paths = [option for option in options if option in path_options(factory)]
+    found = {o: str(expanded(options[o])) for o in paths if options[o] is not None}
+    key = (name, *sorted(options.items()), *map(_stamp, found.values()))
     data = _open.get(key)
     if data is None:
-        data = _open[key] = factory(**options)
+        data = _open[key] = factory(**options | found)
+    with contextlib.suppress(TypeError):  # a data set of another's that cannot be a key
+        _made[data] = (name, dict(options))
     return data
+
+
+def path_options(factory: Callable[..., Any]) -> list[str]:
+    """Options of a data set that are paths, by their annotation or name."""
+    hints = typing.get_type_hints(inspect.unwrap(factory))
+    return [
+        option
+        for option in inspect.signature(factory).parameters
+        if "PathLike" in str(hints.get(option)) or re.search(r"(^|_)(path|dir)$", option)
+    ]
+
+
+def made_with(data: GroundTruthData) -> tuple[str, dict[str, Any]] | None:
+    """Name and options that `load_dataset` made a data set with; None if it did not make it."""
+    try:
+        return _made.get(data)
+    except TypeError:
+        return None
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Changes when a file is written again."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+_made: weakref.WeakKeyDictionary[GroundTruthData, tuple[str, dict[str, Any]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 _open: weakref.WeakValueDictionary[tuple[Any, ...], GroundTruthData] = weakref.WeakValueDictionary()

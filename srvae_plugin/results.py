@@ -30,6 +30,10 @@ import numpy as np
 
 from srvae_plugin.files import write_text
 
+REFUSED = ".refused.json"
+"""After a metric's name, beside the folders of the others: why it could not be computed."""
+DATA_LINE = "# data set: "
+"""Begins the line of a configuration that holds the record of its data set."""
 Step = Literal["train", "postprocess", "evaluation"]
 
 
@@ -39,6 +43,7 @@ def write_step(
     results: Mapping[str, Any],
     config: str,
     previous: Path | None = None,
+    records: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the results of one step under disentanglement_lib's names.
 
@@ -48,6 +53,7 @@ def write_step(
         results: scores and times; a `uuid` is added.
         config: the step's operative gin configuration.
         previous: results folder of the step before, whose files are copied.
+        records: more dictionaries, each written as `json/<its name>.json`.
 
     The aggregate is written last: where it exists, the step is complete.
     """
@@ -58,6 +64,8 @@ def write_step(
     write_json(
         results_dir / "json" / f"{step}_results.json", {**results, "uuid": str(uuid.uuid4())}
     )
+    for name, record in (records or {}).items():
+        write_json(results_dir / "json" / f"{name}.json", record)
     write_json(results_dir / "aggregate" / f"{step}.json", _aggregate(results_dir / "json"))
 
 
@@ -110,6 +118,14 @@ def _aggregate(json_dir: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
         merged.update({f"{path.stem}.{key}": value for key, value in content.items()})
     return merged
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A dictionary; ValueError if the file is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,6 +16,13 @@ import torch
 
 from srvae_plugin import gin_config, pictures, results, steps
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data_record import (
+    differing_lines,
+    other_content,
+    record_in,
+    record_of,
+    with_record,
+)
 from srvae_plugin.dlib_studies import NumberedModel
 from srvae_plugin.evaluate import evaluate_representation
 from srvae_plugin.files import write_text
@@ -23,6 +31,8 @@ from srvae_plugin.optimizers import make_optimizers
 from srvae_plugin.scalars import require_tensorboard
 from srvae_plugin.steps import RunPlan
 from srvae_plugin.train import find_device, shape_of
+
+logger = logging.getLogger("srvae_plugin")
 
 CONFIG = "config.gin"
 
@@ -42,7 +52,7 @@ class Checked(NamedTuple):
 
     plan: RunPlan
     config: str
-    """The whole configuration as text."""
+    """The whole configuration as text, with the record of its data set."""
     device: str
     data: GroundTruthData
     """Held for the whole run, so that its steps share it."""
@@ -61,7 +71,8 @@ def check(files: Sequence[str | Path], bindings: Sequence[str]) -> Checked:
             steps.require_factors(data)
         settings.model.build(shape_of(data))
         make_optimizers(settings.model.parameter_groups())
-        return Checked(plan, gin.config_str(), str(device), data)
+        config = with_record(gin.config_str(), record_of(data))
+        return Checked(plan, config, str(device), data)
 
 
 def run(
@@ -129,13 +140,25 @@ def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:
             )
         if not saved.is_file():
             raise ValueError(f"{output} is not a run directory ({CONFIG} is missing)")
-        changed = set(saved.read_text(encoding="utf-8").splitlines()) ^ set(config.splitlines())
-        if changed:
+        before = saved.read_text(encoding="utf-8")
+        if other := other_content(before, config):
+            raise ValueError(
+                f"{output}: {other}. Put the former data back, choose another --output, or "
+                "--overwrite"
+            )
+        if changed := differing_lines(before, config):
             raise ValueError(
                 f"{output} was made with another configuration; lines that differ: "
-                f"{'; '.join(sorted(changed))}. Choose another --output, or --overwrite; "
+                f"{'; '.join(changed)}. Choose another --output, or --overwrite; "
                 "srvae-evaluate scores what is trained already with other metric settings"
             )
+        if record_in(before) is None and not (output / "model").exists():
+            write_text(saved, config)  # a study wrote it, which does not open data
+        elif record_in(before) is None:
+            logger.warning(
+                "%s was made by an older version: it does not say what its data contained, which "
+                "is taken to be the same now", output,
+            )  # fmt: skip
         return
     if overwrite and output.exists():
         if any(output.iterdir()) and not saved.is_file():

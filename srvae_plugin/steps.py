@@ -10,7 +10,7 @@ import inspect
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from srvae_plugin import gin_config, plugins, results
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data_record import record_of, with_record
 from srvae_plugin.files import replacing, write_text
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.plugins import load_dataset
@@ -186,11 +187,18 @@ def train_with_gin(
         data = bound_dataset()
         if folder.exists() and not resume:
             shutil.rmtree(folder)
-        begun = gin.config_str()
+        record = record_of(data)
+        begun = with_record(gin.config_str(), record)
         model, losses = train(settings, data, folder, config=begun, resume=resume)
         save_weights(model, folder / WEIGHTS, shape_of(data))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
-        results.write_step(folder / "results", "train", scores, gin.operative_config_str())
+        results.write_step(
+            folder / "results",
+            "train",
+            scores,
+            gin.operative_config_str(),
+            records={"train_dataset": record},
+        )
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -311,11 +319,13 @@ def score(
     overwrite: bool = False,
     previous: Path | None = None,
     identity: str | None = None,
+    records: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Score a representation function with the metric that gin binds; write and return scores.
 
     `previous` is the results folder of the step before, if there was one; `identity` is written
-    beside the results, to tell later what they are of.
+    beside the results, to tell later what they are of; `records` with them, see
+    `results.write_step`.
     """
     settings = _from_gin(EvaluationSettings, "srvae_plugin.evaluation")
     with results.new_folder(output_dir, overwrite) as folder:
@@ -327,7 +337,8 @@ def score(
         scores = dict(settings.evaluation_fn(data, function, **arguments))
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
-        results.write_step(folder / "results", "evaluation", scores, config, previous)
+        known = {"evaluation_dataset": record_of(data), **(records or {})}
+        results.write_step(folder / "results", "evaluation", scores, config, previous, known)
         if identity is not None:
             write_text(folder / IDENTITY, identity)
     return scores

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from srvae_plugin.command_line import (
     add_bind,
@@ -47,6 +48,10 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--output: the results of a run go into its own directory")
     if options.layout and not options.model:
         parser.error("--layout goes with --model")
+    if options.run and (options.label or options.seed is not None):
+        parser.error("--label and --seed: a run has its own")
+    if options.seed is not None and not options.label:
+        parser.error("--seed goes with --label, which says what model it is a seed of")
     run_command("srvae-evaluate", lambda: _work(options), options.debug)
 
 
@@ -80,6 +85,15 @@ def _parser() -> argparse.ArgumentParser:
         choices=["NHWC", "NCHW"],
         help="axes of the images that --model takes (default: what the file says or works with)",
     )
+    parser.add_argument(
+        "--label",
+        metavar="NAME",
+        help="what srvae-report calls the model (all but a run): scores with one label are of one "
+        "model, each seed a run of it",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed that the model was trained with, for --label"
+    )
     add_output(parser, "folder for the results of all but a run (default: scores/<its name>)")
     add_existing(parser, "keep results that are there", "replace results that are there")
     return parser
@@ -108,12 +122,35 @@ def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
         scores = evaluate.evaluate_run(options.run, files, options.bind, **keep)
         return scores, options.run / "metrics"
     name = options.function or (options.model or options.codes).stem
-    place = options.output or Path("scores") / name.replace(":", ".")
+    place = options.output or _default_place(options, name)
     function, data, of_what = _foreign(options, files)
+    model = {"name": name, "label": options.label, "seed": options.seed}
+    foreign = evaluate.Foreign(model, _table_record(options.codes) if _is_table(data) else {})
     of_one = evaluate.evaluate_function(
-        function, data, place, files, options.bind, **keep, of_what=of_what
+        function, data, place, files, options.bind, **keep, of_what=of_what, foreign=foreign
     )
     return {name: of_one}, place
+
+
+def _default_place(options: argparse.Namespace, name: str) -> Path:
+    """A folder for each label and seed."""
+    parts = [options.label or name] + [f"seed-{options.seed}"] * (options.seed is not None)
+    return Path("scores", *(re.sub(r"[^\w.=,+-]+", "-", p.replace(":", ".")) for p in parts))
+
+
+def _is_table(data: GroundTruthData | None) -> bool:
+    """Whether it is a table's own factors, and no data set that gin binds."""
+    from srvae_plugin.data.table import FactorTable
+
+    return type(data) is FactorTable
+
+
+def _table_record(path: Path) -> dict[str, Any]:
+    """What the results say of the data of a table that brings its own factors."""
+    from srvae_plugin.data.locate import expanded
+
+    place = {"typed": str(path), "absolute": str(expanded(path))}
+    return {"name": "codes", "paths": {"codes": place}}
 
 
 def _foreign(
@@ -121,6 +158,7 @@ def _foreign(
 ) -> tuple[RepresentationFunction, GroundTruthData | None, str]:
     """A function that is no run's, its data set if it has one, and what tells it from others."""
     from srvae_plugin import evaluate
+    from srvae_plugin.data.locate import expanded
 
     if options.function:
         function = evaluate.load_function(options.function)
@@ -134,7 +172,7 @@ def _foreign(
         encoder, data = load_foreign(options.model, options.layout, files, options.bind)
         return encoder, data, f"{_digest(options.model)} {encoder.layout}"
     table = evaluate.load_codes(options.codes, files, options.bind)
-    return table, table.data, _digest(options.codes)
+    return table, table.data, _digest(expanded(options.codes))
 
 
 def _digest(path: Path) -> str:

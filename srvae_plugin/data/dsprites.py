@@ -22,6 +22,7 @@ from srvae_plugin.data import dsprites_renderer as renderer
 from srvae_plugin.data.array_cache import cached_array
 from srvae_plugin.data.dsprites_original import FILE_NAME, read_original
 from srvae_plugin.data.ground_truth import FactorGrid
+from srvae_plugin.data.locate import expanded
 
 WHITE_PIXELS = 128_328_864
 DISTINCT_IMAGES = 715_706
@@ -69,7 +70,7 @@ class DSprites(FactorGrid):
             (renderer.IMAGE_SIZE, renderer.IMAGE_SIZE, 1),
             latent_factor_indices,
         )
-        file = _original_of_dlib() if path is None else Path(path)
+        file = _original_of_dlib() if path is None else expanded(path)
         self.source = RE_RENDERED if file is None else str(file)
         self._packed = _packed_images(self.source)
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.dsprites_renderer import FACTOR_SIZES, IMAGE_SIZE, PACKED_BYTES
+from srvae_plugin.data.locate import expanded
 
 FILE_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 
@@ -50,7 +51,7 @@ def read_original(
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged or something else than dSprites.
     """
-    file = Path(path)
+    file = expanded(path)
     if not file.is_file():
         raise FileNotFoundError(
             f"{file}: no such file; expected dSprites as {FILE_NAME} or .hdf5; {_REMEDY}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import struct
 import tarfile
 import zipfile
@@ -38,6 +39,21 @@ _UNREADABLE = (
 PathLike = str | os.PathLike[str]
 
 
+def expanded(path: PathLike) -> Path:
+    """Returns an absolute path, with ``~`` and ``$VARIABLES`` replaced by what they stand for.
+
+    Raises:
+        ValueError: if a variable is not set.
+    """
+    typed = os.fspath(path)
+    if os.path.lexists(typed):  # a file may be called $x
+        return Path(os.path.abspath(typed))
+    full = os.path.expanduser(os.path.expandvars(typed))
+    if unset := re.search(r"\$(\w+|\{\w+\})", full):
+        raise ValueError(f"{typed}: the variable {unset[0]} is not set")
+    return Path(os.path.abspath(full))
+
+
 @dataclass(frozen=True)
 class Origin:
     """A data set's files.
@@ -65,7 +81,7 @@ class Origin:
             FileNotFoundError: if nothing is there.
         """
         folder = os.environ.get(DATA_FOLDER) or "."
-        root = Path(folder if path is None else path).expanduser()
+        root = expanded(folder if path is None else path)
         if path is not None and root.is_file():
             return root
         candidates = [root / name for name in self.names]

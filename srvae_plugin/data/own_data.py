@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from srvae_plugin.data.image_files import picture_names
 from srvae_plugin.data.image_table import ImageTable, bin_factors
 from srvae_plugin.data.images_only import ImagesOnly
+from srvae_plugin.data.locate import expanded
 from srvae_plugin.data.npz_arrays import array_names, read_array
 from srvae_plugin.data.own_images import SUFFIXES, ImageFiles, NpzImages
 
@@ -111,7 +112,7 @@ def image_folder(
 def _required(path: str | os.PathLike[str] | None, expected: str) -> Path:
     if path is None:
         raise ValueError(f"dataset.path is not bound: expected {expected}")
-    return Path(path).expanduser()
+    return expanded(path)
 
 
 def _factor_names(file: Path, factors: NDArray[Any]) -> list[str]:

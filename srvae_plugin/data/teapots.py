@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from srvae_plugin.data import teapots_renderer as renderer
 from srvae_plugin.data.array_cache import streamed_array
 from srvae_plugin.data.image_table import ImageTable, bin_factors
+from srvae_plugin.data.locate import expanded
 from srvae_plugin.data.mapped_images import MappedImages, StoredImages
 from srvae_plugin.data.npz_arrays import read_array
 from srvae_plugin.data.own_images import NpzImages
@@ -89,7 +90,7 @@ def teapots(
             "no meaning; unbind them, or dataset.path"
         )
     else:
-        images, factors = _original(Path(path).expanduser())
+        images, factors = _original(expanded(path))
     rows, tests = _chosen_rows(factors, split, test_split, zero_shot_gap)
     chosen = np.concatenate([rows, tests])
     return ImageTable(
@@ -98,7 +99,7 @@ def teapots(
         images.image_shape,
         list(FACTOR_NAMES),
         len(tests),
-        RE_CREATED if path is None else str(path),
+        RE_CREATED if path is None else str(expanded(path)),
     )
 
 

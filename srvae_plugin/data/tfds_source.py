@@ -32,7 +32,7 @@ from srvae_plugin.data.dsprites import DSprites
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
 from srvae_plugin.data.images_only import ImagesOnly
-from srvae_plugin.data.locate import Origin, PathLike, source_key
+from srvae_plugin.data.locate import Origin, PathLike, expanded, source_key
 from srvae_plugin.data.mapped_images import MappedImages
 
 Convert = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -172,7 +172,7 @@ def _prepared(name: str, split: str, data_dir: PathLike | None) -> _Prepared:
             "pip install 'srvae_plugin[tfds]'"
         ) from None
     build = f"tfds build {name} --file_format=array_record (which needs TensorFlow)"
-    root = None if data_dir is None else Path(data_dir).expanduser()
+    root = None if data_dir is None else expanded(data_dir)
     builder = tfds.builder(name, data_dir=root)
     folder = Path(builder.data_dir)
     if not builder.info.splits:

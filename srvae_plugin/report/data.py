@@ -13,10 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from srvae_plugin.report.data_sets import (
+    from_config,
+    from_record,
+    name_data_sets,
+    name_scored_data,
+)
 from srvae_plugin.report.keys import metric_name
-from srvae_plugin.report.run import Run, Settings
+from srvae_plugin.report.run import DataSet, Run, Settings
 from srvae_plugin.report.study import STUDY, with_study
-from srvae_plugin.results import gin_dict
+from srvae_plugin.results import DATA_LINE, REFUSED, gin_dict
 
 _NO_STEPS = {"results", "visualizations", "artifacts", "tfhub", "tf_checkpoint"}
 
@@ -42,24 +48,31 @@ def read_runs(places: Sequence[Path]) -> Found:
     by_uuid: dict[str, Run] = {}
     roots: dict[Path, str] = {}
     studies: list[Path] = []
+    refusals: list[Path] = []
     seen: set[Path] = set()
     for place in places:
-        before = len(seen) + len(roots) + len(studies)
-        walk = _from_folder(place, roots, studies, notes)
+        before = len(seen) + len(roots) + len(studies) + len(refusals)
+        walk = _from_folder(place, roots, studies, notes, refusals)
         for record in _from_table(place) if place.is_file() else walk:
             if record.path.resolve() not in seen or place.is_file():
                 seen.add(record.path.resolve())
                 _add(record, by_uuid, notes)
         below = [path for path in seen if path.is_relative_to(place.resolve())]
-        if len(seen) + len(roots) + len(studies) == before and not below:
+        if len(seen) + len(roots) + len(studies) + len(refusals) == before and not below:
             raise ValueError(
                 f"{place} holds no run: expected folders with results/aggregate/train.json or "
                 "evaluation.json below it, as srvae-run, srvae-study and disentanglement_lib "
                 f"leave them{'; ' + '; '.join(notes) if notes else ''}"
             )
+    _add_refusals(list(dict.fromkeys(refusals)), by_uuid, notes)
     runs = _with_plans(list(by_uuid.values()), roots)
     for study in studies:
         runs = with_study(runs, study, notes)
+    for run in runs:
+        if not run.data.digest and run.config:
+            run.data = from_config(run.config, run.environment.get("data_source")) or run.data
+    name_data_sets(runs, notes)
+    name_scored_data(runs)
     return Found(sorted(runs, key=lambda run: run.name), notes)
 
 
@@ -76,7 +89,11 @@ class _Record(NamedTuple):
 
 
 def _from_folder(
-    place: Path, roots: dict[Path, str], studies: list[Path], notes: list[str]
+    place: Path,
+    roots: dict[Path, str],
+    studies: list[Path],
+    notes: list[str],
+    refusals: list[Path],
 ) -> Iterator[_Record]:
     """Steps below a folder; run directories of ours are added to `roots`, studies to `studies`."""
     if not place.is_dir():
@@ -87,6 +104,7 @@ def _from_folder(
             roots[here.resolve()] = _relative(here, place)
         if STUDY in files:
             studies.append(here / STUDY)
+        refusals += [here / name for name in sorted(files) if name.endswith(REFUSED)]
         if "results" in folders and (path := _last_step(here)) is not None:
             try:
                 values = json.loads(path.read_text(encoding="utf-8"))
@@ -143,10 +161,15 @@ def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
         run.name = "/".join(record.name.split("/")[:-above] if above else [record.name])
         run.name = run.name or of_run.name
         run.folder = of_run
-    if not run.data_set:
+    if not run.data.name:
         run.config = record.part("train_config.")
         run.training = record.part("train_results.")
-        run.data_set = _data_set(record)
+        run.data = _data_set(record)
+        run.factor_names = _strings(record.values.get("train_dataset.factor_names"))
+    if run.label == "" and isinstance(label := record.values.get("foreign_model.label"), str):
+        run.label = label
+    if isinstance(seed := record.values.get("foreign_model.seed"), int):
+        run.given_seed = seed
     if "evaluation_results.uuid" in record.values:
         _add_scores(run, record, notes)
 
@@ -163,6 +186,10 @@ def _add_scores(run: Run, record: _Record, notes: list[str]) -> None:
         return
     run.scores[where] = record.part("evaluation_results.")
     run.settings[where] = settings
+    if data := from_record(record.part("evaluation_dataset.")):
+        run.scored_data[where] = data
+        names = _strings(record.values.get("evaluation_dataset.factor_names"))
+        run.factor_names = run.factor_names or names
 
 
 def _run_folder(step: Path, trained: bool) -> Path:
@@ -176,18 +203,46 @@ def _run_folder(step: Path, trained: bool) -> Path:
     return step if trained else step.parent
 
 
-def _data_set(record: _Record) -> str:
+def _strings(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _data_set(record: _Record) -> DataSet:
+    """What the first of the steps was made on."""
+    for step in ("train", "evaluation"):
+        # Scores may be of other data than the training was.
+        counts = step == "train" or not record.values.get("train_results.uuid")
+        if counts and (found := from_record(record.part(f"{step}_dataset."))):
+            return found
     for step in ("train", "postprocess", "evaluation"):
-        config = record.part(f"{step}_config.")
-        if name := config.get("dataset.name", "").strip("'\""):
-            return _with_file(name, config)
-    return "unknown data set"
+        if found := from_config(record.part(f"{step}_config.")):
+            return found
+    return DataSet()
 
 
-def _with_file(name: str, config: Settings) -> str:
-    """Data sets of the user's own go by the name of their file."""
-    path = config.get(f"{name}.path", "None").strip("'\"")
-    return f"{name} ({Path(path).name})" if name in ("npz", "image_folder") else name
+def _add_refusals(files: Sequence[Path], by_uuid: dict[str, Run], notes: list[str]) -> None:
+    """Note which metrics could not be computed, and add what has no score at all."""
+    by_folder = {run.folder.resolve(): run for run in by_uuid.values()}
+    for file in files:
+        folder = file.with_name(file.name.removesuffix(REFUSED))
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+            metric, error = str(said["metric"]), str(said["error"])
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            notes.append(f"{file} is damaged and left out: {problem!r}")
+            continue
+        of_run = _run_folder(folder, False)
+        run = by_folder.get(of_run.resolve())
+        if run is None:
+            run = by_uuid[str(of_run)] = by_folder[of_run.resolve()] = Run(of_run.name, of_run)
+            model = said.get("foreign_model") or {}
+            run.label = str(model.get("label") or "")
+            run.given_seed = model.get("seed")
+            run.data = from_record(said.get("evaluation_dataset") or {}) or DataSet()
+        name = metric_name(metric, folder.name)
+        kind = folder.parent.name if folder.parent.parent.name == "metrics" else "mean"
+        run.refused[kind, name] = error
+        run.problems.append(f"no score of {name}{'' if kind == 'mean' else f' ({kind})'}: {error}")
 
 
 def _with_plans(runs: list[Run], roots: Mapping[Path, str]) -> list[Run]:
@@ -198,15 +253,27 @@ def _with_plans(runs: list[Run], roots: Mapping[Path, str]) -> list[Run]:
         if left.pop(run.folder.resolve(), None) is not None:
             plan = gin_dict((run.folder / "config.gin").read_text(encoding="utf-8"))
             planned = {metric_name(name) for name in planned_metrics(plan)}
-            missing = sorted(planned - {metric for _, metric in run.scores})
+            known = {metric for _, metric in (*run.scores, *run.refused)}
+            missing = sorted(planned - known)
             run.problems += [f"no scores of {', '.join(missing)}"] if missing else []
     for folder, name in left.items():
-        config = gin_dict((folder / "config.gin").read_text(encoding="utf-8"))
-        record = _Record(folder, name, {f"train_config.{k}": v for k, v in config.items()})
-        run = Run(name, folder, config, data_set=_data_set(record), finished=False)
+        text = (folder / "config.gin").read_text(encoding="utf-8")
+        config = gin_dict(text)
+        data = from_record(_record_in(text)) or from_config(config) or DataSet()
+        run = Run(name, folder, config, data=data, finished=False)
         run.problems.append("training has not finished")
         runs.append(run)
     return runs
+
+
+def _record_in(config: str) -> dict[str, Any]:
+    """What a run that has not finished says of its data."""
+    lines = [line for line in config.splitlines() if line.startswith(DATA_LINE)]
+    try:
+        found = json.loads(lines[-1].removeprefix(DATA_LINE)) if lines else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _environment(run: Run) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def group_by_model(runs: Sequence[Run]) -> list[Model]:
 
 
 def _config(run: Run) -> tuple[tuple[str, str], ...]:
-    name = run.data_set.partition(" ")[0]
+    name = run.data.name
     return tuple(
         sorted(
             (key, value)

@@ -28,6 +28,7 @@ from srvae_plugin.report.pictures import (
 )
 from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
 from srvae_plugin.report.scores import Bootstrap, Table, data_sets, overall, score_tables
+from srvae_plugin.report.settings import Variants
 from srvae_plugin.report.svg import color
 from srvae_plugin.version import __version__
 
@@ -42,6 +43,7 @@ SECTIONS = (
     ("failures", "Failures"),
     ("runs", "All runs"),
     ("models", "Models"),
+    ("settings", "Metric settings"),
     ("environment", "Environment"),
     ("method", "Method"),
 )
@@ -58,9 +60,10 @@ def page(
     notes: Sequence[str],
 ) -> str:
     """HTML of the whole report; see `report.write_report`."""
-    tables = score_tables(models, bootstrap, compare_with)
-    beside = beside_published(tables, published)
     notes = list(notes)
+    variants = Variants([run for model in models for run in model.runs], notes)
+    tables = score_tables(models, bootstrap, compare_with, variants)
+    beside = beside_published(tables, published)
     context = {
         "title": title,
         "models": models,
@@ -73,6 +76,7 @@ def page(
         "comparisons": [(table, c) for table in tables for c in table.comparisons],
         "chosen_reference": not compare_with and any(table.reference for table in tables),
         "curves": _curves(models, notes),
+        "variants": variants.all,
         **_pictures(chosen_runs(tables, models), notes),
         **lists(models, tables),
     }
@@ -190,7 +194,9 @@ def _pictures(chosen: Sequence[Chosen], notes: list[str]) -> dict[str, Any]:
         stored = _or_note(partial(importance, one.run), notes)
         if stored is not None:
             metric, matrix = stored
-            names = factor_names(one.run.data_set, matrix.shape[1])
+            own = one.run.factor_names
+            known = own if len(own) == matrix.shape[1] else None
+            names = known or factor_names(one.run.data.name, matrix.shape[1])
             drawn = hinton(matrix, names, f"importance of latents for factors, {one.run.name}")
             hintons.append((one, metric, Markup(drawn)))
     return {

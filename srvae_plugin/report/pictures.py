@@ -180,6 +180,7 @@ def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     """
     for name in _MATRICES:
         found = sorted(run.folder.glob(f"metrics/*/*/artifacts/**/{name}"))
+        found += sorted(run.folder.glob(f"*/artifacts/**/{name}"))
         found += sorted(run.folder.glob(f"postprocessed/*/artifacts/**/{name}"))
         for path in found[:1]:
             try:

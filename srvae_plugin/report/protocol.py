@@ -94,10 +94,16 @@ def published_by_row(table: Table, beside: Sequence[Beside]) -> list[list[Publis
 
 
 def _matches(published: PublishedScore, table: Table, row: Row) -> bool:
-    data_sets = (table.data_set, PUBLISHED_DATA_SETS.get(table.data_set.removeprefix("tfds_")))
+    name = _gin_name(row)
+    data_sets = (name, PUBLISHED_DATA_SETS.get(name.removeprefix("tfds_")))
     models = (row.model.name, row.model.label)
     same = published.dataset in data_sets and published.model in models
     return same and _is_same(table.score, published) and _has_regressor(published, table, row)
+
+
+def _gin_name(row: Row) -> str:
+    """Gin's name of the data set, whatever a study calls it."""
+    return row.runs[0].data.name
 
 
 def _has_regressor(published: PublishedScore, table: Table, row: Row) -> bool:
@@ -123,7 +129,7 @@ def differences(table: Table, row: Row, published: PublishedScore) -> list[Diffe
     found = [
         _count("training steps", config.get("model.training_steps"), stated.training_steps),
         _seeds(row, published),
-        _data_set(row.runs, table.data_set),
+        _data_set(row.runs, _gin_name(row)),
         _count("batch size", config.get("model.batch_size"), stated.batch_size),
         _learning_rate(config, stated.learning_rate),
         _count("latents", config.get("encoder.num_latent"), stated.num_latent),

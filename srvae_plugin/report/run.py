@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Settings = dict[str, str]
 """Gin bindings as they are written, by name."""
 Where = tuple[str, str]
 """Representation ("mean", "sampled") and metric."""
+
+
+class DataSet(NamedTuple):
+    """What a result says of the data it was made on."""
+
+    name: str = ""
+    """Its name in gin."""
+    options: tuple[tuple[str, str], ...] = ()
+    place: str = ""
+    """Path of its file, absolute if it was recorded so."""
+    digest: str = ""
+    """Of its content; empty if it was not recorded."""
 
 
 @dataclass
@@ -26,20 +38,40 @@ class Run:
     scores: dict[Where, dict[str, Any]] = field(default_factory=dict)
     settings: dict[Where, Settings] = field(default_factory=dict)
     """What gin bound for each metric."""
+    refused: dict[Where, str] = field(default_factory=dict)
+    """Why a metric could not be computed."""
     problems: list[str] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
     """Versions, device, seconds; empty if they were not written."""
     label: str = ""
     """Its model's name in the study it is of."""
+    data: DataSet = field(default_factory=DataSet)
+    data_label: str = ""
+    """Its data set's name in the study it is of."""
     data_set: str = ""
+    """What the report calls its data set."""
+    scored_data: dict[Where, DataSet] = field(default_factory=dict)
+    """What each metric was computed on, where that is recorded."""
+    scored_on: dict[Where, str] = field(default_factory=dict)
+    """What the report calls that, where it is not what the run was trained on."""
+    factor_names: list[str] = field(default_factory=list)
+    given_seed: int | None = None
+    """Seed of a model that was trained elsewhere."""
     finished: bool = True
     """False if it has no training result: it counts as failed in every score."""
     waits: bool = False
     """Whether its study has not come to its end yet; it does not count then."""
 
     @property
+    def scored_data_name(self) -> dict[Where, str]:
+        """Gin's name of what each metric was computed on."""
+        return {where: data.name for where, data in self.scored_data.items()}
+
+    @property
     def seed(self) -> int | None:
         """Seed of the training."""
+        if self.given_seed is not None:
+            return self.given_seed
         text = self.config.get("model.random_seed", "")
         return int(text) if text.lstrip("-").isdigit() else None
 

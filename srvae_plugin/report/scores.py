@@ -20,6 +20,7 @@ from srvae_plugin.report.keys import (
 )
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.run import Run, Where
+from srvae_plugin.report.settings import Variants
 from srvae_plugin.statistics import Interval, Summary
 
 ALL_PAIRS = 6
@@ -103,7 +104,10 @@ def scores_of(runs: Sequence[Run], all_keys: bool = False) -> list[tuple[str, Sc
 
 
 def score_tables(
-    models: Sequence[Model], bootstrap: Bootstrap, compare_with: str | None = None
+    models: Sequence[Model],
+    bootstrap: Bootstrap,
+    compare_with: str | None = None,
+    variants: Variants | None = None,
 ) -> list[Table]:
     """Tables of all headline scores, data set by data set.
 
@@ -114,14 +118,18 @@ def score_tables(
             to `ALL_PAIRS` models are, and of more each with the one of the best mean.
     """
     tables = []
+    variants = variants or Variants([run for model in models for run in model.runs], [])
     for data_set in data_sets(models):
         runs = [run for model in models for run in model.of(data_set)]
         for kind, score in scores_of(runs):
-            rows = _rows(models, data_set, (kind, score), bootstrap)
-            if rows:
-                reference = compare_with or _reference(rows, score)
-                pairs = _comparisons(rows, score, reference, bootstrap)
-                tables.append(Table(score, kind, data_set, rows, pairs, reference))
+            for way in variants.texts((kind, score.metric)):
+                rows = _rows(models, data_set, (kind, score), bootstrap, (variants, way))
+                if rows:
+                    title = f"{score.title} [{way}]" if way else score.title
+                    named = score._replace(title=title)
+                    reference = compare_with or _reference(rows, score)
+                    pairs = _comparisons(rows, score, reference, bootstrap)
+                    tables.append(Table(named, kind, data_set, rows, pairs, reference))
     return tables
 
 
@@ -131,12 +139,23 @@ def data_sets(models: Sequence[Model]) -> list[str]:
 
 
 def _rows(
-    models: Sequence[Model], data_set: str, score: tuple[str, Score], bootstrap: Bootstrap
+    models: Sequence[Model],
+    data_set: str,
+    score: tuple[str, Score],
+    bootstrap: Bootstrap,
+    made: tuple[Variants, str],
 ) -> list[Row]:
+    """One a model, of the runs that were scored in one of the ways or not at all."""
     kind, what = score
+    variants, way = made
     rows = []
     for model in models:
-        runs = model.of(data_set)
+        where = (kind, what.metric)
+        runs = [
+            run
+            for run in model.of(data_set)
+            if where not in run.scores or variants.text_of(run, where) == way
+        ]
         found = [value_of(run, (kind, what.metric), what.key) for run in runs]
         # A model that was never scored so has no failed runs in it.
         if any(value is not None for value in found):

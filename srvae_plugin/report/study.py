@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from srvae_plugin.report.run import Run
+from srvae_plugin.report.run import DataSet, Run
 
 STUDY = "study.json"
 _WAITS = ("planned", "running", "interrupted")
@@ -34,7 +34,8 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
         run = by_folder.get(folder)
         if run is None:
             name = f"{path.resolve().parent.name}/{entry['folder']}"
-            run = Run(name, folder, data_set=str(entry.get("dataset_name", "")), finished=False)
+            data = DataSet(str(entry.get("dataset_name", "")))
+            run = Run(name, folder, data=data, finished=False)
             added.append(run)
         _describe(run, entry)
     return [*runs, *added]
@@ -42,6 +43,9 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
 
 def _describe(run: Run, entry: Mapping[str, Any]) -> None:
     run.label = str(entry.get("label") or run.label)
+    label = str(entry.get("dataset") or "")
+    if label != str(entry.get("dataset_name", "")):
+        run.data_label = label
     status = str(entry.get("status", "finished"))
     if "seed" in entry:
         run.config.setdefault("model.random_seed", str(entry["seed"]))

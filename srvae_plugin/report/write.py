@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,13 @@ from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import Model, group_by_model
 from srvae_plugin.report.page import page
 from srvae_plugin.report.scores import Bootstrap, scores_of, value_of
+from srvae_plugin.report.settings import settings_of
 
 SCORES = "scores.csv"
 _COLUMNS = (
     "run", "folder", "model", "data_set", "seed", "representation", "metric", "key", "value",
-    "training_steps", "batch_size", "latents",
+    "training_steps", "batch_size", "latents", "data_set_name", "data_set_options",
+    "data_set_digest", "settings",
 )  # fmt: skip
 
 
@@ -97,5 +99,10 @@ def _rows(models: Sequence[Model]) -> Iterator[list[object]]:
             value = value_of(run, (kind, score.metric), score.key)
             yield [
                 run.name, run.folder, model.label, run.data_set, seed, kind, score.metric,
-                score.key, repr(value), *settings,
+                score.key, repr(value), *settings, run.data.name, _text(dict(run.data.options)),
+                run.data.digest, _text(settings_of(run, (kind, score.metric))),
             ]  # fmt: skip
+
+
+def _text(settings: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} = {value}" for name, value in sorted(settings.items()))

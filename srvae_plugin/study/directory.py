@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from srvae_plugin.data_record import differing_lines, record_in, with_record
 from srvae_plugin.files import write_text
 from srvae_plugin.results import gin_dict, write_json
 from srvae_plugin.study.locks import LOCK
@@ -191,15 +192,26 @@ def _changed_lines(state: RunState) -> list[str]:
         # A process that was killed may have left a temporary file, whose name starts with a dot.
         there = state.folder.is_dir() and any(p.name[0] != "." for p in state.folder.iterdir())
         return [f"no {CONFIG}"] if there else []
-    return sorted(
-        set(saved.read_text(encoding="utf-8").splitlines()) ^ set(state.config.splitlines())
-    )
+    before = saved.read_text(encoding="utf-8")
+    return differing_lines(before, _with_data_of(before, state.config))
+
+
+def _with_data_of(saved: str, config: str) -> str:
+    """The configuration with what a run recorded of its data, which counts instead of the path.
+
+    The run itself compares it with the data that is there.
+    """
+    record = record_in(saved)
+    return config if record is None else with_record(config, record)
 
 
 def claim(state: RunState) -> None:
     """Make the run directory with its configuration, before its process starts."""
-    if not (state.folder / CONFIG).is_file():
-        write_text(state.folder / CONFIG, state.config)
+    path = state.folder / CONFIG
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    now = _with_data_of(before, state.config)
+    if now != before:  # the data may lie elsewhere now
+        write_text(path, now)
 
 
 class StudyJson:
