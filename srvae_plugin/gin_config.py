@@ -7,6 +7,7 @@ gin keeps one global configuration; the modules `gin_*` are the only ones that t
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import importlib.util  # noqa: F401  (gin's own `include` needs it imported)
 import inspect
@@ -235,6 +236,32 @@ def bound(name: str) -> Any:
         return None
 
 
+def values_of(selector: str) -> dict[str, Any]:
+    """All that gin binds to the parameters of the configurable of that full name, evaluated."""
+    return copy.deepcopy(gin_state._CONFIG.get(("", selector), {}))
+
+
+def is_later(name: str, other: str) -> bool:
+    """Whether `configurable.parameter` was bound after the other one."""
+    return _order(name) > _order(other)
+
+
+def is_typed(name: str) -> bool:
+    """Whether a binding of the command line, no file, set `configurable.parameter`."""
+    source = gin_sources.made.get(_key(name))
+    return source is not None and not source.file
+
+
+def _order(name: str) -> int:
+    source = gin_sources.made.get(_key(name))
+    return -1 if source is None else source.order
+
+
+def _key(name: str) -> gin_sources.Key:
+    configurable, _, parameter = name.rpartition(".")
+    return ("", gin_state._REGISTRY.get_match(configurable).selector, parameter)
+
+
 def reference_name(value: Any) -> str:
     """Name of the configurable that a bound `@name` refers to: without its module if that suffices.
 
@@ -245,6 +272,14 @@ def reference_name(value: Any) -> str:
     name = value.selector.rpartition(".")[2]
     found = [entry.selector for entry in gin_state._REGISTRY.get_all_matches(name)]
     return name if found == [value.selector] else value.selector
+
+
+def parameters_of(entry: Any) -> list[str]:
+    """Parameters that gin may bind on an entry of its registry."""
+    try:
+        return gin_messages.parameters(entry.selector)
+    except (TypeError, NameError, ValueError):  # annotations that do not resolve
+        return []
 
 
 def require_bound(name: str) -> None:

@@ -53,6 +53,21 @@ def packaged_configs() -> Path:
     return installed if installed.is_dir() else here.parent / "gin"
 
 
+def is_users(path: str) -> bool:
+    """Whether a gin file was written for the run: not packaged, recorded or disentanglement_lib's.
+
+    Those serve many models, and may bind what one of them does not read.
+    """
+    parts = Path(path).resolve().parts
+    packaged = packaged_configs().resolve() in Path(path).resolve().parents
+    return not packaged and "disentanglement_lib" not in parts and not _is_recorded(path)
+
+
+def _is_recorded(path: str) -> bool:
+    """Whether gin itself wrote a file: its headings are hard to type by chance."""
+    return "\n# " + "=" * 78 + "\n" in "\n" + read_text(Path(path))
+
+
 class Reader:
     """Parses files and bindings into gin's configuration, and keeps `made` up to date.
 
