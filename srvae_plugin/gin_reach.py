@@ -54,6 +54,12 @@ def steps_of_scoring(metrics: Iterable[str]) -> list[Root]:
     return roots
 
 
+def root_of(function: Any) -> Root:
+    """Root of a configurable object."""
+    (entry,) = _configurables(function)
+    return Root(entry.selector)
+
+
 def require_read(roots: Iterable[Root], bindings: gin_config.Texts = ()) -> None:
     """Refuse bindings that nothing reads, and warn of those in files that the user named.
 

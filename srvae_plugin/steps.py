@@ -28,6 +28,7 @@ from srvae_plugin.data.table import FactorTable
 from srvae_plugin.files import replacing, write_text
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.plugins import load_dataset
+from srvae_plugin.repeatable import seeded
 from srvae_plugin.representation import (
     CachedRepresentation,
     Representation,
@@ -411,7 +412,8 @@ def score(
         arguments: dict[str, Any] = {"random_state": random_state}
         if "artifact_dir" in inspect.signature(settings.evaluation_fn).parameters:
             arguments["artifact_dir"] = str(folder / "artifacts")
-        scores = dict(settings.evaluation_fn(data, function, **arguments))
+        with seeded(settings.random_seed):
+            scores = dict(settings.evaluation_fn(data, function, **arguments))
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
         results.write_step(folder / "results", "evaluation", scores, config, previous)
