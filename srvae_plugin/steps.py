@@ -267,13 +267,14 @@ def train_with_gin(
         return
     if not resume:
         results.require_new(folder, overwrite)
+        require_ours(folder)
     with gin_config.configured(gin_config_files, gin_bindings):
         settings = training_settings()
         data = bound_dataset()
-        if folder.exists() and not resume:
-            shutil.rmtree(folder)
         begun = gin.config_str()
-        model, losses = train(settings, data, folder, config=begun, resume=resume)
+        model, losses = train(
+            settings, data, folder, config=begun, resume=resume, overwrite=overwrite
+        )
         save_weights(model, folder / WEIGHTS, shape_of(data))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
         results.write_step(folder / "results", "train", scores, gin.operative_config_str())
@@ -341,6 +342,8 @@ def postprocess_with_gin(
     Raises ValueError if `model_dir` holds no trained model or `output_dir` exists.
     """
     source, begun = Path(model_dir), time.monotonic()
+    results.require_new(Path(output_dir), overwrite)
+    require_ours(Path(output_dir))
     trained = results.gin_file(source, "train")
     with (
         gin_config.configured(gin_config_files, gin_bindings),
@@ -406,6 +409,7 @@ def score(
     beside the results, to tell later what they are of.
     """
     settings = _from_gin(EvaluationSettings, "srvae_plugin.evaluation")
+    require_ours(output_dir)
     with results.new_folder(output_dir, overwrite) as folder:
         begun = time.monotonic()
         random_state = np.random.RandomState(settings.random_seed)
@@ -420,6 +424,17 @@ def score(
         if identity is not None:
             write_text(folder / IDENTITY, identity)
     return scores
+
+
+def require_ours(folder: Path) -> None:
+    """Raise ValueError if a folder that is to be replaced holds what no step has left there."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        names = {"results", CHECKPOINT, "scalars.csv", WEIGHTS}
+        if folder.is_file() or not any((folder / name).exists() for name in names):
+            raise ValueError(
+                f"{folder} holds no results of ours: nothing there is overwritten; choose another "
+                "folder"
+            )
 
 
 def require_factors(data: GroundTruthData) -> None:

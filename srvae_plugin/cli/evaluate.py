@@ -28,6 +28,9 @@ HELP = """\
 Score a representation with the metrics that gin files name: of a run, of a model that was trained
 elsewhere (a TorchScript or ONNX file, any Python function), or of a table of codes.
 
+A run is scored on the data set it was trained on; what you bind of it (dataset.path, or another
+dataset.name) wins, and a log line says so.
+
 Packaged metric files: metrics/paper.gin (FactorVAE, DCI, MIG, SAP) and metrics/all.gin.
 """
 EXAMPLES = """\
