@@ -19,7 +19,7 @@ from srvae_plugin.plugins import nearest
 MODEL_FILE = "studies/disentanglement_lib.gin"
 REPRESENTATIONS = ("mean", "sampled")
 NOT_HERE = {"abstract_dsprites"}
-"""Data sets of studies that nobody has published: their models have numbers, but cannot run."""
+"""Data sets that studies name and disentanglement_lib lacks: their models have numbers only."""
 
 
 class Method(NamedTuple):
@@ -141,14 +141,21 @@ class Study(NamedTuple):
         ]
 
     def require_runnable(self, number: int) -> None:
-        """Raise ValueError for a model whose data set is not to be had."""
-        dataset = self.datasets[number * len(self.datasets) // self.num_models]
-        if dataset in NOT_HERE:
+        """Raise ValueError for a model whose data set is not in disentanglement_lib."""
+        if not self.can_run(number):
+            dataset = self._dataset(number)
             runs = "; ".join(self.runnable())
             raise ValueError(
-                f"--model-num {number}: its data set {dataset} did not come with "
+                f"--model-num {number}: its data set {dataset} is not in "
                 f"disentanglement_lib; of {self.name} run {runs}"
             )
+
+    def can_run(self, number: int) -> bool:
+        """Whether the data set of a model is there."""
+        return self._dataset(number) not in NOT_HERE
+
+    def _dataset(self, number: int) -> str:
+        return self.datasets[number * len(self.datasets) // self.num_models]
 
     def runnable(self) -> Iterator[str]:
         """The models that can run: numbers, and the data set they are of."""
@@ -264,7 +271,8 @@ def describe(studies: Sequence[Study]) -> Iterator[str]:
         yield f"  data sets  {', '.join(d for d in study.datasets if d not in NOT_HERE)}"
         if NOT_HERE & set(study.datasets):
             missing = ", ".join(d for d in study.datasets if d in NOT_HERE)
-            yield f"  can run    {'; '.join(study.runnable())}: {missing} was never published"
+            runs = "; ".join(study.runnable())
+            yield f"  can run    {runs}: {missing} is not in disentanglement_lib"
         for name, method in METHODS.items():
             parameter = next(b for b in method.bindings if "{}" in b).partition(" ")[0]
             yield f"  {name:<14}{parameter} {', '.join(f'{v:g}' for v in method.values)}"

@@ -161,7 +161,10 @@ class _Reading:
         scope, selector, parameter = key
         name = gin_state._REGISTRY[selector].name
         scopes = sorted(s for s, reached in self._seen if reached == selector)
-        if stronger := [s for s in scopes if (s, selector, parameter) in self.keys and s != scope]:
+        inner = [
+            s for s in scopes if s != scope and f"{s}/".startswith(f"{scope}/" if scope else "")
+        ]
+        if stronger := [s for s in inner if (s, selector, parameter) in self.keys]:
             written = _written((stronger[0], selector, parameter))
             return f": {written} is bound, too, and stronger; bind that"
         if scopes and scope not in scopes:
