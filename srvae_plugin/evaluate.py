@@ -290,7 +290,7 @@ def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> Ta
         if codes.ndim == factors.ndim == 2 and len(codes) != len(factors):
             for name, array in arrays.items():
                 other = factors if name == "codes" else codes
-                if array.shape[1] == len(other):
+                if array.shape[1] == len(other) and array.shape[0] < array.shape[1]:
                     raise ValueError(
                         f"{path}: {name} has shape {array.shape}, the other array "
                         f"{other.shape}: expected one row an observation in both; transpose "

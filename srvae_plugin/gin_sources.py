@@ -139,7 +139,7 @@ class Reader:
         else:
             _make_importable(text, [path.parent, Path.cwd(), *_look_in])
         stream = io.StringIO(text)
-        stream.name = str(path)  # type: ignore[attr-defined]  # gin names it in its errors
+        stream.name = str(path)  # gin names it in its errors
         self._stack.append(path)
         includes, imports = gin_state.parse_config(stream)
         self._stack.pop()
