@@ -49,6 +49,19 @@ def add_bind(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Add `--import`."""
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module first, such as one with the networks of a run (a run directory "
+        "imports nothing of its own accord); found in the working directory, too; may be repeated",
+    )
+
+
 def add_output(parser: argparse.ArgumentParser, meaning: str) -> None:
     """Add `--output`, a folder."""
     parser.add_argument("--output", type=Path, metavar="DIR", help=meaning)

@@ -18,6 +18,8 @@ from srvae_plugin.plugins import nearest
 
 MODEL_FILE = "studies/disentanglement_lib.gin"
 REPRESENTATIONS = ("mean", "sampled")
+NOT_HERE = {"abstract_dsprites"}
+"""Data sets that studies name and disentanglement_lib lacks: their models have numbers only."""
 
 
 class Method(NamedTuple):
@@ -138,6 +140,30 @@ class Study(NamedTuple):
             f"model.random_seed = {seed}",
         ]
 
+    def require_runnable(self, number: int) -> None:
+        """Raise ValueError for a model whose data set is not in disentanglement_lib."""
+        if not self.can_run(number):
+            dataset = self._dataset(number)
+            runs = "; ".join(self.runnable())
+            raise ValueError(
+                f"--model-num {number}: its data set {dataset} is not in "
+                f"disentanglement_lib; of {self.name} run {runs}"
+            )
+
+    def can_run(self, number: int) -> bool:
+        """Whether the data set of a model is there."""
+        return self._dataset(number) not in NOT_HERE
+
+    def _dataset(self, number: int) -> str:
+        return self.datasets[number * len(self.datasets) // self.num_models]
+
+    def runnable(self) -> Iterator[str]:
+        """The models that can run: numbers, and the data set they are of."""
+        size = self.num_models // len(self.datasets)
+        for place, dataset in enumerate(self.datasets):
+            if dataset not in NOT_HERE:
+                yield f"{place * size} .. {(place + 1) * size - 1} ({dataset})"
+
     def seeds(self) -> dict[str, int]:
         """Seed of each postprocessing ("mean") and each evaluation ("mean/dci").
 
@@ -164,7 +190,7 @@ STUDIES = {
     for study in (
         Study("unsupervised_study_v1", _SEVEN, 50, METRICS),
         Study("fairness_study_v1", _SEVEN, 50, METRICS | {"fairness": Metric("fairness")}),
-        # Its first stage, the representations. No abstract_dsprites came with it.
+        # Its first stage, the representations.
         Study("abstract_reasoning_study_v1", ("shapes3d", "abstract_dsprites"), 5, METRICS),
     )
 }
@@ -189,6 +215,7 @@ class NumberedModel:
     def __init__(self, study: str, number: int):
         self.study, self.number = find_study(study), number
         self._own = self.study.model_bindings(number)
+        self.study.require_runnable(number)
         self._seeds = self.study.seeds()
 
     def bindings(self) -> list[str]:
@@ -241,7 +268,11 @@ def describe(studies: Sequence[Study]) -> Iterator[str]:
     for study in studies:
         sizes = "{} data sets x {} methods x {} values x {} seeds".format(*study._sizes())
         yield f"{study.name}: models 0 .. {study.num_models - 1} = {sizes}, numbered in this order"
-        yield f"  data sets  {', '.join(study.datasets)}"
+        yield f"  data sets  {', '.join(d for d in study.datasets if d not in NOT_HERE)}"
+        if NOT_HERE & set(study.datasets):
+            missing = ", ".join(d for d in study.datasets if d in NOT_HERE)
+            runs = "; ".join(study.runnable())
+            yield f"  can run    {runs}: {missing} is not in disentanglement_lib"
         for name, method in METHODS.items():
             parameter = next(b for b in method.bindings if "{}" in b).partition(" ")[0]
             yield f"  {name:<14}{parameter} {', '.join(f'{v:g}' for v in method.values)}"

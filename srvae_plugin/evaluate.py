@@ -16,25 +16,25 @@ from typing import Any, NamedTuple
 import gin
 import numpy as np
 
-from srvae_plugin import gin_config, results, steps
+from srvae_plugin import gin_config, gin_reach, results, steps
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.locate import expanded
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data_record import (
     differing_lines,
     other_content,
-    place,
     record_in,
     record_of,
     with_record,
 )
-from srvae_plugin.gin_config import Choice
+from srvae_plugin.gin_config import Choice, as_list
+from srvae_plugin.repeatable import warn_if_random
 from srvae_plugin.representation import RepresentationFunction, TabulatedCodes
 
 logger = logging.getLogger("srvae_plugin")
 
-
-Files = Sequence[str | Path]
+Files = gin_config.Texts
+Bindings = str | Sequence[str] | None
 Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
 Choose = Callable[[str], Choice]
@@ -51,21 +51,35 @@ class Foreign(NamedTuple):
 
 
 class MetricsFailedError(ValueError):
-    """Some metrics could not be computed; `scores` has the others'."""
+    """Some metrics could not be computed: `failed` says why, `scores` has the others'."""
 
     def __init__(self, failed: list[str], scores: Scores):
-        self.scores = scores
+        self.failed, self.scores = failed, scores
         super().__init__(f"not scored: {'; '.join(failed)}")
 
 
+class RunMetricsFailedError(MetricsFailedError):
+    """The same of a run: `by_kind` has the scores of each of its representations."""
+
+    def __init__(self, failed: list[str], by_kind: dict[str, Scores]):
+        self.by_kind = by_kind
+        super().__init__(failed, next(iter(by_kind.values())))
+
+
 def evaluate_run(
-    run: Path, files: Files, bindings: Sequence[str], resume: bool = False, overwrite: bool = False
+    run: str | Path,
+    files: Files = None,
+    bindings: Bindings = None,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> dict[str, Scores]:
     """Score every representation of a run directory with the metrics that gin binds.
 
     Results go to `<run>/metrics/<kind>/<metric>`. Raises ValueError if one of them is there
-    already, unless `resume` keeps or `overwrite` replaces it.
+    already, unless `resume` keeps or `overwrite` replaces it, and for a binding that nothing reads;
+    RunMetricsFailedError, after all else is scored, if a metric cannot be computed.
     """
+    run, files, bindings = Path(run), as_list(files), as_list(bindings)
     kinds = [
         path.name
         for path in sorted((run / "postprocessed").glob("*"))
@@ -73,20 +87,30 @@ def evaluate_run(
     ]
     if not kinds:
         raise ValueError(f"{run} is not a run directory: it has no finished postprocessed/<kind>")
-    metrics = _planned_metrics(files, bindings)
+    metrics, wanted = _planned(files, bindings)
+    if missing := [kind for kind in wanted or () if kind not in kinds]:
+        raise ValueError(f"{run} has no representation {missing[0]!r}; it has: {', '.join(kinds)}")
+    kinds = [kind for kind in kinds if wanted is None or kind in wanted]
     for kind in kinds:
         _require_new(run / "metrics" / kind, metrics, resume, overwrite)
-    return {
-        kind: evaluate_representation(metrics, run, kind, files, bindings, overwrite)
-        for kind in kinds
-    }
+    scores: dict[str, Scores] = {}
+    failed: list[str] = []
+    for kind in kinds:
+        try:
+            scores[kind] = evaluate_representation(metrics, run, kind, files, bindings, overwrite)
+        except MetricsFailedError as error:
+            scores[kind] = error.scores
+            failed += [f"{kind}: {reason}" if len(kinds) > 1 else reason for reason in error.failed]
+    if failed:
+        raise RunMetricsFailedError(failed, scores)
+    return scores
 
 
 def evaluate_representation(
     metrics: Sequence[str],
     run: Path,
     kind: str,
-    files: Files,
+    files: Sequence[str | Path],
     bindings: Sequence[str],
     overwrite: bool = False,
     choose: Choose = Choice,
@@ -100,7 +124,8 @@ def evaluate_representation(
     processed = results.gin_file(source, "postprocess")
     with gin_config.configured(files, bindings):
         data = steps.bound_dataset(processed)
-        _say_other_content(source, data)
+        steps.require_shape(source, data)
+        steps.say_other_data(source, data)
     function = steps.cached(steps.load_representation(source), data)
     output = run / "metrics" / kind
     of_what = results.read_results(source, "postprocess")["uuid"]
@@ -109,26 +134,12 @@ def evaluate_representation(
     )
 
 
-def _say_other_content(source: Path, data: GroundTruthData) -> None:
-    """Log it if the model was trained on data of another content."""
-    try:
-        trained = results.read_json(source / "results" / "json" / "train_dataset.json")
-    except ValueError:  # a run of an older version
-        return
-    now = record_of(data)
-    if trained.get("digest") and now["digest"] and trained["digest"] != now["digest"]:
-        logger.warning(
-            "%s was trained on %s with another content than that of %s, which it is scored on",
-            source, place(trained), place(now),
-        )  # fmt: skip
-
-
 def evaluate_function(
     function: RepresentationFunction,
     data: GroundTruthData | None,
-    output: Path,
-    files: Files,
-    bindings: Sequence[str],
+    output: str | Path,
+    files: Files = None,
+    bindings: Bindings = None,
     resume: bool = False,
     overwrite: bool = False,
     of_what: str = "",
@@ -138,6 +149,7 @@ def evaluate_function(
 
     Arguments:
         function: observations (batch, height, width, channel) to codes (batch, latent); it is
+            tried twice on 64 observations, with a warning if it is not deterministic, and then
             called once for each distinct observation of a finite data set.
         data: None for the data set that gin binds.
         output: folder for `<metric>/results`.
@@ -148,12 +160,15 @@ def evaluate_function(
 
     Raises MetricsFailedError, after the other metrics, if one cannot be computed.
     """
-    metrics = _planned_metrics(files, bindings)
+    output, files, bindings = Path(output), as_list(files), as_list(bindings)
+    metrics, _ = _planned(files, bindings)
     _require_new(output, metrics, resume, overwrite)
-    if data is None:
-        with gin_config.configured(files, bindings):
+    with gin_config.configured(files, bindings):
+        if data is None:
             data = steps.bound_dataset()
+        seed = gin_config.bound("evaluation.random_seed") or 0
     if not hasattr(function, "codes_at"):
+        warn_if_random(function, data, seed)
         function = steps.cached(function, data)
     return _score_all(
         metrics, function, data, output, files, bindings, overwrite, of_what, foreign=foreign
@@ -165,7 +180,7 @@ def _score_all(
     function: RepresentationFunction,
     data: GroundTruthData,
     output: Path,
-    files: Files,
+    files: Sequence[str | Path],
     bindings: Sequence[str],
     overwrite: bool,
     of_what: str,
@@ -256,12 +271,17 @@ def _is_kept(folder: Path, identity: str) -> bool:
     return True
 
 
-def _planned_metrics(files: Files, bindings: Sequence[str]) -> Sequence[str]:
+def _planned(
+    files: Sequence[str | Path], bindings: Sequence[str]
+) -> tuple[Sequence[str], Sequence[str] | None]:
+    """The metrics and, if the user bound them, the representations to score."""
     with gin_config.configured(files, bindings):
-        metrics = steps.run_plan().metrics
-    if not metrics:
-        raise ValueError("run.metrics is empty: nothing to score")
-    return metrics
+        plan = steps.run_plan()
+        if not plan.metrics:
+            raise ValueError("run.metrics is empty: nothing to score")
+        gin_reach.require_read(gin_reach.steps_of_scoring(plan.metrics), bindings)
+        chosen = gin_config.is_typed("run.representations")
+        return plan.metrics, plan.representations if chosen else None
 
 
 def _require_new(output: Path, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
@@ -285,7 +305,8 @@ def load_function(name: str) -> RepresentationFunction:
     if not module_name or not attribute:
         raise ValueError(f"--function {name!r}: expected the form module:function")
     # For good, as `python -m` has it: the function may import more when it is called.
-    sys.path.insert(0, os.getcwd())
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
         function = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # a foreign module may raise anything
@@ -295,7 +316,7 @@ def load_function(name: str) -> RepresentationFunction:
     return function
 
 
-def load_codes(path: Path, files: Files, bindings: Sequence[str]) -> TabulatedCodes:
+def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> TabulatedCodes:
     """Read a table of codes from an npz (nothing is unpickled).
 
     It holds `codes` (observation, latent) and `factors` (observation, factor); without `factors`
@@ -316,6 +337,16 @@ def load_codes(path: Path, files: Files, bindings: Sequence[str]) -> TabulatedCo
     if "codes" not in arrays:
         raise ValueError(f"{path} has no array 'codes' (observation, latent)")
     if "factors" in arrays:
+        codes, factors = arrays["codes"], arrays["factors"]
+        if codes.ndim == factors.ndim == 2 and len(codes) != len(factors):
+            for name, array in arrays.items():
+                other = factors if name == "codes" else codes
+                if array.shape[1] == len(other) and array.shape[0] < array.shape[1]:
+                    raise ValueError(
+                        f"{path}: {name} has shape {array.shape}, the other array "
+                        f"{other.shape}: expected one row an observation in both; transpose "
+                        f"{name}, {name}.T"
+                    )
         return TabulatedCodes(arrays["codes"], FactorTable(arrays["factors"]))
     with gin_config.configured(files, bindings):
         data = steps.bound_dataset()

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srvae_plugin.command_line import add_bind, add_output, make_parser, run_command
+from srvae_plugin.command_line import add_bind, add_import, add_output, make_parser, run_command
 from srvae_plugin.version import __version__
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def export(
     output: str | Path | None = None,
     overwrite: bool = False,
     representation: str = "mean",
-    bindings: Sequence[str] = (),
+    bindings: str | Sequence[str] | None = (),
 ) -> Exported:
     """Write a representation of a run directory in another format.
 
@@ -53,13 +53,16 @@ def export(
     Raises ValueError for an unknown format, a folder that is no run or exists already, a package
     that is missing, and a model that the format cannot hold. Nothing is left behind then.
     """
-    from srvae_plugin import gin_config, plugins, results
+    from srvae_plugin import gin_config, gin_reach, plugins, results
     from srvae_plugin.exporters import Exported, load_trained
 
     exporter = plugins.find("exporters", to)
-    run = Path(run)
+    run, bindings = Path(run), gin_config.as_list(bindings)
     target = Path(output or run / "exports" / representation / to).absolute()
     _require_replaceable(target, overwrite)
+    with gin_config.configured((), bindings):
+        roots = [gin_reach.Root("srvae_plugin.dataset"), gin_reach.root_of(exporter)]
+        gin_reach.require_read(roots, bindings)
     trained = load_trained(run, representation, bindings)
     with (
         gin_config.configured((), bindings),
@@ -106,9 +109,13 @@ def export_main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an export that is there")
     add_bind(parser)
+    add_import(parser)
     options = parser.parse_args(arguments)
 
     def work() -> None:
+        from srvae_plugin.gin_sources import import_modules
+
+        import_modules(options.modules)
         done = export(
             options.run,
             options.to,

@@ -81,7 +81,9 @@ class Trained:
     @functools.cached_property
     def data(self) -> GroundTruthData:
         """The data set it was trained on, or what gin binds to `dataset.name`."""
-        return steps.bound_dataset(results.gin_file(self.folder, "postprocess"))
+        data = steps.bound_dataset(results.gin_file(self.folder, "postprocess"))
+        steps.require_shape(self.folder, data)
+        return data
 
     def graph(self) -> MeanCodes:
         """A copy of the model on the CPU, without gradients, as a module to be exported.

@@ -11,7 +11,6 @@ Where both would do and the codes are not the same, the user has to say which.
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,8 +24,7 @@ from numpy.typing import NDArray
 from srvae_plugin import gin_config, steps
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.optional import require
-
-logger = logging.getLogger("srvae_plugin")
+from srvae_plugin.repeatable import same_codes
 
 LAYOUTS = ("NHWC", "NCHW")
 _ONNX_TYPES = {
@@ -211,21 +209,14 @@ def find_layout(file: ModelFile, data: GroundTruthData, layout: str | None = Non
     if not working:
         raise ValueError(f"{file.path} cannot encode this data set; {'; '.join(reasons)}")
     chosen, codes = next(iter(working.items()))
-    if any(not _same(codes, other) for other in working.values()):
+    if any(not same_codes(codes, other) for other in working.values()):
         raise ValueError(
             f"{file.path} takes images as NHWC and as NCHW and gives different codes: say which it "
             "was trained with, --layout NHWC or --layout NCHW (the challenge's kit gives NCHW)"
         )
     if not np.isfinite(codes).all():
         raise ValueError(f"{file.path} returns NaN or inf for images of this data set")
-    function = FileFunction(file, chosen)
-    if not _same(codes, function(images)):
-        logger.warning("%s gives other codes at each call: one draw is scored", file.path)
-    return function
-
-
-def _same(codes: NDArray[Any], other: NDArray[Any]) -> bool:
-    return codes.shape == other.shape and np.allclose(codes, other, 1e-4, 1e-5, equal_nan=True)
+    return FileFunction(file, chosen)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,18 +1,19 @@
 """Reads gin files and bindings, with errors a user can act on.
 
-gin keeps one global configuration and its own messages span several lines; this module is the
-only one that touches its internals (gin-config 0.5 is its last release).
+gin keeps one global configuration; the modules `gin_*` are the only ones that touch its internals
+(gin-config 0.5 is its last release).
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
+import difflib
 import importlib.util  # noqa: F401  (gin's own `include` needs it imported)
 import inspect
-import logging
+import itertools
 import re
 import tokenize
-import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,13 @@ from beartype import BeartypeConf
 from beartype.door import is_bearable
 from gin import config as gin_state
 
-from srvae_plugin import plugins
+from srvae_plugin import gin_messages, gin_sources, plugins
+from srvae_plugin.gin_messages import one_line as one_line
+from srvae_plugin.gin_messages import signature_hints
+from srvae_plugin.gin_sources import packaged_configs as packaged_configs
+
+Texts = str | Path | Sequence[str | Path] | None
+"""Files or bindings; a single one needs no list."""
 
 _PARSE_ERRORS = (
     ValueError,
@@ -35,6 +42,7 @@ _PARSE_ERRORS = (
     tokenize.TokenError,
 )
 _COUNTS = {"num_train", "num_test", "num_eval", "num_variance_estimate", "num_bins", "num_latent"}
+_MODEL = ("", "srvae_plugin.model", "model")
 _NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
 
 
@@ -53,13 +61,6 @@ class Choice(NamedTuple):
     bindings: Sequence[str] = ()
 
 
-def packaged_configs() -> Path:
-    """Folder of the gin files that come with the package."""
-    here = Path(__file__).resolve().parent
-    installed = here / "configs"
-    return installed if installed.is_dir() else here.parent / "gin"
-
-
 def find_file(name: str | Path) -> Path:
     """Path of a gin file: as given, or else relative to the packaged ones.
 
@@ -68,38 +69,65 @@ def find_file(name: str | Path) -> Path:
     for path in (Path(name), packaged_configs() / name):
         if path.is_file():
             return path.resolve()
-    known = sorted(
-        str(path.relative_to(packaged_configs())) for path in packaged_configs().rglob("*.gin")
-    )
+    packaged = [str(p.relative_to(packaged_configs())) for p in packaged_configs().rglob("*.gin")]
+    folder = Path(name).parent
+    known = [*(str(p) for p in folder.glob("*.gin")), *packaged]
     raise ConfigError(
-        f"gin file {str(name)!r} not found: it is neither a path from {Path.cwd()} nor one of "
-        f"the packaged files ({', '.join(known)})"
+        f"gin file {str(name)!r} not found: it is neither a path from {Path.cwd()} nor one of the "
+        f"packaged files in {packaged_configs()}{_nearest_file(str(name), known)}"
     )
+
+
+def _nearest_file(name: str, known: Sequence[str]) -> str:
+    """Return "; did you mean ...?": of the whole paths, or else of what ends them."""
+    for part in (lambda p: str(p.with_suffix("")), lambda p: p.stem):
+        by_part = {part(Path(path)): path for path in reversed(known)}
+        if close := difflib.get_close_matches(part(Path(name)), list(by_part), n=1, cutoff=0.7):
+            return f"; did you mean {by_part[close[0]]!r}?"
+    return ""
+
+
+def as_list(texts: Texts) -> list[Any]:
+    """Files or bindings as a list: a single one stands for itself, None for none."""
+    if texts is None:
+        return []
+    return [texts] if isinstance(texts, str | Path) else list(texts)
 
 
 @contextlib.contextmanager
 def configured(
-    files: Sequence[str | Path] = (), bindings: Sequence[str] = (), *, load_plugins: bool = True
+    files: Texts = (),
+    bindings: Texts = (),
+    *,
+    load_plugins: bool = True,
+    recorded: bool = False,
 ) -> Iterator[None]:
     """Add these files and bindings to gin's configuration; restore the former one on exit.
 
+    A single file or binding needs no list. Later ones win, but for `dataset.name = "auto"`, which
+    stands for the data set that is known already and replaces no name.
+
+    Arguments:
+        files, bindings: read in this order, the bindings last.
+        load_plugins: without, it is a matter of milliseconds, and only what is imported already is
+            a known name.
+        recorded: the files were left by a finished step: nothing that they import is run.
+
     Raises ConfigError for a missing file, a syntax error, an unknown name (with the closest
-    known one) and a value of the wrong type. Without `load_plugins` it is a matter of milliseconds,
-    and only what is imported already is a known name.
+    known one), a value of the wrong type, and for two files that name different models while no
+    binding says which.
     """
     if load_plugins:
         plugins.load()
     before = {key: dict(values) for key, values in gin_state._CONFIG.items()}
     operative = dict(gin_state._OPERATIVE_CONFIG)
     imports = set(gin_state._IMPORTS)
+    made = dict(gin_sources.made)
     with _ours_first():
         try:
             gin_state._OPERATIVE_CONFIG.clear()
             with gin.unlock_config():
-                for name in files:
-                    _parse_file(find_file(name))
-                for binding in bindings:
-                    _parse_binding(binding)
+                _parse(as_list(files), as_list(bindings), gin_sources.Reader(recorded))
             check_types()
             _check_macros()
             yield
@@ -108,6 +136,8 @@ def configured(
             gin_state._CONFIG.update(before)
             gin_state._OPERATIVE_CONFIG.update(operative)
             gin_state._IMPORTS.update(imports)
+            gin_sources.made.clear()
+            gin_sources.made.update(made)
 
 
 @contextlib.contextmanager
@@ -137,88 +167,65 @@ def _ours_first() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only(files: Sequence[str | Path] = (), bindings: Sequence[str] = ()) -> Iterator[None]:
+def only(files: Texts = (), bindings: Texts = (), *, recorded: bool = False) -> Iterator[None]:
     """Like `configured`, but what was bound before does not count meanwhile."""
     with configured():
         gin.clear_config()
-        with configured(files, bindings):
+        with configured(files, bindings, recorded=recorded):
             yield
 
 
-def _parse_file(path: Path) -> None:
-    for folder in (path.parent, packaged_configs()):
-        if str(folder) not in gin_state._LOCATION_PREFIXES:
-            gin.add_config_file_search_path(str(folder))
-    root = logging.getLogger()
-    root.addFilter(_is_news)
+def _parse(
+    files: Sequence[str | Path], bindings: Sequence[str], reader: gin_sources.Reader
+) -> None:
+    models: dict[str, Any] = {}
+    for name in files:
+        path = find_file(name)
+        _parse_file(path, reader)
+        source = gin_sources.made.get(_MODEL)
+        if source is not None and source.named == str(path):
+            models[str(name)] = bound("model.model")
+    for binding in bindings:
+        _parse_binding(binding, reader)
+    source = gin_sources.made.get(_MODEL)
+    if len(models) > 1 and source is not None and source.named not in bindings:
+        _refuse_two_models(models)
+
+
+def _refuse_two_models(models: dict[str, Any]) -> None:
+    """Refuse files that name different models: which was meant is not for the order to say."""
+    names = list(models)
+    for first, second in itertools.pairwise(names):
+        if models[first] != models[second]:
+            raise ConfigError(
+                f"{first} binds model.model = {models[first]} and {second} binds model.model = "
+                f"{models[second]}: leave one of the files out, or say which with --bind "
+                f"'model.model = {models[second]}'"
+            )
+
+
+def _parse_file(path: Path, reader: gin_sources.Reader) -> None:
+    gin_sources.not_imported.clear()
     try:
-        gin.parse_config_file(str(path))
+        reader.parse_file(path)
     except _PARSE_ERRORS as error:
-        raise ConfigError(_one_line(error, str(path))) from None
-    finally:
-        root.removeFilter(_is_news)
+        message = gin_messages.of_file(error, reader.file or path)
+        if modules := ", ".join(dict.fromkeys(gin_sources.not_imported)):
+            asked = " ".join(f"--import {name}" for name in dict.fromkeys(gin_sources.not_imported))
+            message += (
+                f"; it was made with the module {modules}, and a run directory imports nothing of "
+                f"its own accord: add {asked} (found in the working directory too)"
+            )
+        raise ConfigError(message) from None
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Drop gin's "Path not found" for each folder that an included file is not in."""
-    return record.module != "resource_reader"
-
-
-def _parse_binding(binding: str) -> None:
+def _parse_binding(binding: str, reader: gin_sources.Reader) -> None:
     try:
-        gin.parse_config(binding)
+        reader.parse_binding(binding)
     except _PARSE_ERRORS as error:
-        raise ConfigError(_one_line(error, f"binding {binding!r}")) from None
+        raise ConfigError(gin_messages.of_binding(error, binding)) from None
     if not re.match(r"[\w./]+\s*=|\s*(import|include|from)\s", binding.strip()):
         raise ConfigError(f"binding {binding!r}: expected the form 'name.parameter = value'")
-
-
-def one_line(error: BaseException) -> str:
-    """Message of an error on one line, without the call path that gin appends to it."""
-    return " ".join(str(error).partition("\n  In call to configurable")[0].split())
-
-
-def _one_line(error: BaseException, source: str) -> str:
-    """One line out of gin's several: where, what, and the closest known name."""
-    text = str(error)
-    if isinstance(error, tokenize.TokenError):
-        text = f"a bracket or string is not closed ({error.args[0]})"
-    if place := re.search(r'In file "(.*?)", line (\d+)', text):
-        source = f"{place[1]}, line {place[2]}"
-    elif (number := re.search(r"line (\d+)", text)) and not source.startswith("binding"):
-        source = f"{source}, line {number[1]}"
-    message = text.splitlines()[0] if text else type(error).__name__
-    if unknown := re.search(r"No configurable matching (?:reference )?'@?([\w./]+)", text):
-        name = unknown[1].rpartition("/")[2]
-        broken = [str(b) for b in plugins.load().broken if b.name == name]
-        message = f"unknown name {name!r}{plugins.nearest(name, _names())}"
-        message += "".join(f"; {text}" for text in broken)
-    elif several := re.search(r"Ambiguous selector '([\w./]+)', matches \[(.*?)\]", text):
-        message = f"{several[1]!r} is ambiguous: write one of {several[2]} in full"
-    elif wrong := re.search(r"Configurable '(.*)' doesn't have a parameter named '(.*)'", text):
-        known = _parameters(wrong[1])
-        message = (
-            f"{wrong[1]!r} has no parameter {wrong[2]!r}{plugins.nearest(wrong[2], known)}"
-            f" (it has {', '.join(known) or 'none'})"
-        )
-    return f"{source}: {message}"
-
-
-def _names() -> list[str]:
-    return [selector.rpartition(".")[2] for selector, _ in gin_state._REGISTRY.items()]
-
-
-def _parameters(name: str) -> list[str]:
-    """Parameters that gin may bind on a configurable."""
-    entry = gin_state._REGISTRY.get_match(name)
-    hidden = {"self", "return", *(entry.denylist or ())}
-    hints = [n for n in _signature_hints(entry.wrapped) if n not in hidden]
-    return [n for n in hints if entry.allowlist is None or n in entry.allowlist]
-
-
-def _signature_hints(target: Any) -> dict[str, Any]:
-    target = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
-    return typing.get_type_hints(target)
 
 
 def bound(name: str) -> Any:
@@ -227,6 +234,32 @@ def bound(name: str) -> Any:
         return gin.query_parameter(name)
     except ValueError:
         return None
+
+
+def values_of(selector: str) -> dict[str, Any]:
+    """All that gin binds to the parameters of the configurable of that full name, evaluated."""
+    return copy.deepcopy(gin_state._CONFIG.get(("", selector), {}))
+
+
+def is_later(name: str, other: str) -> bool:
+    """Whether `configurable.parameter` was bound after the other one."""
+    return _order(name) > _order(other)
+
+
+def is_typed(name: str) -> bool:
+    """Whether a binding of the command line, no file, set `configurable.parameter`."""
+    source = gin_sources.made.get(_key(name))
+    return source is not None and not source.file
+
+
+def _order(name: str) -> int:
+    source = gin_sources.made.get(_key(name))
+    return -1 if source is None else source.order
+
+
+def _key(name: str) -> gin_sources.Key:
+    configurable, _, parameter = name.rpartition(".")
+    return ("", gin_state._REGISTRY.get_match(configurable).selector, parameter)
 
 
 def reference_name(value: Any) -> str:
@@ -239,6 +272,14 @@ def reference_name(value: Any) -> str:
     name = value.selector.rpartition(".")[2]
     found = [entry.selector for entry in gin_state._REGISTRY.get_all_matches(name)]
     return name if found == [value.selector] else value.selector
+
+
+def parameters_of(entry: Any) -> list[str]:
+    """Parameters that gin may bind on an entry of its registry."""
+    try:
+        return gin_messages.parameters(entry.selector)
+    except (TypeError, NameError, ValueError):  # annotations that do not resolve
+        return []
 
 
 def require_bound(name: str) -> None:
@@ -280,14 +321,16 @@ def check_types() -> None:
         entry = gin_state._REGISTRY.get_match(selector)
         if entry is None or not entry.module.startswith("srvae_plugin"):
             continue
-        hints = _signature_hints(entry.wrapped)
+        hints = signature_hints(entry.wrapped)
         for parameter, value in values.items():
             hint = hints.get(parameter)
             name = f"{scope}/{entry.name}" if scope else entry.name
             _check_count(f"{name}.{parameter}", parameter, value)
             if hint is None or _has_reference(value) or is_bearable(value, hint, conf=_NUMBERS):
                 continue
-            raise ConfigError(f"{name}.{parameter} = {value!r}: expected {_readable(hint)}")
+            raise ConfigError(
+                f"{name}.{parameter} = {value!r}: expected {_readable(hint)}{_reference_to(value)}"
+            )
 
 
 def _check_macros() -> None:
@@ -311,6 +354,13 @@ def _check_count(name: str, parameter: str, value: Any) -> None:
     values = value if isinstance(value, list | tuple) else [value]
     if parameter in _COUNTS and any(isinstance(v, int) and v < 1 for v in values):
         raise ConfigError(f"{name} = {value!r}: expected at least 1")
+
+
+def _reference_to(value: Any) -> str:
+    """Return "; did you mean @...?" for a string that is the name of something."""
+    if not isinstance(value, str) or value not in gin_messages.names():
+        return ""
+    return f"; did you mean @{value}{'()' if value in plugins.names('models') else ''}?"
 
 
 def _has_reference(value: Any) -> bool:

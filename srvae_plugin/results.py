@@ -13,6 +13,7 @@ and carries the files of the steps before it along.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import platform
@@ -98,6 +99,16 @@ def gin_dict(config: str) -> dict[str, str]:
     lines = _logical_lines(config)
     pairs = (line.split(" = ", 1) for line in lines if " = " in line and not line.startswith("#"))
     return {key.strip(): value.strip() for key, value in pairs}
+
+
+def dataset_bindings(path: Path) -> dict[str, Any]:
+    """What a step's gin file binds under `dataset`, by option; macros are resolved."""
+    bound = gin_dict(path.read_text(encoding="utf-8"))
+    found = {key: value for key, value in bound.items() if key.startswith("dataset.")}
+    return {
+        key.partition(".")[2]: ast.literal_eval(bound.get(value.removeprefix("%"), value))
+        for key, value in found.items()
+    }
 
 
 def _logical_lines(config: str) -> list[str]:

@@ -6,7 +6,7 @@ import functools
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import gin
 import torch
 
-from srvae_plugin import gin_config, pictures, results, steps
+from srvae_plugin import gin_config, gin_reach, pictures, results, steps
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data_record import (
     differing_lines,
@@ -26,7 +26,7 @@ from srvae_plugin.data_record import (
 from srvae_plugin.dlib_studies import NumberedModel
 from srvae_plugin.evaluate import evaluate_representation
 from srvae_plugin.files import write_text
-from srvae_plugin.gin_config import Choice
+from srvae_plugin.gin_config import Choice, Texts, as_list
 from srvae_plugin.optimizers import make_optimizers
 from srvae_plugin.scalars import require_tensorboard
 from srvae_plugin.steps import RunPlan
@@ -56,10 +56,15 @@ class Checked(NamedTuple):
     device: str
     data: GroundTruthData
     """Held for the whole run, so that its steps share it."""
+    functions: Mapping[str, str]
+    """Of each representation, the function that makes it."""
 
 
-def check(files: Sequence[str | Path], bindings: Sequence[str]) -> Checked:
-    """Build everything a run needs once, so that bad input fails before any work."""
+def check(files: Texts, bindings: Texts, study: NumberedModel | None = None) -> Checked:
+    """Build everything a run needs once, so that bad input fails before any work.
+
+    A binding that nothing of the run reads is bad input, too.
+    """
     with gin_config.configured(files, bindings):
         plan = steps.run_plan()
         settings = steps.training_settings()
@@ -70,15 +75,20 @@ def check(files: Sequence[str | Path], bindings: Sequence[str]) -> Checked:
         if plan.metrics:
             steps.require_factors(data)
         settings.model.build(shape_of(data))
-        make_optimizers(settings.model.parameter_groups())
+        groups = settings.model.parameter_groups()
+        make_optimizers(groups)
+        metrics = [study.evaluation("mean", m).function for m in plan.metrics] if study else []
+        roots = gin_reach.steps_of_run(metrics or plan.metrics, groups)
+        gin_reach.require_read(roots, bindings)
+        functions = {kind: steps.function_of(kind) for kind in plan.representations}
         config = with_record(gin.config_str(), record_of(data))
-        return Checked(plan, config, str(device), data)
+        return Checked(plan, config, str(device), data, functions)
 
 
 def run(
-    files: Sequence[str | Path],
-    bindings: Sequence[str],
-    output: Path,
+    files: Texts,
+    bindings: Texts,
+    output: str | Path,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -94,10 +104,8 @@ def run(
         study: the model of a study that `files` and `bindings` are of: it has seeds and settings
             for each of the steps after training.
     """
-    plan, config, device, data = check(files, bindings)
-    if study is not None:
-        for metric in plan.metrics:
-            study.evaluation("mean", metric)  # refuses what the study does not have
+    files, bindings, output = as_list(files), as_list(bindings), Path(output)
+    plan, config, device, data, functions = check(files, bindings, study)
     begun = time.monotonic()
     _prepare(output, config, resume, overwrite)
 
@@ -106,7 +114,7 @@ def run(
     for kind in plan.representations:
         represent = output / "postprocessed" / kind
         if not results.is_complete(represent, "postprocess"):
-            choice = study.postprocess(kind) if study else Choice(f"{kind}_representation")
+            choice = study.postprocess(kind) if study else Choice(functions[kind])
             function = f"postprocess.postprocess_fn = @{choice.function}"
             steps.postprocess_with_gin(
                 output / "model",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +25,11 @@ from safetensors.torch import load_file, save_file
 from srvae_plugin import gin_config, plugins, results
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.data_record import record_of, with_record
+from srvae_plugin.data_record import place, record_of, with_record
 from srvae_plugin.files import replacing, write_text
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.plugins import load_dataset
+from srvae_plugin.repeatable import seeded
 from srvae_plugin.representation import (
     CachedRepresentation,
     Representation,
@@ -42,12 +44,14 @@ from srvae_plugin.train import (
     train,
 )
 
+logger = logging.getLogger("srvae_plugin")
+
 WEIGHTS = "model.safetensors"
 REPRESENTATIONS = ("mean", "sampled")
 IDENTITY = "identity.txt"
 _Settings = TypeVar("_Settings")
-Files = Sequence[str | Path] | None
-Bindings = Sequence[str] | None
+Files = gin_config.Texts
+Bindings = str | Sequence[str] | None
 
 
 @gin.register("mean_representation", module="srvae_plugin", allowlist=[])
@@ -94,7 +98,8 @@ class RunPlan:
     """What gin binds under `run`: what happens after training.
 
     Arguments:
-        representations: "mean", "sampled" or both.
+        representations: "mean", "sampled" or both, or the name of the function of your own that
+            `postprocess.postprocess_fn` is bound to.
         metrics: gin names of the metrics; each is evaluated on each representation. A name may
             have a scope, as in "trees/downstream_task", with bindings of its own
             (`trees/predictor.predictor_fn = ...`); its results are then called by the scope.
@@ -109,10 +114,12 @@ class RunPlan:
         for key in ("representations", "metrics"):
             if isinstance(value := getattr(self, key), str):
                 raise ValueError(f"run.{key} = {value!r}: expected a list, [{value!r}]")
+        function = gin_config.bound("postprocess.postprocess_fn")
+        known = list(dict.fromkeys([*REPRESENTATIONS, *([kind_of(function)] if function else [])]))
         for name in self.representations:
-            if name not in REPRESENTATIONS:
+            if name not in known:
                 raise ValueError(
-                    f"run.representations: unknown {name!r}; known: {', '.join(REPRESENTATIONS)}"
+                    f"run.representations: unknown {name!r}; known: {', '.join(known)}"
                 )
         for name in self.metrics:
             plugins.find("metrics", name.rpartition("/")[2])
@@ -122,15 +129,59 @@ class RunPlan:
 
 
 def run_plan() -> RunPlan:
-    """Plan that gin holds.
+    """Plan that gin holds, completed by what disentanglement_lib's files say in other words.
 
-    With disentanglement_lib's metric files, which bind `evaluation.evaluation_fn` and no
-    `run.metrics`, it is that one metric.
+    Its files for metrics bind `evaluation.evaluation_fn` and no `run.metrics`, those for
+    representations `postprocess.postprocess_fn` and no `run.representations`. Of two that
+    contradict each other the later one wins, and gin is told, so that what is recorded is what is
+    done.
+
+    Raises ConfigError if one of two bindings that are not of a file would be dropped.
     """
-    function = gin_config.bound("evaluation.evaluation_fn")
-    if function is None or gin_config.bound("run.metrics") is not None:
+    _settle("run.metrics", "evaluation.evaluation_fn", _metric_name)
+    _settle("run.representations", "postprocess.postprocess_fn", kind_of)
+    try:
         return gin.get_configurable(RunPlan)()
-    return gin.get_configurable(RunPlan)(metrics=[gin_config.reference_name(function)])
+    except ValueError as error:
+        raise gin_config.ConfigError(gin_config.one_line(error)) from None
+
+
+def _metric_name(function: Any) -> str:
+    scopes = function.scoped_selector.rpartition("/")[0]
+    name = gin_config.reference_name(function)
+    return f"{scopes}/{name}" if scopes else name
+
+
+def kind_of(function: Any) -> str:
+    """What a bound `postprocess.postprocess_fn` makes: "mean", "sampled", or its own name."""
+    return gin_config.reference_name(function).removesuffix("_representation")
+
+
+def function_of(kind: str) -> str:
+    """Name of the function that makes a representation, of those that `run_plan` allows."""
+    function = gin_config.bound("postprocess.postprocess_fn")
+    if function is not None and kind_of(function) == kind:
+        return function.scoped_selector
+    return f"{kind}_representation"
+
+
+def _settle(plan: str, step: str, name_of: Callable[[Any], str]) -> None:
+    """Make the plan's list and a step's function agree: the one that was bound later wins."""
+    function, listed = gin_config.bound(step), gin_config.bound(plan)
+    if function is None:
+        return
+    name = name_of(function)
+    if listed is not None and name in listed and (step.startswith("post") or len(listed) == 1):
+        return
+    if listed is not None and not gin_config.is_later(step, plan):
+        if gin_config.is_typed(step):
+            raise gin_config.ConfigError(
+                f"{step} = {function} and {plan} = {listed!r} contradict each other: bind one of "
+                "them"
+            )
+        return
+    with gin.unlock_config():
+        gin.bind_parameter(f"srvae_plugin.{plan}", [name])
 
 
 def training_settings() -> TrainingSettings:
@@ -147,19 +198,75 @@ def _from_gin(settings: type[_Settings], name: str) -> _Settings:
 def bound_dataset(previous: Path | None = None) -> GroundTruthData:
     """Load the data set that gin binds.
 
-    An unbound name, or "auto" as in disentanglement_lib's files, stands for the one in
-    `previous`, the gin file of the step before.
+    What is not bound, and a name of "auto" as in disentanglement_lib's files, is what `previous`,
+    the gin file of the step before, has; but with another name, its options are of no use and are
+    left out.
     """
-    name = gin_config.bound("dataset.name")
-    if name in (None, "auto"):
-        text = previous.read_text(encoding="utf-8") if previous else ""
-        found = results.gin_dict(text).items()  # gin breaks long lines
-        lines = [f"{key} = {value}" for key, value in found if key.startswith("dataset.")]
-        if not lines:
-            raise gin_config.ConfigError("no value bound for dataset.name")
+    recorded = results.dataset_bindings(previous) if previous else {}
+    mine = gin_config.values_of("srvae_plugin.dataset")
+    if "name" not in mine and "name" not in recorded:
+        raise gin_config.ConfigError("no value bound for dataset.name")
+    if "name" not in mine or mine["name"] == recorded.get("name"):
         with gin.unlock_config():
-            gin.parse_config("\n".join(lines))
+            for option in recorded.keys() - mine.keys():
+                gin.bind_parameter(f"srvae_plugin.dataset.{option}", recorded[option])
     return gin.get_configurable(load_dataset)()
+
+
+def say_other_data(step: Path, data: GroundTruthData) -> None:
+    """Log it if the data set that gin binds is not what the model was trained on.
+
+    The content counts, not the place: the same data may have moved.
+    """
+    before = results.dataset_bindings(trained_in(step))
+    now = gin_config.values_of("srvae_plugin.dataset")
+    record, known = _trained_on(step), record_of(data)
+    comparable = bool(record.get("digest") and known["digest"])
+    if comparable and record["digest"] == known["digest"]:
+        paths = record["paths"]
+        before, now = ({k: b[k] for k in b if k not in paths} for b in (before, now))
+    elif comparable and now == before:
+        logger.warning(
+            "%s was trained on %s with another content than that of %s, which it is scored on",
+            step, place(record), place(known),
+        )  # fmt: skip
+    if before and now != before:
+        logger.warning("scored on %s, trained on %s", _described(now), _described(before))
+
+
+def _trained_on(step: Path) -> dict[str, Any]:
+    """Record of the data set of the training; empty for a run of an older version."""
+    try:
+        return results.read_json(step / "results" / "json" / "train_dataset.json")
+    except ValueError:
+        return {}
+
+
+def _described(bindings: Mapping[str, Any]) -> str:
+    """A data set's bindings as one phrase: the name first."""
+    options = [f"{key} = {value!r}" for key, value in sorted(bindings.items()) if key != "name"]
+    return (
+        f"{bindings.get('name')} ({', '.join(options)})" if options else str(bindings.get("name"))
+    )
+
+
+def trained_in(representation_dir: Path) -> Path:
+    """The gin file of the training, of which every later step has a copy."""
+    return results.gin_file(representation_dir, "train")
+
+
+def require_shape(folder: Path, data: GroundTruthData) -> None:
+    """Raise ValueError if a model that was trained on images of another shape is to read these."""
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        channel, height, width = json.loads(file.metadata()["observation_shape"])
+    shape = [int(side) for side in data.observation_shape]
+    if shape != [height, width, channel]:
+        name = gin_config.bound("dataset.name") or type(data).__name__
+        raise ValueError(
+            f"the model in {folder} takes images of {height} x {width} x {channel} (height, width, "
+            f"channels), those of {name} are {' x '.join(map(str, shape))}: bind the data set it "
+            "was trained on, or another place of it, dataset.path"
+        )
 
 
 def train_with_gin(
@@ -182,14 +289,15 @@ def train_with_gin(
         return
     if not resume:
         results.require_new(folder, overwrite)
-    with gin_config.configured(gin_config_files or (), gin_bindings or ()):
+        require_ours(folder)
+    with gin_config.configured(gin_config_files, gin_bindings):
         settings = training_settings()
         data = bound_dataset()
-        if folder.exists() and not resume:
-            shutil.rmtree(folder)
         record = record_of(data)
         begun = with_record(gin.config_str(), record)
-        model, losses = train(settings, data, folder, config=begun, resume=resume)
+        model, losses = train(
+            settings, data, folder, config=begun, resume=resume, overwrite=overwrite
+        )
         save_weights(model, folder / WEIGHTS, shape_of(data))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
         results.write_step(
@@ -225,7 +333,7 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
     folder = Path(run_dir)
     folder = folder / "model" if (folder / "model").is_dir() else folder
     path = folder / WEIGHTS
-    with gin_config.only([results.gin_file(folder, "train")]):
+    with gin_config.only([results.gin_file(folder, "train")], recorded=True):
         settings = training_settings()
         model = settings.model
         try:
@@ -263,9 +371,11 @@ def postprocess_with_gin(
     Raises ValueError if `model_dir` holds no trained model or `output_dir` exists.
     """
     source, begun = Path(model_dir), time.monotonic()
+    results.require_new(Path(output_dir), overwrite)
+    require_ours(Path(output_dir))
     trained = results.gin_file(source, "train")
     with (
-        gin_config.configured(gin_config_files or (), gin_bindings or ()),
+        gin_config.configured(gin_config_files, gin_bindings),
         results.new_folder(Path(output_dir), overwrite) as folder,
     ):
         settings = _from_gin(PostprocessSettings, "srvae_plugin.postprocess")
@@ -284,7 +394,7 @@ def postprocess_with_gin(
 def load_representation(representation_dir: str | Path) -> Representation:
     """Representation function that a postprocessing step left in a folder."""
     folder = Path(representation_dir)
-    with gin_config.only([results.gin_file(folder, "postprocess")]):
+    with gin_config.only([results.gin_file(folder, "postprocess")], recorded=True):
         settings = _from_gin(PostprocessSettings, "srvae_plugin.postprocess")
         return settings.postprocess_fn(load_model(folder), settings.random_seed)
 
@@ -305,9 +415,11 @@ def evaluate_with_gin(
     """
     source = Path(model_dir)
     processed = results.gin_file(source, "postprocess")
-    with gin_config.configured(gin_config_files or (), gin_bindings or ()):
+    with gin_config.configured(gin_config_files, gin_bindings):
         data = bound_dataset(processed)
         require_factors(data)
+        require_shape(source, data)
+        say_other_data(source, data)
         function = cached(load_representation(source), data)
         return score(function, data, Path(output_dir), overwrite, source / "results")
 
@@ -328,13 +440,15 @@ def score(
     `results.write_step`.
     """
     settings = _from_gin(EvaluationSettings, "srvae_plugin.evaluation")
+    require_ours(output_dir)
     with results.new_folder(output_dir, overwrite) as folder:
         begun = time.monotonic()
         random_state = np.random.RandomState(settings.random_seed)
         arguments: dict[str, Any] = {"random_state": random_state}
         if "artifact_dir" in inspect.signature(settings.evaluation_fn).parameters:
             arguments["artifact_dir"] = str(folder / "artifacts")
-        scores = dict(settings.evaluation_fn(data, function, **arguments))
+        with seeded(settings.random_seed):
+            scores = dict(settings.evaluation_fn(data, function, **arguments))
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
         known = {"evaluation_dataset": record_of(data), **(records or {})}
@@ -342,6 +456,17 @@ def score(
         if identity is not None:
             write_text(folder / IDENTITY, identity)
     return scores
+
+
+def require_ours(folder: Path) -> None:
+    """Raise ValueError if a folder that is to be replaced holds what no step has left there."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        names = {"results", CHECKPOINT, "scalars.csv", WEIGHTS}
+        if folder.is_file() or not any((folder / name).exists() for name in names):
+            raise ValueError(
+                f"{folder} holds no results of ours: nothing there is overwritten; choose another "
+                "folder"
+            )
 
 
 def require_factors(data: GroundTruthData) -> None:

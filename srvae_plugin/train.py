@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from srvae_plugin.progress import Progress
 from srvae_plugin.scalars import ScalarLog, flatten
 
 CHECKPOINT = "checkpoint.pt"
+_LEFT = (CHECKPOINT, "scalars.csv", "model.safetensors", "results", "tensorboard")
+"""What training leaves in its folder."""
 _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 
 
@@ -101,6 +104,28 @@ class InterruptedTrainingError(RuntimeError):
         )
 
 
+def make_folder(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Make the folder of a model, or check that it may be gone on with or replaced.
+
+    Raises ValueError if it holds something, unless `resume` or `overwrite`, and, whatever these
+    are, if nothing there was left by a training.
+    """
+    found = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+    if found and not (resume or overwrite):
+        raise ValueError(
+            f"{folder} exists already and is not empty: pass overwrite = True to delete it, "
+            "resume = True to go on, or choose another folder"
+        )
+    if found and not any(name in _LEFT or name.endswith(".tmp") for name in found):
+        raise ValueError(
+            f"{folder} has files that are not of a training ({', '.join(sorted(found)[:3])}): "
+            "nothing there is overwritten; choose another folder"
+        )
+    if found and overwrite and not resume:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def find_device(name: str) -> torch.device:
     """Resolve "auto" to cuda, mps or cpu; ValueError for a device torch does not know."""
     if name == "auto":
@@ -127,6 +152,7 @@ def train(
     *,
     config: str = "",
     resume: bool = False,
+    overwrite: bool = False,
 ) -> tuple[DisentanglementModel, dict[str, Any]]:
     """Train a model; return it with its mean losses over `eval_steps` batches.
 
@@ -136,12 +162,13 @@ def train(
         model_dir: folder for checkpoint.pt and scalars.csv.
         config: text that identifies the configuration; a checkpoint of another one is refused.
         resume: go on from the checkpoint in `model_dir` if there is one.
+        overwrite: delete `model_dir` first; otherwise ValueError if there is anything in it.
 
     Raises NonFiniteLossError, InterruptedTrainingError, and ValueError where the model does not
     fit the data or the checkpoint is damaged.
     """
+    make_folder(model_dir, resume, overwrite)
     path = model_dir / CHECKPOINT
-    model_dir.mkdir(parents=True, exist_ok=True)
     device = find_device(settings.device)
     if device.type == "cpu":
         keep_freed_memory()

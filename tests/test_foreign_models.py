@@ -12,6 +12,7 @@ from srvae_plugin import load_dataset, representation_function, results
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.export import export
 from srvae_plugin.foreign_models import FileFunction, OnnxFile, find_layout, open_model
+from srvae_plugin.repeatable import warn_if_random
 
 helper = pytest.importorskip("onnx").helper
 SHAPE = finished_runs.COLOUR_SHAPE
@@ -215,8 +216,9 @@ def test_a_file_that_draws_is_scored_with_a_warning(folder, data, caplog):
         def forward(self, x):
             return x.flatten(1)[:, :2] + torch.rand_like(x.flatten(1)[:, :2])
 
-    find_layout(open_model(save_script(Draw(), folder / "draw.pt")), data, "NHWC")
-    assert "other codes at each call" in caplog.text
+    function = find_layout(open_model(save_script(Draw(), folder / "draw.pt")), data, "NHWC")
+    warn_if_random(function, data, 0)
+    assert "is not deterministic" in caplog.text
 
 
 class Returns(nn.Module):

@@ -138,7 +138,11 @@ def dci_importance(
     scored = trained.run / "metrics" / trained.folder.name / "dci"
     done = results.is_complete(scored, "evaluation")
     files = [results.gin_file(scored, "evaluation")] if done else []
-    with gin_config.configured(files, trained.bindings), tempfile.TemporaryDirectory() as scratch:
+    with (
+        gin_config.configured(files, recorded=True),
+        gin_config.configured((), trained.bindings),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         seed = gin_config.bound("evaluation.random_seed") or 0
         try:
             plugins.find("metrics", "dci")(

@@ -14,6 +14,7 @@ from srvae_plugin.command_line import (
     add_bind,
     add_existing,
     add_gin,
+    add_import,
     add_output,
     make_parser,
     run_command,
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from srvae_plugin.data.ground_truth import GroundTruthData
     from srvae_plugin.evaluate import RepresentationFunction, Scores
 
+NOT_ALL_SCORED = 3
 HELP = """\
 Score a representation with the metrics that gin files name: of a run, of a model that was trained
 elsewhere (a TorchScript or ONNX file, any Python function), or of a table of codes.
+
+A run is scored on the data set it was trained on; what you bind of it (dataset.path, or another
+dataset.name) wins, and a log line says so.
 
 Packaged metric files: metrics/paper.gin (FactorVAE, DCI, MIG, SAP) and metrics/all.gin.
 """
@@ -36,7 +41,8 @@ examples:
   srvae-evaluate --model representation/pytorch_model.pt --bind 'dataset.name = "shapes3d"'
   srvae-evaluate --codes codes.npz --bind 'run.metrics = ["mig", "dci"]'
 
-exit status: 0 done, 2 bad input (one line says what).
+exit status: 0 done, 2 bad input (one line says what), 3 some metrics could not be computed (the
+table has the others, then one line for each says why).
 """
 
 
@@ -80,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_gin(parser, " (default: metrics/paper.gin)")
     add_bind(parser)
+    add_import(parser)
     parser.add_argument(
         "--layout",
         choices=["NHWC", "NCHW"],
@@ -100,14 +107,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _work(options: argparse.Namespace) -> None:
-    from srvae_plugin.evaluate import MetricsFailedError
+    from srvae_plugin.evaluate import MetricsFailedError, RunMetricsFailedError
+    from srvae_plugin.gin_sources import import_modules
     from srvae_plugin.summary import score_table
 
+    import_modules(options.modules, options.gin or ())
     try:
         scores, place = _scores(options)
     except MetricsFailedError as error:
-        print(score_table({"scored": error.scores}))
-        raise
+        by_kind = error.by_kind if isinstance(error, RunMetricsFailedError) else None
+        print(score_table(by_kind or {"scored": error.scores}), flush=True)
+        for reason in error.failed:
+            print(f"srvae-evaluate: not scored: {reason}", file=sys.stderr)
+        if options.debug:
+            raise
+        sys.exit(NOT_ALL_SCORED)
     print(score_table(scores))
     print(f"\nscores  {place}")
 

@@ -60,9 +60,11 @@ def npz(
         return ImagesOnly(images, "npz", str(file))
     factors = read_array(file, "factors")
     if factors.shape[:1] != (len(images),):
+        transposed = factors.ndim == 2 and factors.shape[1] == len(images)
+        hint = "; it is transposed: save factors.T" if transposed else ""
         raise ValueError(
             f"{file}: factors: got shape {factors.shape} for {len(images)} images; expected "
-            f"({len(images)}, factor), one row an image"
+            f"({len(images)}, factor), one row an image{hint}"
         )
     try:
         factors = bin_factors(factors, factor_bins)

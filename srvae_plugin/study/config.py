@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import gin
 
-from srvae_plugin import gin_config, results, steps
+from srvae_plugin import gin_config, gin_reach, results, steps
+from srvae_plugin.dlib_studies import NumberedModel
 from srvae_plugin.study.plan import PlannedRun
 
 
@@ -17,30 +18,78 @@ def configurations(runs: Sequence[PlannedRun]) -> list[str]:
     Runs that differ in seed and number only are read once. Each is checked as far as that goes
     without data: names, types, hyperparameters out of range, missing bindings.
 
-    Raises ConfigError that names the run.
+    Raises ConfigError that names the run, or a binding that none of the runs it is meant for reads.
     """
     read: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[PlannedRun, str]] = {}
+    idle = _Idle({run.model for run in runs})
     texts = []
     for run in runs:
         key = (run.files, run.shared)
         if key not in read:
-            read[key] = (run, _configuration(run))
+            read[key] = (run, _configuration(run, idle))
         first, text = read[key]
         other = text if first is run else _with_values(text, first, run)
         texts.append(_configuration(run) if other is None else other)
+    idle.require_none()
     return texts
 
 
-def _configuration(run: PlannedRun) -> str:
+class _Idle:
+    """Bindings that nothing reads, over all runs that have them.
+
+    What all models have, such as a binding of `study.every_run`, may concern some of them only;
+    what one model has is meant for that one.
+    """
+
+    def __init__(self, models: set[str]):
+        self._models = models
+        self._having: dict[str, set[str]] = {}
+        self._read: set[tuple[str, str]] = set()
+        self._instead: dict[tuple[str, str], str] = {}
+
+    def note(self, run: PlannedRun, idle: dict[str, str]) -> None:
+        """Note which bindings of a run nothing in it reads, with what to bind instead."""
+        for binding in run.shared:
+            self._having.setdefault(binding, set()).add(run.model)
+            if binding in idle:
+                self._instead[binding, run.model] = idle[binding]
+            else:
+                self._read.add((binding, run.model))
+
+    def require_none(self) -> None:
+        """Raise ConfigError for a binding that none of the runs it is meant for reads."""
+        for (binding, model), instead in self._instead.items():
+            having = self._having[binding]
+            meant = having if having == self._models else {model}
+            if not any((binding, each) in self._read for each in meant):
+                whom = f"the runs of {model}" if len(meant) == 1 else "any run of the study"
+                raise gin_config.ConfigError(
+                    f"binding {binding!r} concerns nothing in {whom}{instead}"
+                )
+
+
+def _configuration(run: PlannedRun, idle: _Idle | None = None) -> str:
     try:
         with gin_config.configured(run.files, run.bindings):
-            steps.run_plan()
+            plan = steps.run_plan()
             steps.training_settings()
             if gin_config.bound("dataset.name") is None:
                 raise gin_config.ConfigError("no value bound for dataset.name")
+            if idle is not None:
+                metrics = _functions(run, plan.metrics)
+                roots = gin_reach.steps_of_run(metrics)
+                idle.note(run, gin_reach.idle_bindings(roots, run.shared))
             return gin.config_str()
     except ValueError as error:
         raise gin_config.ConfigError(f"{run}: {gin_config.one_line(error)}") from None
+
+
+def _functions(run: PlannedRun, metrics: Sequence[str]) -> Sequence[str]:
+    """What scores a run, which in a numbered study its metrics' names do not say."""
+    if not run.numbered:
+        return metrics
+    model = NumberedModel(run.numbered, run.number)
+    return [model.evaluation("mean", metric).function for metric in metrics]
 
 
 def _with_values(text: str, first: PlannedRun, run: PlannedRun) -> str | None:

@@ -121,7 +121,7 @@ def read_study(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Stu
             _require_study_only()
             study = gin.get_configurable(Study)()
     except ConfigError as error:
-        if "unknown name" not in str(error):
+        if "unknown name" not in str(error) and "cannot be bound here" not in str(error):
             raise
         raise ConfigError(f"{error}. {_ONLY}") from None
     study.every_run = [*study.every_run, *(b for b in bindings if b not in own)]

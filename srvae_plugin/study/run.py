@@ -100,7 +100,9 @@ class _UnderWay:
         self._timer.begin(state)
         state.status, state.error = "running", ""
         run = state.run
-        job = Job(run.bindings, run.numbered, run.number) if run.numbered else Job()
+        folders = list(dict.fromkeys(str(Path(f).parent) for f in run.files if Path(f).is_file()))
+        bindings = run.bindings if run.numbered else ()
+        job = Job(bindings, run.numbered, run.number, folders)
         self._engine.start(state.folder, job)
         self._states[state.folder] = state
 

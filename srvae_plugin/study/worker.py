@@ -31,6 +31,8 @@ class Job(NamedTuple):
     numbered: str = ""
     """disentanglement_lib's name of the study, for one of its numbered models."""
     number: int = 0
+    modules_in: Sequence[str] = ()
+    """Folders in which its gin files find the modules that they import."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,8 +68,10 @@ def run_job(folder: Path, job: Job) -> None:
     def work() -> None:
         from srvae_plugin import summary
         from srvae_plugin.dlib_studies import NumberedModel
+        from srvae_plugin.gin_sources import look_for_modules_in
         from srvae_plugin.run import run
 
+        look_for_modules_in(job.modules_in)
         numbered = NumberedModel(job.numbered, job.number) if job.numbered else None
         config = folder / CONFIG
         lock = only_process_at(config)
