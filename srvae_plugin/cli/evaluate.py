@@ -14,6 +14,7 @@ from srvae_plugin.command_line import (
     add_existing,
     add_gin,
     add_output,
+    add_threads,
     make_parser,
     run_command,
 )
@@ -47,7 +48,7 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--output: the results of a run go into its own directory")
     if options.layout and not options.model:
         parser.error("--layout goes with --model")
-    run_command("srvae-evaluate", lambda: _work(options), options.debug)
+    run_command("srvae-evaluate", lambda: _work(options), options.debug, options.threads)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_output(parser, "folder for the results of all but a run (default: scores/<its name>)")
     add_existing(parser, "keep results that are there", "replace results that are there")
+    add_threads(parser)
     return parser
 
 
