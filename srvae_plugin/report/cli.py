@@ -67,7 +67,9 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
             print(",".join(published.COLUMNS))
             print("optional: " + ",".join(published.PROTOCOL_COLUMNS))
             print("confidence: " + ", ".join(published.CONFIDENCE))
-            print(f"metric: {', '.join(published.SCORES)}, or any metric.key of the report's tables")
+            print(
+                f"metric: {', '.join(published.SCORES)}, or any metric.key reported"
+            )
             return
         if options.published:
             print(published.as_text(published.published_scores(options.published_csv)))
