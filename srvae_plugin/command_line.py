@@ -74,19 +74,63 @@ def add_existing(parser: argparse.ArgumentParser, resume: str, overwrite: str) -
     existing.add_argument("--overwrite", action="store_true", help=overwrite)
 
 
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT",
+)  # fmt: skip
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads`."""
+    parser.add_argument(
+        "--threads",
+        type=_at_least_one,
+        metavar="N",
+        help="threads to compute with (default: one a core); 1 on a machine that others keep busy",
+    )
+
+
+def _at_least_one(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
+    return int(text)
+
+
+def use_threads(threads: int | None) -> None:
+    """Have this process compute with so many threads; None: as torch does by itself.
+
+    It has to be called before torch is imported, which reads the environment once. Says so in a
+    line where the machine has more to do than cores and no number of threads was chosen.
+    """
+    if threads is not None:
+        os.environ.update({name: str(threads) for name in _THREAD_VARIABLES})
+    if "torch" in sys.modules and threads is not None:
+        sys.modules["torch"].set_num_threads(threads)
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if threads is None and "OMP_NUM_THREADS" not in os.environ and load > cores > 1:
+        logging.getLogger("srvae_plugin").warning(
+            "this machine is busy (load %.1f on %d cores), where threads wait for each other: "
+            "--threads 1 may be many times faster", load, cores,
+        )  # fmt: skip
+
+
 class _Terminated(BaseException):
     """SIGTERM arrived outside training, where there is nothing to checkpoint."""
 
 
-def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
+def run_command(
+    name: str, work: Callable[[], None], debug: bool, threads: int | None = None
+) -> None:
     """Run a command and end the process as the commands' help says.
 
     Bad input (ValueError, OSError, RuntimeError) becomes one line and exit status 2, with `debug` a
     traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
     with 128 and the number of the signal; so does a reader of the output, such as `head`, that has
-    seen enough.
+    seen enough. `threads` is as in `use_threads`.
     """
     _log_to_stderr()
+    use_threads(threads)
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     try:

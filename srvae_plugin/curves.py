@@ -15,7 +15,8 @@ from matplotlib.ticker import EngFormatter
 
 Column = Float[np.ndarray, " row"]
 
-_COLUMNS = ("step", "reconstruction_loss", "kl_loss")
+_PANELS = {"reconstruction_loss": "reconstruction loss", "kl_loss": "KL, all latents"}
+_LATENTS = "KL of each latent"
 _FONT = 8.0
 _COLORED = 10
 """As many lines as tab10 has colours are told apart; the others are grey."""
@@ -58,33 +59,37 @@ def learning_curves(scalars_csv: Path) -> Figure | None:
     shows running means, the latents sorted by their last value. All are in nats per image.
 
     Arguments:
-        scalars_csv: a file with the columns step, reconstruction_loss, kl_loss and any number of
-            kl_0, kl_1, ...; others are ignored.
+        scalars_csv: a file with the column step and any of reconstruction_loss, kl_loss, kl_0,
+            kl_1, ...; others are ignored, and what a model does not log has no panel.
 
-    Returns None if no step was logged. Raises FileNotFoundError, and ValueError if the file is
-    damaged or lacks a column.
+    Returns None if no step was logged, or nothing that is shown. Raises FileNotFoundError, and
+    ValueError if the file is damaged or lacks the column step.
     """
     scalars = read_scalars(scalars_csv)
     if not scalars or not len(next(iter(scalars.values()))):
         return None
-    missing = [name for name in _COLUMNS if name not in scalars]
-    if missing:
-        raise ValueError(
-            f"{scalars_csv}: no column {missing}; expected {list(_COLUMNS)} among {list(scalars)}"
-        )
+    if "step" not in scalars:
+        raise ValueError(f"{scalars_csv}: no column 'step'; it has {list(scalars)}")
+    panels = [name for name in _PANELS if name in scalars]
+    if any(_is_of_latent(name) for name in scalars):
+        panels.append(_LATENTS)
+    if not panels:
+        return None
     step = scalars["step"]
     window = max(1, len(step) // 50) // 2 * 2 + 1
-    figure = Figure(figsize=(8, 2.4), dpi=200, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(8 / 3 * len(panels), 2.4), dpi=200, facecolor="white",
+                    layout="constrained")  # fmt: skip
     FigureCanvasAgg(figure)
-    left, middle, right = figure.subplots(1, 3)
-    _noisy_line(left, step, scalars["reconstruction_loss"], window)
-    _noisy_line(middle, step, scalars["kl_loss"], window)
-    _latent_lines(right, step, scalars, window)
-    left.set_ylabel("nats per image", fontsize=_FONT)
-    titles = ("reconstruction loss", "KL, all latents", "KL of each latent")
-    for axes, title in zip((left, middle, right), titles, strict=True):
-        _style(axes, title)
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, name in zip(all_axes, panels, strict=True):
+        if name == _LATENTS:
+            _latent_lines(axes, step, scalars, window)
+        else:
+            _noisy_line(axes, step, scalars[name], window)
+        _style(axes, _PANELS.get(name, name))
+    all_axes[0].set_ylabel("nats per image", fontsize=_FONT)
     if window > 1:
+        middle = all_axes[len(panels) // 2]
         middle.set_xlabel(f"step (lines: mean of {window} logged values)", fontsize=_FONT)
     return figure
 
@@ -96,8 +101,12 @@ def _noisy_line(axes: Axes, step: Column, values: Column, window: int) -> None:
     axes.plot(step, running_mean(values, window), marker=marker, color="C0", linewidth=1.4, ms=3)
 
 
+def _is_of_latent(name: str) -> bool:
+    return name.startswith("kl_") and name[3:].isdigit()
+
+
 def _latent_lines(axes: Axes, step: Column, scalars: dict[str, Column], window: int) -> None:
-    names = [name for name in scalars if name.startswith("kl_") and name[3:].isdigit()]
+    names = [name for name in scalars if _is_of_latent(name)]
     means = {name: running_mean(scalars[name], window) for name in names}
     names.sort(key=lambda name: -means[name][-1])
     marker = "o" if len(step) == 1 else None

@@ -1,12 +1,13 @@
 """Published scores, to be shown beside one's own: where each comes from, and how far to trust it.
 
 `published_baselines.csv` has one row a number; `published_protocols.csv` says of each source what
-is stated of its training and scoring, so far as it differs from source to source.
+is stated of its training and scoring, of a data set or a model of it where that differs.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -77,7 +78,8 @@ def published_scores(own: Sequence[Path] = ()) -> list[PublishedScore]:
     Raises ValueError naming file, line and column of what is wrong in a file of the user's.
     """
     with _PROTOCOLS.open(encoding="utf-8", newline="") as file:
-        protocols = {(row["source"], row["dataset"]): row for row in csv.DictReader(file)}
+        rows = csv.DictReader(file)
+        protocols = {(row["source"], row["dataset"], row["model"]): row for row in rows}
     packaged = [_with_protocol(score, protocols) for score in read_published(_BASELINES)]
     return packaged + [score for path in own for score in read_published(path)]
 
@@ -96,9 +98,12 @@ def read_published(path: Path) -> list[PublishedScore]:
 
 
 def _with_protocol(
-    score: PublishedScore, protocols: dict[tuple[str, str], dict[str, str]]
+    score: PublishedScore, protocols: dict[tuple[str, str, str], dict[str, str]]
 ) -> PublishedScore:
-    row = protocols.get((score.source, score.dataset)) or protocols.get((score.source, ""))
+    """The most particular row counts: of the model, of the data set, of the whole source."""
+    places = itertools.product((score.model, ""), (score.dataset, ""))
+    rows = (protocols.get((score.source, dataset, model)) for model, dataset in places)
+    row = next(filter(None, rows), None)
     stated = _protocol(row, str(_PROTOCOLS)) if row else score.stated
     if latents := re.match(r"latent dim (\d+)", score.hyperparameters):
         stated = stated._replace(num_latent=int(latents[1]))

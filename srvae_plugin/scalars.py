@@ -47,7 +47,7 @@ class ScalarLog:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append the values of one step; the first row's names are the header."""
         rows = csv.writer(self._file, lineterminator="\n")
-        if not self._names:
+        if self._names is None:
             self._names = list(values)
             rows.writerow(["step", *self._names])
         rows.writerow([step, *(repr(values[name]) for name in self._names)])
@@ -57,8 +57,8 @@ class ScalarLog:
                 self._writer.add_scalar(name, value, step)
 
 
-def _cut(path: Path, start: int) -> list[str]:
-    """Drop the rows from step `start` on; return the names in the header."""
+def _cut(path: Path, start: int) -> list[str] | None:
+    """Drop the rows from step `start` on; return the names in the header, None if there is none."""
     kept: list[list[str]] = []
     if start and path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
@@ -68,7 +68,7 @@ def _cut(path: Path, start: int) -> list[str]:
         kept = rows[:1] + [row for row in whole if int(row[0]) < start]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(kept)
-    return kept[0][1:] if kept else []
+    return kept[0][1:] if kept else None
 
 
 def require_tensorboard() -> None:

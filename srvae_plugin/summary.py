@@ -38,13 +38,13 @@ def _number(value: Any) -> str:
 
 
 def _training(losses: dict[str, Any]) -> str:
-    if "reconstruction_loss" not in losses:
-        return f"trained for {losses['global_step']} steps"
-    return (
-        f"trained for {losses['global_step']} steps in {losses['elapsed_time']:.0f} s: "
-        f"reconstruction {losses['reconstruction_loss']:.2f}, KL {losses['kl_loss']:.2f} "
-        "nats per image"
-    )
+    """The usual losses, of those that the model logs."""
+    said = f"trained for {losses['global_step']} steps"
+    if "elapsed_time" in losses:
+        said += f" in {losses['elapsed_time']:.0f} s"
+    names = {"reconstruction_loss": "reconstruction", "kl_loss": "KL"}
+    shown = [f"{name} {losses[key]:.2f}" for key, name in names.items() if key in losses]
+    return f"{said}: {', '.join(shown)} nats per image" if shown else said
 
 
 def _places(done: RunSummary) -> list[str]:

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -182,7 +182,7 @@ def train(
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
     model.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     optimizers = make_optimizers(model.parameter_groups())
-    compute = torch.compile(model.losses) if settings.compile else model.losses
+    compute = _compiled(model.losses) if settings.compile else model.losses
 
     at = checkpoint.Checkpoint(0, 0.0)
     if resume and path.is_file():
@@ -234,14 +234,32 @@ def train(
     return model, {**totals, "global_step": step, "training_seconds": time.monotonic() - begun}
 
 
+def _compiled(losses: Callable[[Tensor, int], Losses]) -> Callable[[Tensor, int], Losses]:
+    """Compile them so that one graph may be gone back through once for every objective."""
+    import torch._functorch.config as functorch
+
+    functorch.donated_buffer = False  # else retain_graph is refused, as FactorVAE's two need it
+    return torch.compile(losses)
+
+
 def _update(objectives: dict[str, Tensor], optimizers: dict[str, Optimizer]) -> None:
     """Step every optimizer on the gradient of its own objective, all taken before any step."""
     for position, (group, objective) in enumerate(objectives.items(), 1):
-        parameters = [p for g in optimizers[group].param_groups for p in g["params"]]
+        of_group = [p for g in optimizers[group].param_groups for p in g["params"]]
+        parameters = [p for p in of_group if p.requires_grad]
+        if not parameters or not objective.requires_grad:
+            raise ValueError(
+                f"the objective {group!r} depends on no trainable parameter: expected some with "
+                f"requires_grad in the group {group!r} of parameter_groups(), and losses() to use "
+                "them, not detached"
+            )
         gradients = torch.autograd.grad(
-            objective, parameters, retain_graph=position < len(objectives)
+            objective, parameters, retain_graph=position < len(objectives), allow_unused=True
         )
         for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is None:  # not used by this objective: the optimizer leaves it alone
+                parameter.grad = None
+                continue
             # torch's fused Adam goes through both in memory order, whatever their strides are.
             same = gradient.stride() == parameter.stride()
             parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)

@@ -49,7 +49,7 @@ def test_running_mean():
     [
         (HEADER + "\n0,1,2", "line 2: got 3 fields, expected 9"),
         (HEADER + "\n0,1,2,x,1,1,1,1,1", "line 2: could not convert"),
-        ("step,loss\n1,2\n", "no column"),
+        ("loss,kl_loss\n1,2\n", "no column 'step'"),
     ],
 )
 def test_damaged_scalars_are_named(tmp_path, content, message):

@@ -750,7 +750,9 @@ def test_listing_published_numbers(tmp_path, capsys):
     assert command("--published") == 0
     assert "openreview.net/forum?id=Sklyn6EYvH" in capsys.readouterr().out
     assert command("--published-columns") == 0
-    header = capsys.readouterr().out.splitlines()[0]
+    printed = capsys.readouterr().out
+    assert "any metric.key" in printed
+    header = printed.splitlines()[0]
     own = tmp_path / "own.csv"
     own.write_text(header + "\ndSprites,SR-VAE,,factor_vae,0.777,,3,,,our lab,,own\n")
     assert command("--published", "--published-csv", own) == 0

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from srvae_plugin import checkpoint, gin_config, steps
+from srvae_plugin.curves import learning_curves
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
 from srvae_plugin.model import Losses
 from srvae_plugin.models.vae import VAE
@@ -295,3 +296,34 @@ def test_weights_do_not_depend_on_how_adam_goes_through_memory(
     plain, _ = trained(tmp_path / "plain", data, *bindings)
     for a, b in zip(fused.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+class Partial(VAE):
+    """Some parameters are frozen, some are never used, and nothing is logged."""
+
+    def build(self, observation_shape):
+        super().build(observation_shape)
+        self.unused = torch.nn.Parameter(torch.ones(2))
+        self.frozen = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+        next(self.encoder.parameters()).requires_grad_(False)
+
+    def losses(self, x, step):
+        return Losses(super().losses(x, step).objectives, {})
+
+
+def test_frozen_and_unused_parameters_stay_and_logs_may_be_empty(tmp_path, data):
+    with gin_config.only(bindings=TINY):
+        settings = steps.training_settings()
+        settings.model.__class__ = Partial
+        model, losses = train(settings, data, tmp_path)
+    assert model.unused.tolist() == model.frozen.tolist() == [1, 1]
+    assert set(losses) == {"global_step", "training_seconds"}
+    assert (tmp_path / "scalars.csv").read_text().splitlines() == ["step", *"02468"]
+    assert learning_curves(tmp_path / "scalars.csv") is None
+
+
+def test_an_objective_without_parameters_is_named():
+    parameter = torch.nn.Parameter(torch.ones(1), requires_grad=False)
+    optimizers = {"vae": torch.optim.Adam([parameter])}
+    with pytest.raises(ValueError, match="'vae' depends on no trainable parameter"):
+        _update({"vae": parameter.sum()}, optimizers)

@@ -16,6 +16,7 @@ from srvae_plugin.command_line import (
     add_gin,
     add_import,
     add_output,
+    add_threads,
     make_parser,
     run_command,
 )
@@ -58,7 +59,7 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--label and --seed: a run has its own")
     if options.seed is not None and not options.label:
         parser.error("--seed goes with --label, which says what model it is a seed of")
-    run_command("srvae-evaluate", lambda: _work(options), options.debug)
+    run_command("srvae-evaluate", lambda: _work(options), options.debug, options.threads)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_output(parser, "folder for the results of all but a run (default: scores/<its name>)")
     add_existing(parser, "keep results that are there", "replace results that are there")
+    add_threads(parser)
     return parser
 
 

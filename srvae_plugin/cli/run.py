@@ -11,6 +11,7 @@ from srvae_plugin.command_line import (
     add_existing,
     add_gin,
     add_output,
+    add_threads,
     make_parser,
     run_command,
 )
@@ -63,11 +64,15 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
         parser, "run directory (default: runs/ and the names of the gin files, or study and number)"
     )
     add_existing(parser, "go on with a run that was stopped", "delete the run directory first")
+    add_threads(parser)
     options = parser.parse_args(arguments)
     if options.gin and (options.list or options.model_num is not None):
         parser.error("--list and --model-num go with --study")
     run_command(
-        "srvae-run", lambda: _list(options) if options.list else _run(options), options.debug
+        "srvae-run",
+        lambda: _list(options) if options.list else _run(options),
+        options.debug,
+        options.threads,
     )
 
 

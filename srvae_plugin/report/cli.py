@@ -44,8 +44,9 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         help="published numbers of your own, with the same columns; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--published-columns", action="store_true", help="only print the columns of such a file"
-    )
+        "--published-columns", action="store_true", help="only print the columns of such a file; "
+        "as `metric` any metric.key works, such as mig.discrete_mig, beside the packaged names",
+    )  # fmt: skip
     parser.add_argument(
         "--compare-with", metavar="MODEL", help="compare every model with this one (its label in "
         "the report); default: all pairs of up to six models",
@@ -66,6 +67,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
             print(",".join(published.COLUMNS))
             print("optional: " + ",".join(published.PROTOCOL_COLUMNS))
             print("confidence: " + ", ".join(published.CONFIDENCE))
+            print(f"metric: {', '.join(published.SCORES)}, or any metric.key reported")
             return
         if options.published:
             print(published.as_text(published.published_scores(options.published_csv)))
