@@ -161,7 +161,7 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
     for option, value in options.items():
         if not is_bearable(value, hints.get(option, Any)):
             raise ValueError(f"dataset.{option} = {value!r}: expected {hints[option]}")
-    key = (name, *sorted(options.items()))
+    key = (name, *sorted((option, repr(value)) for option, value in options.items()))
     data = _open.get(key)
     if data is None:
         data = _open[key] = factory(**options)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.factor_kinds import FactorKinds, as_kinds, encoded
 from srvae_plugin.data.ground_truth import draw_factors
 
 _log = logging.getLogger("srvae_plugin")
@@ -16,8 +18,8 @@ _log = logging.getLogger("srvae_plugin")
 class FactorTable:
     """Ground-truth data whose observations are known by their row number only.
 
-    It serves to score codes that are given as a table. Factors of an integer type are renumbered
-    to 0 .. size - 1 in ascending order; floating point ones keep their values.
+    It serves to score codes that are given as a table. Classes are renumbered to 0 .. size - 1 in
+    ascending order; continuous factors keep their values.
 
     If every combination of values occurs, random factors are drawn as from a grid, factor by
     factor; if not, random rows are drawn, and a metric that asks for a combination that does not
@@ -28,6 +30,8 @@ class FactorTable:
         factors: (observation, factor) numbers.
         factor_names: one for each factor; "factor 0" and so on by default.
         held_out: how many rows, the last ones, serve only to test on.
+        factor_kinds: "class" or "continuous" for each factor. By default whole numbers are classes,
+            whatever their type, and others continuous.
 
     Raises:
         ValueError: if the table has another shape or type, or is empty.
@@ -38,6 +42,7 @@ class FactorTable:
         factors: NDArray[Any],
         factor_names: list[str] | None = None,
         held_out: int = 0,
+        factor_kinds: FactorKinds | Sequence[str] | None = None,
     ) -> None:
         if factors.ndim != 2 or factors.size == 0 or factors.dtype.kind not in "iufb":
             raise ValueError(
@@ -51,9 +56,14 @@ class FactorTable:
                 f"held_out: got {held_out}; expected 0 to {len(factors) - 1}, less than all rows"
             )
         self.factor_names = factor_names or [f"factor {i}" for i in range(factors.shape[1])]
-        columns = [_renumbered(column) for column in factors.T]
-        self.factors = np.stack(columns, axis=1)
-        self.factors_num_values = [len(np.unique(column)) for column in columns]
+        kinds = as_kinds(factor_kinds, factors, self.factor_names)
+        self.factor_kinds = list(kinds.kinds)
+        self.factor_labels = dict(kinds.labels)
+        self.unordered_factors = kinds.unordered
+        self.held_out_data: FactorTable | None = None
+        """Rows to score on, none of which are here, if a share of a file is held out."""
+        self.factors = encoded(factors, kinds)
+        self.factors_num_values = [len(np.unique(column)) for column in self.factors.T]
         self._num_drawn = len(factors) - held_out
         distinct, cells = np.unique(self.factors[: self._num_drawn], axis=0, return_inverse=True)
         self.is_grid = len(distinct) == np.prod(self.factors_num_values, dtype=object)
@@ -178,9 +188,3 @@ def _disjoint(
             num_rows, total, " + ".join(map(str, counts)),
         )  # fmt: skip
     return np.split(random_state.permutation(num_rows), np.cumsum(counts))[:-1]
-
-
-def _renumbered(column: NDArray[Any]) -> NDArray[Any]:
-    if column.dtype.kind == "f":
-        return column
-    return np.unique(column, return_inverse=True)[1].astype(np.int64)

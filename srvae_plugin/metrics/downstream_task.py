@@ -18,6 +18,7 @@ from srvae_plugin.metrics.codes import (
     RepresentationFunction,
     sample_codes_and_factors,
 )
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.predictors import Accuracies, PredictorFn, accuracies, draw_seeds
 
 Samples = dict[int, tuple[CodesAndFactors, CodesAndFactors]]
@@ -137,6 +138,7 @@ def draw_samples(
     drawn = sample_codes_and_factors(
         ground_truth_data, representation_function, num_points, random_state, batch_size
     )
+    drawn = only_classes("downstream task", ground_truth_data, drawn)
     return dict(zip(sizes, zip(drawn[::2], drawn[1::2], strict=True), strict=True))
 
 
