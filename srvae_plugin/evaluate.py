@@ -7,17 +7,19 @@ import logging
 import os
 import shutil
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gin
-import numpy as np
+from numpy.typing import NDArray
 
 from srvae_plugin import gin_config, results, steps
+from srvae_plugin.data.factor_columns import FACTOR_ARRAYS, chosen_rows, read_columns
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.held_out import split, to_score
+from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
+from srvae_plugin.data.npz_arrays import array_names, read_array
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.gin_config import Choice
 from srvae_plugin.representation import RepresentationFunction, TabulatedCodes
@@ -27,6 +29,8 @@ logger = logging.getLogger("srvae_plugin")
 Files = Sequence[str | Path]
 Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
+TABLE_BINDINGS = ("factor_kinds", "factor_bins", "held_out")
+"""What of `dataset` holds for a table of codes with factors."""
 Choose = Callable[[str], Choice]
 """What a metric, by its name in `run.metrics`, is scored with."""
 
@@ -80,7 +84,7 @@ def evaluate_representation(
     source = run / "postprocessed" / kind
     processed = results.gin_file(source, "postprocess")
     with gin_config.configured(files, bindings):
-        data = steps.bound_dataset(processed)
+        data = to_score(steps.bound_dataset(processed))
     function = steps.cached(steps.load_representation(source), data)
     output = run / "metrics" / kind
     of_what = results.read_results(source, "postprocess")["uuid"]
@@ -117,6 +121,7 @@ def evaluate_function(
     if data is None:
         with gin_config.configured(files, bindings):
             data = steps.bound_dataset()
+    data = to_score(data)
     if not hasattr(function, "codes_at"):
         function = steps.cached(function, data)
     return _score_all(metrics, function, data, output, files, bindings, overwrite, of_what)
@@ -135,8 +140,6 @@ def _score_all(
     choose: Choose = Choice,
 ) -> Scores:
     """Score with every metric; one that cannot be computed does not stop the others."""
-    if metrics:
-        steps.require_factors(data)
     if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
         for folder in (output / metric.partition("/")[0] for metric in metrics):
             if folder.exists():
@@ -154,7 +157,7 @@ def _score_all(
         ):
             if source is not None:
                 # The same object: this records the data set in the operative configuration.
-                data = steps.bound_dataset(results.gin_file(source, "postprocess"))
+                data = to_score(steps.bound_dataset(results.gin_file(source, "postprocess")))
             identity = f"{of_what}\n{gin.config_str()}"
             if not _is_kept(folder, identity):
                 try:
@@ -231,26 +234,64 @@ def load_function(name: str) -> RepresentationFunction:
 def load_codes(path: Path, files: Files, bindings: Sequence[str]) -> TabulatedCodes:
     """Read a table of codes from an npz (nothing is unpickled).
 
-    It holds `codes` (observation, latent) and `factors` (observation, factor); without `factors`
-    the rows are those of the data set that gin binds, in its own order.
+    It holds `codes` (observation, latent) and `factors` (observation, factor), with
+    `factor_names` and `factor_kinds` if you like, as `srvae_plugin.data.own_data.npz` reads them.
+    `dataset.factor_kinds`, `dataset.factor_bins` and `dataset.held_out` hold for it. Without
+    `factors` the rows are those of the data set that gin binds, in its own order; if it binds none
+    they have no factors.
 
     Raises ValueError if the file is damaged or holds something else.
     """
     try:
-        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream) as file:
-            arrays = {name: file[name] for name in file.files if name in ("codes", "factors")}
+        names = array_names(path)
+        wanted = [name for name in ("codes", *FACTOR_ARRAYS) if name in names]
+        arrays = {name: read_array(path, name) for name in wanted}
     except FileNotFoundError:
         raise ValueError(f"{path} not found") from None
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except OSError as error:
         raise ValueError(f"{path} is damaged or no npz of plain arrays: {error}") from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise ValueError(f"{path} is no npz of plain arrays")
     if "codes" not in arrays:
         raise ValueError(f"{path} has no array 'codes' (observation, latent)")
-    if "factors" in arrays:
-        return TabulatedCodes(arrays["codes"], FactorTable(arrays["factors"]))
+    codes = arrays.pop("codes")
     with gin_config.configured(files, bindings):
+        bound = {name: gin_config.bound(f"dataset.{name}") for name in TABLE_BINDINGS}
+        if "factors" in arrays:
+            return _codes_with_factors(path, codes, arrays, bound)
+        if gin_config.bound("dataset.name") in (None, "auto"):
+            return _codes_alone(path, codes)
         data = steps.bound_dataset()
     if not isinstance(data, FactorGrid | FactorTable):
         raise ValueError(f"{path} has no array 'factors', and dataset.name is no finite data set")
-    return TabulatedCodes(arrays["codes"], data)
+    if to_score(data) is not data:
+        raise ValueError(
+            f"{path} has no array 'factors', and dataset.held_out takes rows out of the data set, "
+            "so that codes and rows do not match: store factors beside the codes, or unbind it"
+        )
+    return TabulatedCodes(codes, data)
+
+
+def _codes_with_factors(
+    path: Path, codes: NDArray[Any], arrays: dict[str, NDArray[Any]], bound: dict[str, Any]
+) -> TabulatedCodes:
+    if codes.ndim != 2 or not codes.size:
+        raise ValueError(f"{path}: codes: got shape {codes.shape}; expected (observation, latent)")
+    try:
+        columns = read_columns(arrays, len(codes), bound["factor_kinds"], bound["factor_bins"])
+        if bound["held_out"] is not None:
+            _, rows = split(len(codes), bound["held_out"])
+            codes, columns = codes[rows], chosen_rows(columns, rows)
+        table = FactorTable(columns.factors, columns.names, factor_kinds=columns.kinds)
+        return TabulatedCodes(codes, table)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _codes_alone(path: Path, codes: NDArray[Any]) -> TabulatedCodes:
+    if codes.ndim != 2 or not codes.size:
+        raise ValueError(f"{path}: codes: got shape {codes.shape}; expected (observation, latent)")
+    logger.warning(
+        "%s has no array 'factors', and dataset.name is not bound: only metrics that need no "
+        "factors can be scored",
+        path,
+    )
+    return TabulatedCodes(codes, ImagesOnly(RowNumbers(len(codes)), str(path), str(path)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import gin
 import torch
 
-from srvae_plugin import gin_config, pictures, results, steps
+from srvae_plugin import gin_config, pictures, plugins, results, steps
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.dlib_studies import NumberedModel
 from srvae_plugin.evaluate import evaluate_representation
@@ -25,6 +26,8 @@ from srvae_plugin.steps import RunPlan
 from srvae_plugin.train import find_device, shape_of
 
 CONFIG = "config.gin"
+
+logger = logging.getLogger("srvae_plugin")
 
 
 @dataclass
@@ -57,8 +60,7 @@ def check(files: Sequence[str | Path], bindings: Sequence[str]) -> Checked:
         if settings.tensorboard:
             require_tensorboard()
         data = steps.bound_dataset()
-        if plan.metrics:
-            steps.require_factors(data)
+        _require_factors(plan.metrics, data)
         settings.model.build(shape_of(data))
         make_optimizers(settings.model.parameter_groups())
         return Checked(plan, gin.config_str(), str(device), data)
@@ -116,6 +118,18 @@ def run(
     environment["data_source"] = getattr(data, "source", None)
     results.write_json(output / "environment.json", environment)
     return summary
+
+
+def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:
+    """ValueError if nothing that is asked for can be scored without factors; else say what not."""
+    if data.num_factors:
+        return
+    found = {name: plugins.find("metrics", name.rpartition("/")[2]) for name in metrics}
+    refused = [name for name, metric in found.items() if steps.needs_factors(metric)]
+    if refused and len(refused) == len(found):
+        steps.require_factors(data)
+    if refused:
+        logger.warning("not to be scored, since there are no factors: %s", ", ".join(refused))
 
 
 def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:

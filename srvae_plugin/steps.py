@@ -22,7 +22,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from srvae_plugin import gin_config, plugins, results
+from srvae_plugin.data.factor_kinds import CLASS, CONTINUOUS, continuous_factors, names_of
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.held_out import to_score
+from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.files import replacing, write_text
 from srvae_plugin.model import DisentanglementModel
@@ -44,6 +47,8 @@ from srvae_plugin.train import (
 WEIGHTS = "model.safetensors"
 REPRESENTATIONS = ("mean", "sampled")
 IDENTITY = "identity.txt"
+FACTORS = "factors.json"
+"""Names, kinds and words of the factors that a metric was scored with, beside its results."""
 _Settings = TypeVar("_Settings")
 Files = Sequence[str | Path] | None
 Bindings = Sequence[str] | None
@@ -298,8 +303,7 @@ def evaluate_with_gin(
     source = Path(model_dir)
     processed = results.gin_file(source, "postprocess")
     with gin_config.configured(gin_config_files or (), gin_bindings or ()):
-        data = bound_dataset(processed)
-        require_factors(data)
+        data = to_score(bound_dataset(processed))
         function = cached(load_representation(source), data)
         return score(function, data, Path(output_dir), overwrite, source / "results")
 
@@ -318,6 +322,8 @@ def score(
     beside the results, to tell later what they are of.
     """
     settings = _from_gin(EvaluationSettings, "srvae_plugin.evaluation")
+    if needs_factors(settings.evaluation_fn):
+        require_factors(data)
     with results.new_folder(output_dir, overwrite) as folder:
         begun = time.monotonic()
         random_state = np.random.RandomState(settings.random_seed)
@@ -328,23 +334,42 @@ def score(
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
         results.write_step(folder / "results", "evaluation", scores, config, previous)
+        results.write_json(folder / FACTORS, described_factors(data))
         if identity is not None:
             write_text(folder / IDENTITY, identity)
     return scores
 
 
 def require_factors(data: GroundTruthData) -> None:
-    """Raise ValueError if a data set has no factors: no metric can score anything on it."""
+    """Raise ValueError if a data set has no factors: most metrics can score nothing on it."""
     if data.num_factors == 0:
         name = getattr(data, "name", type(data).__name__)
         raise ValueError(
-            f"{name} has no factors of variation, so that nothing can be scored on it: bind "
-            "run.metrics = [] to train and draw only"
+            f"{name} has no factors of variation, which this metric needs: leave it out, or bind "
+            "run.metrics = [] to train and draw only; without factors there is "
+            'run.metrics = ["unsupervised_metrics"]'
         )
+
+
+def needs_factors(metric: Callable[..., Any]) -> bool:
+    """Whether a metric looks at factors: yes, unless its attribute `needs_factors` is False."""
+    return bool(getattr(metric, "needs_factors", True))
+
+
+def described_factors(data: GroundTruthData) -> dict[str, Any]:
+    """What is known of a data set's factors: names, kinds, and words by name of the factor."""
+    names = names_of(data)
+    continuous = continuous_factors(data).tolist()
+    words = getattr(data, "factor_labels", {})
+    return {
+        "names": names,
+        "kinds": [CONTINUOUS if each else CLASS for each in continuous],
+        "labels": {names[k]: list(words[k]) for k in sorted(words)},
+    }
 
 
 def cached(function: RepresentationFunction, data: GroundTruthData) -> RepresentationFunction:
     """Cache a representation over a finite data set; other data sets are left as they are."""
-    if isinstance(data, FactorGrid | FactorTable):
+    if isinstance(data, FactorGrid | FactorTable | ImagesOnly):
         return CachedRepresentation(function, data)
     return function

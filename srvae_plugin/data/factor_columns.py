@@ -9,6 +9,7 @@ An npz says what its factors are by
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
@@ -112,6 +113,16 @@ def equal_bins(column: NDArray[Any], num_bins: int) -> NDArray[np.int64]:
         return np.asarray(numbers.reshape(-1), dtype=np.int64)
     edges = np.linspace(values[0], values[-1], num_bins + 1)
     return np.asarray(np.digitize(column, edges[1:-1]), dtype=np.int64)
+
+
+def chosen_rows(columns: FactorColumns, rows: NDArray[np.int64]) -> FactorColumns:
+    """Some rows; a word that none of them has is no class of theirs."""
+    factors, kinds = columns.factors[rows], columns.kinds
+    labels = {
+        k: tuple(words[int(code)] for code in np.unique(factors[:, k]))
+        for k, words in kinds.labels.items()
+    }
+    return columns._replace(factors=factors, kinds=dataclasses.replace(kinds, labels=labels))
 
 
 def _split(factors: NDArray[Any], num_rows: int) -> tuple[list[NDArray[Any]], list[str]]:
@@ -243,9 +254,7 @@ def _wanted_bins(
     return wanted
 
 
-def _by_values(
-    columns: list[NDArray[Any]], names: list[str], said: list[str | None]
-) -> list[str]:
+def _by_values(columns: list[NDArray[Any]], names: list[str], said: list[str | None]) -> list[str]:
     """The kind of every factor; of those of which nothing is said, by their numbers."""
     final, whole = [], []
     for name, column, kind in zip(names, columns, said, strict=True):

@@ -12,7 +12,6 @@ import logging
 import os
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.factor_columns import (
@@ -20,6 +19,7 @@ from srvae_plugin.data.factor_columns import (
     Bins,
     FactorColumns,
     Kinds,
+    chosen_rows,
     read_columns,
 )
 from srvae_plugin.data.held_out import SomeImages, split
@@ -95,8 +95,10 @@ def npz(
         if held_out is None:
             return _table(columns, images, str(file))
         train, score = split(len(images), held_out)
-        data = _table(_rows(columns, train), SomeImages(images, train), str(file))
-        data.held_out_data = _table(_rows(columns, score), SomeImages(images, score), str(file))
+        data = _table(chosen_rows(columns, train), SomeImages(images, train), str(file))
+        data.held_out_data = _table(
+            chosen_rows(columns, score), SomeImages(images, score), str(file)
+        )
         _log.info("%s: %d images to train on, %d to score on", file, len(train), len(score))
         return data
     except ValueError as error:
@@ -112,10 +114,6 @@ def _table(columns: FactorColumns, images: StoredImages, source: str) -> ImageTa
         source=source,
         factor_kinds=columns.kinds,
     )
-
-
-def _rows(columns: FactorColumns, rows: NDArray[np.int64]) -> FactorColumns:
-    return columns._replace(factors=columns.factors[rows])
 
 
 def _images_only(

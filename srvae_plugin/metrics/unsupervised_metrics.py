@@ -146,3 +146,6 @@ def compute_unsupervised_metrics(
         batch_size,
     )
     return unsupervised_scores(sample.codes, num_bins, discretizer_fn)
+
+
+compute_unsupervised_metrics.needs_factors = False  # type: ignore[attr-defined]

@@ -190,7 +190,9 @@ def _pictures(chosen: Sequence[Chosen], notes: list[str]) -> dict[str, Any]:
         stored = _or_note(partial(importance, one.run), notes)
         if stored is not None:
             metric, matrix = stored
-            names = factor_names(one.run.data_set, matrix.shape[1])
+            names = _or_note(partial(factor_names, one.run, matrix.shape[1]), notes) or [
+                f"factor {k}" for k in range(matrix.shape[1])
+            ]
             drawn = hinton(matrix, names, f"importance of latents for factors, {one.run.name}")
             hintons.append((one, metric, Markup(drawn)))
     return {

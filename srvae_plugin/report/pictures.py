@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -194,8 +195,22 @@ def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     return None
 
 
-def factor_names(data_set: str, count: int) -> list[str]:
-    """Names of a data set's factors; numbers if it is not known or has others."""
+def factor_names(run: Run, count: int) -> list[str]:
+    """Names of the factors of a run: as stored with its scores, or of a known data set, or numbers.
+
+    Raises ValueError if a file of names is damaged.
+    """
+    for path in sorted(run.folder.glob("metrics/*/*/factors.json")):
+        try:
+            stored = list(json.loads(path.read_text(encoding="utf-8"))["names"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+        if len(stored) == count and all(isinstance(name, str) for name in stored):
+            return stored
+    return _known_names(run.data_set, count)
+
+
+def _known_names(data_set: str, count: int) -> list[str]:
     name = data_set.removeprefix("tfds_")
     known = _FACTORS.get("dsprites_full" if name in _SAME_FACTORS else name, ())
     return list(known) if len(known) == count else [f"factor {k}" for k in range(count)]
