@@ -275,6 +275,13 @@ def _codes_with_factors(
 ) -> TabulatedCodes:
     if codes.ndim != 2 or not codes.size:
         raise ValueError(f"{path}: codes: got shape {codes.shape}; expected (observation, latent)")
+    count = len(arrays["factors"]) if arrays["factors"].ndim else 0
+    if count != len(codes) and arrays["factors"].shape[1:] != (len(codes),):
+        turn = ": transpose them, store codes.T" if codes.shape[1] == count else ""
+        raise ValueError(
+            f"{path}: codes: got shape {codes.shape} for factors of shape "
+            f"{arrays['factors'].shape}; expected ({count}, latent), one row an observation{turn}"
+        )
     try:
         columns = read_columns(arrays, len(codes), bound["factor_kinds"], bound["factor_bins"])
         if bound["held_out"] is not None:
@@ -294,4 +301,5 @@ def _codes_alone(path: Path, codes: NDArray[Any]) -> TabulatedCodes:
         "factors can be scored",
         path,
     )
-    return TabulatedCodes(codes, ImagesOnly(RowNumbers(len(codes)), str(path), str(path)))
+    name = f"{path} (without an array 'factors', and dataset.name is not bound)"
+    return TabulatedCodes(codes, ImagesOnly(RowNumbers(len(codes)), name, str(path)))

@@ -107,7 +107,7 @@ def read_columns(
 
 
 def equal_bins(column: NDArray[Any], num_bins: int) -> NDArray[np.int64]:
-    """Numbers (row,) by value if there are at most `num_bins` values, else by bin of equal width."""
+    """Classes (row,): one a value if there are at most `num_bins`, else bins of equal width."""
     values, numbers = np.unique(column, return_inverse=True)
     if len(values) <= num_bins:
         return np.asarray(numbers.reshape(-1), dtype=np.int64)
@@ -147,7 +147,7 @@ def _split(factors: NDArray[Any], num_rows: int) -> tuple[list[NDArray[Any]], li
         one = ": store factors[:, None] for a single factor" if factors.ndim == 1 else ""
         raise ValueError(
             f"factors: got {factors.dtype} of shape {factors.shape} for {num_rows} rows; expected "
-            f"({num_rows}, factor), one row for each{one}"
+            f"(observation, factor), {num_rows} rows{one}"
         )
     names = [f"factor {k}" for k in range(factors.shape[1])]
     return [_column(column) for column in factors.T], names

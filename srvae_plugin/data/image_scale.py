@@ -155,7 +155,7 @@ def _advice(low: float, high: float) -> str:
     if not (np.isfinite(low) and np.isfinite(high)):
         return "store finite numbers"
     if low < 0:
-        rounded = (-1.0, 1.0) if -1 <= low and high <= 1 else (low, high)
+        rounded = (-1.0, 1.0) if low >= -1 and high <= 1 else (low, high)
         return (
             f"bind dataset.black = {rounded[0]:g} and dataset.white = {rounded[1]:g} if these are "
             "black and white"

@@ -12,8 +12,6 @@ import logging
 import os
 from pathlib import Path
 
-from numpy.typing import NDArray
-
 from srvae_plugin.data.factor_columns import (
     FACTOR_ARRAYS,
     Bins,
@@ -136,8 +134,8 @@ def image_folder(
 ) -> ImagesOnly:
     """Returns the image files of a folder and its subfolders, which have no factors.
 
-    They can be learned and looked at, and scored by metrics that need no factors. Each is turned upright by its EXIF
-    orientation, cut to the square in its middle and resized to ``size`` x ``size`` (bilinear and
+    They can be learned and looked at, and scored by metrics that need no factors. Each is turned
+    upright by its EXIF orientation, cut to the square in its middle and resized to ``size`` x ``size`` (bilinear and
     antialiased); what is transparent is white. The order is that of the relative paths. Files are
     read when they are asked for; only their names are kept in memory.
 

@@ -1,4 +1,4 @@
-"""What a metric does with factors of a kind that it has no use for: it leaves them out, and says so.
+"""Factors of a kind that a metric has no use for: they are left out, and that is said.
 
 A factor that is left out keeps its column, with `LEFT_OUT` for every value, so that indices of
 factors in keys and messages stay those of the data set.

@@ -22,8 +22,8 @@ from srvae_plugin.report.pictures import (
     Chosen,
     animation,
     chosen_runs,
-    factor_names,
     importance,
+    names_in,
     picture,
 )
 from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
@@ -190,7 +190,7 @@ def _pictures(chosen: Sequence[Chosen], notes: list[str]) -> dict[str, Any]:
         stored = _or_note(partial(importance, one.run), notes)
         if stored is not None:
             metric, matrix = stored
-            names = _or_note(partial(factor_names, one.run, matrix.shape[1]), notes) or [
+            names = _or_note(partial(names_in, one.run, matrix.shape[1]), notes) or [
                 f"factor {k}" for k in range(matrix.shape[1])
             ]
             drawn = hinton(matrix, names, f"importance of latents for factors, {one.run.name}")

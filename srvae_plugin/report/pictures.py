@@ -195,7 +195,7 @@ def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     return None
 
 
-def factor_names(run: Run, count: int) -> list[str]:
+def names_in(run: Run, count: int) -> list[str]:
     """Names of the factors of a run: as stored with its scores, or of a known data set, or numbers.
 
     Raises ValueError if a file of names is damaged.
@@ -207,10 +207,11 @@ def factor_names(run: Run, count: int) -> list[str]:
             raise ValueError(f"{path} is damaged: {error}") from None
         if len(stored) == count and all(isinstance(name, str) for name in stored):
             return stored
-    return _known_names(run.data_set, count)
+    return factor_names(run.data_set, count)
 
 
-def _known_names(data_set: str, count: int) -> list[str]:
+def factor_names(data_set: str, count: int) -> list[str]:
+    """Names of a data set's factors; numbers if it is not known or has others."""
     name = data_set.removeprefix("tfds_")
     known = _FACTORS.get("dsprites_full" if name in _SAME_FACTORS else name, ())
     return list(known) if len(known) == count else [f"factor {k}" for k in range(count)]
