@@ -1,8 +1,9 @@
-"""Factors of several kinds in one file, words, names, bins, rows held out, and no factors at all."""
+"""Factors of several kinds in one file, words, bins, rows held out, and no factors at all."""
 
 import inspect
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,21 +247,14 @@ def test_codes_take_names_kinds_bins_and_rows_held_out(capsys):
     arguments = ["--codes", "codes.npz", "--output", "scores", "--bind", "run.metrics = ['mig']"]
     arguments += ["--bind", "dataset.held_out = .5", "--bind", "dataset.factor_bins = {'scale': 4}"]
     evaluate_main(arguments)
-    scores = results.read_results("scores/mig", "evaluation")
+    scores = results.read_results(Path("scores/mig"), "evaluation")
     assert scores["num_factors_scored"] == 3
-    described = json.loads(open("scores/mig/factors.json", encoding="utf-8").read())
+    described = json.loads(Path("scores/mig/factors.json").read_text(encoding="utf-8"))
     assert described["names"] == ["shape", "corner", "scale"]
     assert described["kinds"] == ["class"] * 3
     assert described["labels"] == {"shape": ["circle", "square", "triangle"]}
-    assert load_codes.__module__  # read as the command does:
-    table = load_codes(_path("codes.npz"), [], ["dataset.held_out = .5"])
+    table = load_codes(Path("codes.npz"), [], ["dataset.held_out = .5"])
     assert table.data.num_observations == 150
-
-
-def _path(name):
-    from pathlib import Path
-
-    return Path(name)
 
 
 # --- no factors ----------------------------------------------------------------------------------
@@ -275,23 +269,23 @@ def test_codes_alone_are_scored_by_what_needs_no_factors(capsys):
     assert caught.value.code != 0
     error = capsys.readouterr().err
     assert "mig: codes.npz (without an array 'factors', and dataset.name is not bound)" in error
-    scores = results.read_results("s/unsupervised_metrics", "evaluation")
+    scores = results.read_results(Path("s/unsupervised_metrics"), "evaluation")
     assert scores["active_latents"] == 4
     assert 0 <= scores["gaussian_total_correlation"] < 0.1
 
 
 def test_a_folder_is_scored_by_what_needs_no_factors():
-    (folder := _path("faces")).mkdir()
+    (folder := Path("faces")).mkdir()
     for k in range(9):
         Image.fromarray(RNG(k).randint(256, size=(8, 8, 3)).astype(np.uint8)).save(
             folder / f"{k}.png"
         )
-    _path("mine.py").write_text("def encode(x): return x[:, 0, :4, 0]\n", encoding="utf-8")
+    Path("mine.py").write_text("def encode(x): return x[:, 0, :4, 0]\n", encoding="utf-8")
     arguments = ["--function", "mine:encode", "--output", "s"]
     for binding in ("dataset.name = 'image_folder'", "dataset.path = 'faces'", "dataset.size = 8"):
         arguments += ["--bind", binding]
     evaluate_main([*arguments, "--bind", "run.metrics = ['unsupervised_metrics']"])
-    assert results.read_results("s/unsupervised_metrics", "evaluation")["active_latents"] == 4
+    assert results.read_results(Path("s/unsupervised_metrics"), "evaluation")["active_latents"] == 4
 
 
 # --- images --------------------------------------------------------------------------------------
@@ -339,7 +333,7 @@ def test_axes_that_can_be_read_two_ways_are_said(caplog):
 
 
 def test_dark_files_are_warned_of(caplog):
-    (folder := _path("dark")).mkdir()
+    (folder := Path("dark")).mkdir()
     Image.fromarray(np.full((8, 8), 9, np.uint8)).save(folder / "a.png")
     data = load_dataset("image_folder", path="dark", size=8)
     assert "the largest value of a pixel in 1 files looked at is 9" in caplog.text

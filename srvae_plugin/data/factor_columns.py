@@ -71,8 +71,6 @@ def read_columns(
     if "factor_names" in arrays:
         names = _words("factor_names", arrays["factor_names"], len(columns))
     said: list[str | None] = [None] * len(columns)
-    if arrays["factors"].dtype.names:
-        said = [CONTINUOUS if column.dtype.kind == "f" else CLASS for column in columns]
     if "factor_kinds" in arrays:
         found = _words("factor_kinds", arrays["factor_kinds"], len(columns))
         said = [check_kind(kind) for kind in found]
@@ -95,6 +93,12 @@ def read_columns(
         elif not np.isfinite(column).all():
             raise ValueError("factors: got NaN or inf; expected finite numbers")
     unordered = {k for k, kind in enumerate(said) if kind == CLASS} | set(labels)
+    if arrays["factors"].dtype.names:  # a field of floats is continuous, whole numbers or not
+        floats = [column.dtype.kind == "f" for column in columns]
+        said = [
+            CONTINUOUS if kind is None and is_float else kind
+            for kind, is_float in zip(said, floats, strict=True)
+        ]
     for k, count in wanted.items():
         columns[k] = equal_bins(columns[k], count)
         said[k] = CLASS

@@ -135,9 +135,9 @@ def image_folder(
     """Returns the image files of a folder and its subfolders, which have no factors.
 
     They can be learned and looked at, and scored by metrics that need no factors. Each is turned
-    upright by its EXIF orientation, cut to the square in its middle and resized to ``size`` x ``size`` (bilinear and
-    antialiased); what is transparent is white. The order is that of the relative paths. Files are
-    read when they are asked for; only their names are kept in memory.
+    upright by its EXIF orientation, cut to the square in its middle and resized to ``size`` x
+    ``size`` (bilinear and antialiased); what is transparent is white. The order is that of the
+    relative paths. Files are read when they are asked for; only their names are kept in memory.
 
     Args:
         path: the folder.
