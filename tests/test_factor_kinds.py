@@ -20,6 +20,7 @@ from srvae_plugin.data.table import FactorTable
 from srvae_plugin.evaluate import load_codes
 from srvae_plugin.metrics import compute_dci, compute_mig, compute_sap
 from srvae_plugin.metrics.codes import sample_codes_and_factors
+from srvae_plugin.report.pictures import names_in
 from srvae_plugin.representation import TabulatedCodes
 
 RNG = np.random.RandomState
@@ -340,3 +341,19 @@ def test_dark_files_are_warned_of(caplog):
     assert data.sample_observations(1, RNG(0)).max() == pytest.approx(9 / 255)
     bright = load_dataset("image_folder", path="dark", size=8, white=9)
     assert bright.sample_observations(1, RNG(0)).max() == 1
+
+
+def test_the_report_has_the_names_that_were_stored_with_the_scores(tmp_path):
+    class Run:
+        folder = tmp_path
+        data_set = "npz"
+
+    assert names_in(Run, 2) == ["factor 0", "factor 1"]
+    place = tmp_path / "metrics" / "mean" / "dci"
+    place.mkdir(parents=True)
+    results.write_json(place / "factors.json", {"names": ["shape", "scale"]})
+    assert names_in(Run, 2) == ["shape", "scale"]
+    assert names_in(Run, 3) == ["factor 0", "factor 1", "factor 2"]
+    (place / "factors.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"factors\.json is damaged"):
+        names_in(Run, 2)
