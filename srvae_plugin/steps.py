@@ -22,8 +22,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from srvae_plugin import gin_config, plugins, results
-from srvae_plugin.data.factor_kinds import CLASS, CONTINUOUS, continuous_factors, names_of
-from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.factor_kinds import CLASS, CONTINUOUS
+from srvae_plugin.data.ground_truth import (
+    FactorGrid,
+    GroundTruthData,
+    continuous_factors,
+    names_of,
+)
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.table import FactorTable

@@ -103,24 +103,3 @@ def encoded(factors: NDArray[Any], kinds: FactorKinds) -> NDArray[Any]:
     if not kinds.continuous.any():
         return np.stack(columns, axis=1).astype(np.int64)
     return np.stack(columns, axis=1).astype(factors.dtype if factors.dtype.kind == "f" else float)
-
-
-def continuous_factors(data: Any) -> NDArray[np.bool_]:
-    """(factor,) which factors of a data set are continuous: none, if it does not say."""
-    kinds = getattr(data, "factor_kinds", None)
-    if kinds is None:
-        return np.zeros(data.num_factors, dtype=bool)
-    return np.array([kind == CONTINUOUS for kind in kinds], dtype=bool)
-
-
-def unordered_factors(data: Any) -> NDArray[np.bool_]:
-    """(factor,) which factors of a data set are classes that are known to have no order."""
-    unordered = np.zeros(data.num_factors, dtype=bool)
-    unordered[list(getattr(data, "unordered_factors", ()))] = True
-    return unordered
-
-
-def names_of(data: Any) -> list[str]:
-    """Names of a data set's factors; "factor 0" and so on if it has none."""
-    names = getattr(data, "factor_names", None)
-    return list(names) if names else [f"factor {k}" for k in range(data.num_factors)]

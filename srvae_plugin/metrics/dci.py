@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import entropy
 from sklearn.ensemble import GradientBoostingRegressor
 
-from srvae_plugin.data.factor_kinds import continuous_factors
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors
 from srvae_plugin.metrics.boosted_trees.backends import find_backend, parallel_settings
 from srvae_plugin.metrics.checks import (
     check_latents,

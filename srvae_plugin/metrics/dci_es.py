@@ -14,8 +14,7 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
-from srvae_plugin.data.factor_kinds import unordered_factors
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, unordered_factors
 from srvae_plugin.metrics.checks import check_count, logger, varying_factors, warn_collapsed
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,

@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.factor_kinds import continuous_factors, names_of, unordered_factors
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import (
+    GroundTruthData,
+    continuous_factors,
+    names_of,
+    unordered_factors,
+)
 from srvae_plugin.metrics.checks import LEFT_OUT, logger
 from srvae_plugin.metrics.codes import CodesAndFactors
 

@@ -11,8 +11,8 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.svm import LinearSVC
 
-from srvae_plugin.data.factor_kinds import continuous_factors as continuous_in
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import continuous_factors as continuous_in
 from srvae_plugin.metrics.checks import (
     check_codes,
     check_factors,
