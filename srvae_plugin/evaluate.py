@@ -7,18 +7,20 @@ import logging
 import os
 import shutil
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gin
-import numpy as np
+from numpy.typing import NDArray
 
 from srvae_plugin import gin_config, gin_reach, results, steps
+from srvae_plugin.data.factor_columns import FACTOR_ARRAYS, chosen_rows, read_columns
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.held_out import split, to_score
+from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
 from srvae_plugin.data.locate import expanded
+from srvae_plugin.data.npz_arrays import array_names, read_array
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data_record import (
     differing_lines,
@@ -37,6 +39,8 @@ Files = gin_config.Texts
 Bindings = str | Sequence[str] | None
 Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
+TABLE_BINDINGS = ("factor_kinds", "factor_bins", "held_out")
+"""What of `dataset` holds for a table of codes with factors."""
 Choose = Callable[[str], Choice]
 """What a metric, by its name in `run.metrics`, is scored with."""
 
@@ -126,7 +130,7 @@ def evaluate_representation(
         data = steps.bound_dataset(processed)
         steps.require_shape(source, data)
         steps.say_other_data(source, data)
-    function = steps.cached(steps.load_representation(source), data)
+    function = steps.cached(steps.load_representation(source), to_score(data))
     output = run / "metrics" / kind
     of_what = results.read_results(source, "postprocess")["uuid"]
     return _score_all(
@@ -169,7 +173,7 @@ def evaluate_function(
         seed = gin_config.bound("evaluation.random_seed") or 0
     if not hasattr(function, "codes_at"):
         warn_if_random(function, data, seed)
-        function = steps.cached(function, data)
+        function = steps.cached(function, to_score(data))
     return _score_all(
         metrics, function, data, output, files, bindings, overwrite, of_what, foreign=foreign
     )
@@ -189,8 +193,6 @@ def _score_all(
     foreign: Foreign | None = None,
 ) -> Scores:
     """Score with every metric; one that cannot be computed does not stop the others."""
-    if metrics:
-        steps.require_factors(data)
     if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
         for folder in (output / metric.partition("/")[0] for metric in metrics):
             if folder.exists():
@@ -220,7 +222,7 @@ def _score_all(
                 try:
                     steps.score(
                         function,
-                        data,
+                        to_score(data),
                         folder,
                         True,
                         source and source / "results",
@@ -319,37 +321,86 @@ def load_function(name: str) -> RepresentationFunction:
 def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> TabulatedCodes:
     """Read a table of codes from an npz (nothing is unpickled).
 
-    It holds `codes` (observation, latent) and `factors` (observation, factor); without `factors`
-    the rows are those of the data set that gin binds, in its own order.
+    It holds `codes` (observation, latent) and `factors` (observation, factor), with
+    `factor_names` and `factor_kinds` if you like, as `srvae_plugin.data.own_data.npz` reads them.
+    `dataset.factor_kinds`, `dataset.factor_bins` and `dataset.held_out` hold for it. Without
+    `factors` the rows are those of the data set that gin binds, in its own order; if it binds none
+    they have no factors.
 
     Raises ValueError if the file is damaged or holds something else.
     """
     path = expanded(path)
     try:
-        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream) as file:
-            arrays = {name: file[name] for name in file.files if name in ("codes", "factors")}
+        names = array_names(path)
+        wanted = [name for name in ("codes", *FACTOR_ARRAYS) if name in names]
+        arrays = {name: read_array(path, name) for name in wanted}
     except FileNotFoundError:
         raise ValueError(f"{path} not found") from None
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except OSError as error:
         raise ValueError(f"{path} is damaged or no npz of plain arrays: {error}") from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise ValueError(f"{path} is no npz of plain arrays")
     if "codes" not in arrays:
         raise ValueError(f"{path} has no array 'codes' (observation, latent)")
-    if "factors" in arrays:
-        codes, factors = arrays["codes"], arrays["factors"]
-        if codes.ndim == factors.ndim == 2 and len(codes) != len(factors):
-            for name, array in arrays.items():
-                other = factors if name == "codes" else codes
-                if array.shape[1] == len(other) and array.shape[0] < array.shape[1]:
-                    raise ValueError(
-                        f"{path}: {name} has shape {array.shape}, the other array "
-                        f"{other.shape}: expected one row an observation in both; transpose "
-                        f"{name}, {name}.T"
-                    )
-        return TabulatedCodes(arrays["codes"], FactorTable(arrays["factors"]))
+    codes = arrays.pop("codes")
+    _refuse_transposed(path, codes, arrays.get("factors"))
     with gin_config.configured(files, bindings):
+        bound = {name: gin_config.bound(f"dataset.{name}") for name in TABLE_BINDINGS}
+        if "factors" in arrays:
+            return _codes_with_factors(path, codes, arrays, bound)
+        if gin_config.bound("dataset.name") in (None, "auto"):
+            return _codes_alone(path, codes)
         data = steps.bound_dataset()
     if not isinstance(data, FactorGrid | FactorTable):
         raise ValueError(f"{path} has no array 'factors', and dataset.name is no finite data set")
-    return TabulatedCodes(arrays["codes"], data)
+    if to_score(data) is not data:
+        raise ValueError(
+            f"{path} has no array 'factors', and dataset.held_out takes rows out of the data set, "
+            "so that codes and rows do not match: store factors beside the codes, or unbind it"
+        )
+    return TabulatedCodes(codes, data)
+
+
+def _refuse_transposed(path: Path, codes: NDArray[Any], factors: NDArray[Any] | None) -> None:
+    """Raise ValueError if one of the arrays has an observation in each column."""
+    if factors is None or codes.ndim != 2 or factors.ndim != 2 or len(codes) == len(factors):
+        return
+    for name, array, other in (("codes", codes, factors), ("factors", factors, codes)):
+        if array.shape[1] == len(other) and array.shape[0] < array.shape[1]:
+            raise ValueError(
+                f"{path}: {name} has shape {array.shape}, the other array {other.shape}: expected "
+                f"one row per observation in both; transpose {name}, {name}.T"
+            )
+
+
+def _codes_with_factors(
+    path: Path, codes: NDArray[Any], arrays: dict[str, NDArray[Any]], bound: dict[str, Any]
+) -> TabulatedCodes:
+    if codes.ndim != 2 or not codes.size:
+        raise ValueError(f"{path}: codes: got shape {codes.shape}; expected (observation, latent)")
+    count = len(arrays["factors"]) if arrays["factors"].ndim else 0
+    if count != len(codes) and arrays["factors"].shape[1:] != (len(codes),):
+        turn = ": transpose them, store codes.T" if codes.shape[1] == count else ""
+        raise ValueError(
+            f"{path}: codes: got shape {codes.shape} for factors of shape "
+            f"{arrays['factors'].shape}; expected ({count}, latent), one row an observation{turn}"
+        )
+    try:
+        columns = read_columns(arrays, len(codes), bound["factor_kinds"], bound["factor_bins"])
+        if bound["held_out"] is not None:
+            _, rows = split(len(codes), bound["held_out"])
+            codes, columns = codes[rows], chosen_rows(columns, rows)
+        table = FactorTable(columns.factors, columns.names, factor_kinds=columns.kinds)
+        return TabulatedCodes(codes, table)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _codes_alone(path: Path, codes: NDArray[Any]) -> TabulatedCodes:
+    if codes.ndim != 2 or not codes.size:
+        raise ValueError(f"{path}: codes: got shape {codes.shape}; expected (observation, latent)")
+    logger.warning(
+        "%s has no array 'factors', and dataset.name is not bound: only metrics that need no "
+        "factors can be scored",
+        path,
+    )
+    name = f"{path} (without an array 'factors', and dataset.name is not bound)"
+    return TabulatedCodes(codes, ImagesOnly(RowNumbers(len(codes)), name, str(path)))

@@ -167,7 +167,8 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
             raise ValueError(f"dataset.{option} = {value!r}: expected {hints[option]}")
     paths = [option for option in options if option in path_options(factory)]
     found = {o: str(expanded(options[o])) for o in paths if options[o] is not None}
-    key = (name, *sorted(options.items()), *map(_stamp, found.values()))
+    texts = sorted((option, repr(value)) for option, value in options.items())
+    key = (name, *texts, *map(_stamp, found.values()))
     data = _open.get(key)
     if data is None:
         data = _open[key] = factory(**options | found)

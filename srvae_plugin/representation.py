@@ -13,6 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import FactorGrid
+from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data.table_rows import TableRows
 from srvae_plugin.model import DisentanglementModel
@@ -95,7 +96,7 @@ class CachedRepresentation:
     def __init__(
         self,
         function: RepresentationFunction,
-        data: FactorGrid | FactorTable,
+        data: FactorGrid | FactorTable | ImagesOnly,
         batch_size: int = 256,
     ):
         self.function, self.data, self.batch_size = function, data, batch_size
@@ -148,7 +149,7 @@ class TabulatedCodes:
     Raises ValueError if the numbers of rows differ or the codes are not finite numbers.
     """
 
-    def __init__(self, codes: NDArray[Any], data: FactorGrid | FactorTable):
+    def __init__(self, codes: NDArray[Any], data: FactorGrid | FactorTable | ImagesOnly):
         if codes.ndim != 2 or len(codes) != data.num_observations or codes.dtype.kind not in "fiu":
             raise ValueError(
                 f"codes: got {codes.dtype} of shape {codes.shape}; expected numbers of shape "

@@ -6,7 +6,7 @@ import functools
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import gin
 import torch
 
-from srvae_plugin import gin_config, gin_reach, pictures, results, steps
+from srvae_plugin import gin_config, gin_reach, pictures, plugins, results, steps
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data_record import (
     differing_lines,
@@ -72,8 +72,7 @@ def check(files: Texts, bindings: Texts, study: NumberedModel | None = None) -> 
         if settings.tensorboard:
             require_tensorboard()
         data = steps.bound_dataset()
-        if plan.metrics:
-            steps.require_factors(data)
+        _require_factors(plan.metrics, data)
         settings.model.build(shape_of(data))
         groups = settings.model.parameter_groups()
         make_optimizers(groups)
@@ -135,6 +134,18 @@ def run(
     environment["data_source"] = getattr(data, "source", None)
     results.write_json(output / "environment.json", environment)
     return summary
+
+
+def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:
+    """ValueError if nothing that is asked for can be scored without factors; else say what not."""
+    if data.num_factors:
+        return
+    found = {name: plugins.find("metrics", name.rpartition("/")[2]) for name in metrics}
+    refused = [name for name, metric in found.items() if steps.needs_factors(metric)]
+    if refused and len(refused) == len(found):
+        steps.require_factors(data)
+    if refused:
+        logger.warning("not to be scored, since there are no factors: %s", ", ".join(refused))
 
 
 def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:

@@ -23,7 +23,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from srvae_plugin import gin_config, plugins, results
-from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.factor_kinds import CLASS, CONTINUOUS
+from srvae_plugin.data.ground_truth import (
+    FactorGrid,
+    GroundTruthData,
+    continuous_factors,
+    names_of,
+)
+from srvae_plugin.data.held_out import to_score
+from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data_record import place, record_of, with_record
 from srvae_plugin.files import replacing, write_text
@@ -49,6 +57,8 @@ logger = logging.getLogger("srvae_plugin")
 WEIGHTS = "model.safetensors"
 REPRESENTATIONS = ("mean", "sampled")
 IDENTITY = "identity.txt"
+FACTORS = "factors.json"
+"""Names, kinds and words of the factors that a metric was scored with, beside its results."""
 _Settings = TypeVar("_Settings")
 Files = gin_config.Texts
 Bindings = str | Sequence[str] | None
@@ -416,12 +426,15 @@ def evaluate_with_gin(
     source = Path(model_dir)
     processed = results.gin_file(source, "postprocess")
     with gin_config.configured(gin_config_files, gin_bindings):
-        data = bound_dataset(processed)
-        require_factors(data)
-        require_shape(source, data)
-        say_other_data(source, data)
+        whole = bound_dataset(processed)
+        require_shape(source, whole)
+        say_other_data(source, whole)
+        data = to_score(whole)
         function = cached(load_representation(source), data)
-        return score(function, data, Path(output_dir), overwrite, source / "results")
+        records = {"evaluation_dataset": record_of(whole)}
+        return score(
+            function, data, Path(output_dir), overwrite, source / "results", records=records
+        )
 
 
 def score(
@@ -441,6 +454,8 @@ def score(
     """
     settings = _from_gin(EvaluationSettings, "srvae_plugin.evaluation")
     require_ours(output_dir)
+    if needs_factors(settings.evaluation_fn):
+        require_factors(data)
     with results.new_folder(output_dir, overwrite) as folder:
         begun = time.monotonic()
         random_state = np.random.RandomState(settings.random_seed)
@@ -453,6 +468,7 @@ def score(
         config = gin.operative_config_str()
         known = {"evaluation_dataset": record_of(data), **(records or {})}
         results.write_step(folder / "results", "evaluation", scores, config, previous, known)
+        results.write_json(folder / FACTORS, described_factors(data))
         if identity is not None:
             write_text(folder / IDENTITY, identity)
     return scores
@@ -470,17 +486,35 @@ def require_ours(folder: Path) -> None:
 
 
 def require_factors(data: GroundTruthData) -> None:
-    """Raise ValueError if a data set has no factors: no metric can score anything on it."""
+    """Raise ValueError if a data set has no factors: most metrics can score nothing on it."""
     if data.num_factors == 0:
         name = getattr(data, "name", type(data).__name__)
         raise ValueError(
-            f"{name} has no factors of variation, so that nothing can be scored on it: bind "
-            "run.metrics = [] to train and draw only"
+            f"{name} has no factors of variation, which this metric needs: leave it out, or bind "
+            "run.metrics = [] to train and draw only; without factors there is "
+            'run.metrics = ["unsupervised_metrics"]'
         )
+
+
+def needs_factors(metric: Callable[..., Any]) -> bool:
+    """Whether a metric looks at factors: yes, unless its attribute `needs_factors` is False."""
+    return bool(getattr(metric, "needs_factors", True))
+
+
+def described_factors(data: GroundTruthData) -> dict[str, Any]:
+    """What is known of a data set's factors: names, kinds, and words by name of the factor."""
+    names = names_of(data)
+    continuous = continuous_factors(data).tolist()
+    words = getattr(data, "factor_labels", {})
+    return {
+        "names": names,
+        "kinds": [CONTINUOUS if each else CLASS for each in continuous],
+        "labels": {names[k]: list(words[k]) for k in sorted(words)},
+    }
 
 
 def cached(function: RepresentationFunction, data: GroundTruthData) -> RepresentationFunction:
     """Cache a representation over a finite data set; other data sets are left as they are."""
-    if isinstance(data, FactorGrid | FactorTable):
+    if isinstance(data, FactorGrid | FactorTable | ImagesOnly):
         return CachedRepresentation(function, data)
     return function

@@ -77,7 +77,7 @@ def faces(tmp_path, own_cache):
 def test_images_without_factors_are_trained_on_and_drawn(faces, tmp_path, capsys):
     """Scoring them is an error in one line, before any work."""
     output = tmp_path / "run"
-    refusal = "celeba has no factors of variation, so that nothing can be scored on it"
+    refusal = "celeba has no factors of variation, which this metric needs"
     assert run_of(output, "celeba", faces) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"srvae-run: error: {refusal}: bind run.metrics = []" in error

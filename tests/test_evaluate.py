@@ -201,7 +201,10 @@ def test_codes_without_factors_are_those_of_the_data_set(tmp_path, capsys):
         ({"codes": grid() * 1.0, "factors": grid()[:, 0]}, "(observation, factor)"),
         ({"codes": grid() * np.nan, "factors": grid()}, "NaN"),
         ({"codes": grid() * 1.0, "factors": grid() * np.nan}, "NaN"),
-        ({"codes": np.array([[None]]), "factors": grid()}, "damaged or no npz of plain arrays"),
+        (
+            {"codes": np.array([[None]]), "factors": grid()},
+            "'codes' holds Python objects, which are never unpickled",
+        ),
     ],
 )
 def test_tables_that_cannot_be_scored_are_one_line(tmp_path, capsys, arrays, part):

@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE.npz",
         help="arrays `codes` (observation, latent) and `factors` (observation, factor); without "
-        "`factors`, one code for each observation of dataset.name in its own order",
+        "`factors`, one code for each observation of dataset.name in its own order, or, if it is "
+        "not bound, codes for metrics that need no factors",
     )
     add_gin(parser, " (default: metrics/paper.gin)")
     add_bind(parser)

@@ -68,6 +68,27 @@ def draw_factors(
     return columns.T.astype(np.int64, order="C")
 
 
+def continuous_factors(data: Any) -> NDArray[np.bool_]:
+    """(factor,) which factors of a data set are continuous: none, if it does not say."""
+    kinds = getattr(data, "factor_kinds", None)
+    if kinds is None:
+        return np.zeros(data.num_factors, dtype=bool)
+    return np.array([kind == "continuous" for kind in kinds], dtype=bool)
+
+
+def unordered_factors(data: Any) -> NDArray[np.bool_]:
+    """(factor,) which factors of a data set are classes that are known to have no order."""
+    unordered = np.zeros(data.num_factors, dtype=bool)
+    unordered[list(getattr(data, "unordered_factors", ()))] = True
+    return unordered
+
+
+def names_of(data: Any) -> list[str]:
+    """Names of a data set's factors; "factor 0" and so on if it has none."""
+    names = getattr(data, "factor_names", None)
+    return list(names) if names else [f"factor {k}" for k in range(data.num_factors)]
+
+
 class FactorGrid(ABC):
     """A finite data set: each combination of all its factors has exactly one observation.
 

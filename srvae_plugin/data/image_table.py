@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.factor_columns import equal_bins
+from srvae_plugin.data.factor_kinds import FactorKinds
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data.table_rows import Content
 from srvae_plugin.progress import Progress
@@ -35,6 +37,7 @@ class ImageTable(FactorTable):
         factor_names: one for each factor; "factor 0" and so on by default.
         held_out: how many rows, the last ones, serve only to test on.
         source: where the images come from.
+        factor_kinds: as in :class:`FactorTable`.
 
     Raises:
         ValueError: if the factors have another shape or type, or there are none.
@@ -48,8 +51,9 @@ class ImageTable(FactorTable):
         factor_names: list[str] | None = None,
         held_out: int = 0,
         source: str = "",
+        factor_kinds: FactorKinds | Sequence[str] | None = None,
     ) -> None:
-        super().__init__(factors, factor_names, held_out)
+        super().__init__(factors, factor_names, held_out, factor_kinds)
         self.source = source
         self._load_images = load_images
         self._observation_shape = [int(side) for side in observation_shape]
@@ -122,12 +126,4 @@ def bin_factors(factors: NDArray[Any], num_bins: int | None) -> NDArray[Any]:
         )
     if factors.dtype.kind != "f":
         return factors
-    return np.stack([_bins(column, num_bins) for column in factors.T], axis=1)
-
-
-def _bins(column: NDArray[Any], num_bins: int) -> NDArray[np.int64]:
-    values, numbers = np.unique(column, return_inverse=True)
-    if len(values) <= num_bins:
-        return np.asarray(numbers, dtype=np.int64)
-    edges = np.linspace(values[0], values[-1], num_bins + 1)
-    return np.asarray(np.digitize(column, edges[1:-1]), dtype=np.int64)
+    return np.stack([equal_bins(column, num_bins) for column in factors.T], axis=1)

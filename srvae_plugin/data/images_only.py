@@ -24,6 +24,8 @@ class ImagesOnly:
         self._images = images
         self.name = name
         self.source = source
+        self.held_out_data: ImagesOnly | None = None
+        """Images to score on, if some are held out: not among these."""
 
     @property
     def num_factors(self) -> int:
@@ -62,12 +64,30 @@ class ImagesOnly:
         Raises:
             ValueError: if the rows are not empty.
         """
+        return self.observations_at(self.observation_indices(factors, random_state))
+
+    def observation_indices(
+        self, factors: NDArray[np.int64], random_state: np.random.RandomState
+    ) -> NDArray[np.int64]:
+        """Draws the index of one image for each (empty) row.
+
+        Raises:
+            ValueError: if the rows are not empty.
+        """
         factors = np.asarray(factors)
         if factors.ndim != 2 or factors.shape[1]:
             raise ValueError(
                 f"factors: got shape {factors.shape}; {self.name} has no factors: expected (num, 0)"
             )
-        return self._images.at(random_state.randint(len(self._images), size=len(factors)))
+        return np.asarray(random_state.randint(len(self._images), size=len(factors)), np.int64)
+
+    def observations_at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Images of these indices: float32 (num, height, width, channel) in [0, 1]."""
+        return self._images.at(indices)
+
+    def factors_at(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Empty rows, (num, 0)."""
+        return np.empty((len(indices), 0), dtype=np.int64)
 
     def sample(
         self, num: int, random_state: np.random.RandomState
@@ -81,3 +101,22 @@ class ImagesOnly:
     ) -> NDArray[np.float32]:
         """Draws ``num`` images: shape (num, height, width, channel)."""
         return self.sample(num, random_state)[1]
+
+
+class RowNumbers:
+    """Numbers of rows in place of images, for codes of which nothing else is known."""
+
+    def __init__(self, num: int) -> None:
+        self._num = num
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(1, 1, 1)."""
+        return 1, 1, 1
+
+    def __len__(self) -> int:
+        return self._num
+
+    def at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The row numbers as (num, 1, 1, 1) float32."""
+        return indices.astype(np.float32)[:, None, None, None]

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +89,23 @@ def read_array(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
         if f"{name}.npy" not in archive.namelist():
             raise ValueError(f"expected the array {name!r}, found {archive.namelist()[:10]}")
         with archive.open(f"{name}.npy") as stream:
+            _refuse_objects(stream, name)
+        with archive.open(f"{name}.npy") as stream:
             array = np.lib.format.read_array(stream, allow_pickle=False)
             stream.read(1)  # past the end: zipfile compares the checksum only then
             return array
+
+
+def _refuse_objects(stream: IO[bytes], name: str) -> None:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    if version <= (2, 0) and read(stream)[2].hasobject:
+        raise ValueError(
+            f"the array {name!r} holds Python objects, which are never unpickled: save it as "
+            f"np.array({name}, dtype=str) if it holds words, or with dtype=float if numbers"
+        )
 
 
 @contextmanager

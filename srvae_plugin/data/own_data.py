@@ -11,14 +11,22 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
+from srvae_plugin.data.factor_columns import (
+    FACTOR_ARRAYS,
+    Bins,
+    FactorColumns,
+    Kinds,
+    chosen_rows,
+    read_columns,
+)
+from srvae_plugin.data.held_out import SomeImages, split
 from srvae_plugin.data.image_files import picture_names
-from srvae_plugin.data.image_table import ImageTable, bin_factors
+from srvae_plugin.data.image_scale import Layout, Scale
+from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.locate import expanded
+from srvae_plugin.data.mapped_images import StoredImages
 from srvae_plugin.data.npz_arrays import array_names, read_array
 from srvae_plugin.data.own_images import SUFFIXES, ImageFiles, NpzImages
 
@@ -26,7 +34,13 @@ _log = logging.getLogger("srvae_plugin")
 
 
 def npz(
-    path: str | os.PathLike[str] | None = None, factor_bins: int | None = None
+    path: str | os.PathLike[str] | None = None,
+    factor_bins: Bins = None,
+    factor_kinds: Kinds = None,
+    held_out: float | None = None,
+    white: float | None = None,
+    black: float | None = None,
+    layout: Layout | None = None,
 ) -> ImageTable | ImagesOnly:
     """Returns the images of an npz with their factors, on a grid or not.
 
@@ -35,18 +49,27 @@ def npz(
     * ``images``: (image, height, width) or (image, height, width, channel) with one channel or
       three; uint8, bool, or floating point in [0, 1]. uint8 images that hold nothing but 0 and 1
       are black and white;
-    * ``factors``: (image, factor). Integers are classes; floating point numbers are continuous,
-      for the metrics that take them (DCI by regression, SAP with ``continuous_factors``). Without
-      this array the images can be learned and looked at but not scored;
-    * ``factor_names``, if you like: (factor,) strings.
+    * ``factors``: (image, factor) numbers or words, or a structured array with a field for each
+      factor. Integers, floating point numbers without a fraction, and words are classes; other
+      numbers are continuous, for the metrics that take them. Without this array the images can be
+      learned and looked at, and scored only by metrics that need no factors;
+    * ``factor_names``, if you like: (factor,) strings;
+    * ``factor_kinds``, if you like: (factor,) "class" or "continuous".
 
     The images stay in the file (uncompressed) or in the cache folder (compressed), memory-mapped;
     the factors take about half a kilobyte an image in memory.
 
     Args:
         path: the file.
-        factor_bins: turn each floating point factor into classes, see
-            :func:`srvae_plugin.data.image_table.bin_factors`.
+        factor_bins: turn floating point factors into classes, see
+            :func:`srvae_plugin.data.factor_columns.read_columns`: a number of bins for all, or one
+            for each that is named.
+        factor_kinds: "class" or "continuous" for each factor that is named, or a list.
+        held_out: share of the images that are not trained on and the only ones scored on, see
+            :func:`srvae_plugin.data.held_out.split`. `held_out_data` of the data set are these.
+        white: the stored value that becomes 1, such as 16 for images of 0 to 16.
+        black: the stored value that becomes 0, such as -1 for images in [-1, 1].
+        layout: order of the axes: "NHWC", "NCHW" (channels first) or "NHW".
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -54,40 +77,75 @@ def npz(
     """
     file = _required(path, "an npz with the arrays images and factors")
     names = array_names(file)
-    images = NpzImages(file)
+    images = NpzImages(file, scale=Scale(white, black, layout))
     if "factors" not in names:
-        _log.warning("%s has no array 'factors': its images cannot be scored", file)
-        return ImagesOnly(images, "npz", str(file))
-    factors = read_array(file, "factors")
-    if factors.shape[:1] != (len(images),):
-        transposed = factors.ndim == 2 and factors.shape[1] == len(images)
-        hint = "; it is transposed: save factors.T" if transposed else ""
-        raise ValueError(
-            f"{file}: factors: got shape {factors.shape} for {len(images)} images; expected "
-            f"({len(images)}, factor), one row an image{hint}"
+        _log.warning(
+            "%s has no array 'factors': only metrics that need no factors can be scored", file
         )
+        if factor_bins is not None or factor_kinds is not None:
+            raise ValueError(
+                f"{file} has no array 'factors': dataset.factor_bins and dataset.factor_kinds have "
+                "no meaning; unbind them, or add the array"
+            )
+        return _images_only(images, "npz", str(file), held_out)
+    arrays = {name: read_array(file, name) for name in FACTOR_ARRAYS if name in names}
     try:
-        factors = bin_factors(factors, factor_bins)
-        labels = _factor_names(file, factors) if "factor_names" in names else None
-        return ImageTable(factors, images.at, images.image_shape, labels, source=str(file))
+        columns = read_columns(arrays, len(images), factor_kinds, factor_bins)
+        if held_out is None:
+            return _table(columns, images, str(file))
+        train, score = split(len(images), held_out)
+        data = _table(chosen_rows(columns, train), SomeImages(images, train), str(file))
+        data.held_out_data = _table(
+            chosen_rows(columns, score), SomeImages(images, score), str(file)
+        )
+        _log.info("%s: %d images to train on, %d to score on", file, len(train), len(score))
+        return data
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
 
+def _table(columns: FactorColumns, images: StoredImages, source: str) -> ImageTable:
+    return ImageTable(
+        columns.factors,
+        images.at,
+        images.image_shape,
+        columns.names,
+        source=source,
+        factor_kinds=columns.kinds,
+    )
+
+
+def _images_only(
+    images: StoredImages, name: str, source: str, held_out: float | None
+) -> ImagesOnly:
+    if held_out is None:
+        return ImagesOnly(images, name, source)
+    train, score = split(len(images), held_out)
+    data = ImagesOnly(SomeImages(images, train), name, source)
+    data.held_out_data = ImagesOnly(SomeImages(images, score), name, source)
+    return data
+
+
 def image_folder(
-    path: str | os.PathLike[str] | None = None, size: int = 64, channels: int = 3
+    path: str | os.PathLike[str] | None = None,
+    size: int = 64,
+    channels: int = 3,
+    held_out: float | None = None,
+    white: int | None = None,
 ) -> ImagesOnly:
     """Returns the image files of a folder and its subfolders, which have no factors.
 
-    They can be learned and looked at but not scored. Each is turned upright by its EXIF
-    orientation, cut to the square in its middle and resized to ``size`` x ``size`` (bilinear and
-    antialiased); what is transparent is white. The order is that of the relative paths. Files are
-    read when they are asked for; only their names are kept in memory.
+    They can be learned and looked at, and scored by metrics that need no factors. Each is turned
+    upright by its EXIF orientation, cut to the square in its middle and resized to ``size`` x
+    ``size`` (bilinear and antialiased); what is transparent is white. The order is that of the
+    relative paths. Files are read when they are asked for; only their names are kept in memory.
 
     Args:
         path: the folder.
         size: height and width in pixels; the paper's networks take 64.
         channels: 3 for RGB, 1 for grey.
+        held_out: as in `npz`.
+        white: the value of a pixel that becomes 1, 255 by default.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -107,21 +165,13 @@ def image_folder(
             f"dataset.path = '{folder}': found no image; expected files that end in "
             f"{', '.join(SUFFIXES)}"
         )
-    images = ImageFiles([folder / name for name in names], size, channels)
-    return ImagesOnly(images, "image_folder", str(folder))
+    if white is not None and not 1 <= white <= 255:
+        raise ValueError(f"dataset.white = {white}: expected 1 to 255")
+    images = ImageFiles([folder / name for name in names], size, channels, white)
+    return _images_only(images, "image_folder", str(folder), held_out)
 
 
 def _required(path: str | os.PathLike[str] | None, expected: str) -> Path:
     if path is None:
         raise ValueError(f"dataset.path is not bound: expected {expected}")
     return expanded(path)
-
-
-def _factor_names(file: Path, factors: NDArray[Any]) -> list[str]:
-    names = read_array(file, "factor_names")
-    if names.shape != factors.shape[1:2] or names.dtype.kind != "U":
-        raise ValueError(
-            f"factor_names: got {names.dtype} of shape {names.shape}; expected one string for each "
-            f"of {factors.shape[1:2]} factors"
-        )
-    return [str(name) for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from srvae_plugin.data.image_scale import Scale, found_scale, image_axes
 from srvae_plugin.data.npz_arrays import MappedArray
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """How the names of image files end."""
 
-_LOOKED_AT = 512
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 _EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+_FILES_LOOKED_AT = 16
+_DARK = 128
+"""Eight-bit images that stay below this are warned of."""
+
+_log = logging.getLogger("srvae_plugin")
 
 
 class NpzImages:
@@ -27,29 +33,25 @@ class NpzImages:
     Args:
         path: the file.
         name: the array's name in it.
+        scale: which stored values are black and white, and the order of the axes.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged or the array is something else than images.
     """
 
-    def __init__(self, path: str | os.PathLike[str], name: str = "images") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], name: str = "images", scale: Scale | None = None
+    ) -> None:
         self._mapped = MappedArray(path, name)
-        shape, dtype = self._mapped.array.shape, self._mapped.array.dtype
-        self._image_shape = _image_shape(self._where, shape)
-        if dtype != np.uint8 and dtype.kind not in "fb":
-            raise ValueError(
-                f"{self._where}: got {dtype}; expected uint8, bool, or floating point in [0, 1]"
-            )
-        self._white = 1
-        if dtype == np.uint8:
-            rows = np.linspace(0, shape[0] - 1, min(shape[0], _LOOKED_AT)).astype(np.int64)
-            self._white = 255 if self._mapped.array[rows].max() > 1 else 1
+        array, scale = self._mapped.array, scale or Scale()
+        self._axes = image_axes(self._where, array.shape, scale.layout)
+        self._white, self._black = found_scale(self._where, array, scale)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
-        return self._image_shape
+        return self._axes.image_shape
 
     def __len__(self) -> int:
         return len(self._mapped.array)
@@ -58,19 +60,24 @@ class NpzImages:
         """Images (num, height, width, channel) of these rows, float32 in [0, 1].
 
         Raises:
-            ValueError: if one is not in [0, 1].
+            ValueError: if one is not in [0, 1], or between black and white if they are bound.
         """
         stored = self._mapped.array[rows]
-        if not (np.all(stored >= 0) and np.all(stored <= self._white)):  # NaN is neither
+        low, high = self._black, self._white
+        if not (np.all(stored >= low) and np.all(stored <= high)):  # NaN is neither
             wrong = next(
                 row
                 for row, image in zip(rows, stored, strict=True)
-                if not (image.min() >= 0 and image.max() <= self._white)
+                if not (image.min() >= low and image.max() <= high)
             )
             self._refuse(int(wrong))
-        images = stored.reshape(-1, *self._image_shape).astype(np.float32)
-        if self._white != 1:
-            images /= self._white
+        if self._axes.channels_first:
+            stored = np.moveaxis(stored, 1, 3)
+        images = stored.reshape(-1, *self.image_shape).astype(np.float32)
+        if low:
+            images -= np.float32(low)
+        if high - low != 1:
+            images /= high - low
         return images
 
     @property
@@ -80,10 +87,8 @@ class NpzImages:
     def _refuse(self, row: int) -> None:
         image = self._mapped.array[row]
         expected = (
-            "0 and 1 as in the images looked at first (uint8 images are 0 to 255 if any of those "
-            "is above 1)"
-            if image.dtype == np.uint8
-            else "finite values in [0, 1]; store uint8, or divide by the largest value"
+            f"{self._black:g} to {self._white:g} as in the images looked at when the file was "
+            "opened; bind dataset.black and dataset.white to what is 0 and 1"
         )
         raise ValueError(
             f"{self._where}[{row}]: got values {image.min()} to {image.max()}; expected {expected}"
@@ -98,10 +103,16 @@ class ImageFiles:
         files: the files.
         size: height and width to resize to, in pixels.
         channels: 3 for RGB, 1 for grey.
+        white: value of a pixel that becomes 1.
     """
 
-    def __init__(self, files: Sequence[Path], size: int, channels: int) -> None:
+    def __init__(
+        self, files: Sequence[Path], size: int, channels: int, white: int | None = None
+    ) -> None:
         self.files, self.size, self.channels = files, size, channels
+        self.white = 255 if white is None else white
+        if white is None:
+            self._warn_of_dark_ones()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -116,13 +127,35 @@ class ImageFiles:
 
         Raises:
             FileNotFoundError: if a file is gone.
-            ValueError: if a file is damaged or has more than eight bits a channel.
+            ValueError: if a file is damaged, has more than eight bits a channel, or is brighter
+                than white.
         """
         images = np.empty((len(indices), *self.image_shape), np.float32)
         for image, index in zip(images, indices, strict=True):
             image[:] = self._read(self.files[index])
-        images /= 255
+            if image.max() > self.white:
+                raise ValueError(
+                    f"{self.files[index]}: got a pixel of {image.max():g}; expected at most "
+                    f"dataset.white = {self.white}"
+                )
+        images /= self.white
         return images
+
+    def _warn_of_dark_ones(self) -> None:
+        """Look at some files, the largest value of a pixel in them; damaged ones are left alone."""
+        brightest = 0
+        for file in self.files[:: max(1, len(self.files) // _FILES_LOOKED_AT)]:
+            try:
+                brightest = max(brightest, int(self._read(file).max()))
+            except (ValueError, OSError):  # said when it is asked for
+                continue
+        if 0 < brightest < _DARK:
+            _log.warning(
+                "%s and others: the largest value of a pixel in %d files looked at is %d; taken as "
+                "0 to 255, so that images are dark: bind dataset.white = %d if that is white, or "
+                "dataset.white = 255 if they are meant so",
+                self.files[0], min(_FILES_LOOKED_AT, len(self.files)), brightest, brightest,
+            )  # fmt: skip
 
     def _read(self, file: Path) -> NDArray[np.uint8]:
         try:
@@ -156,18 +189,3 @@ def _opaque(image: Image.Image) -> Image.Image:
     layers = image.convert("RGBA")
     white = Image.new("RGBA", layers.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, layers).convert("RGB")
-
-
-def _image_shape(where: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Height, width and channels of an array of images (image, height, width[, channel])."""
-    if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
-        raise ValueError(
-            f"{where}: got shape {shape}, channels first; expected (image, height, width, "
-            "channel): store images.transpose(0, 2, 3, 1)"
-        )
-    if len(shape) not in (3, 4) or 0 in shape or shape[3:] not in ((), (1,), (3,)):
-        raise ValueError(
-            f"{where}: got shape {shape}; expected (image, height, width) or (image, height, "
-            "width, channel) with one channel or three"
-        )
-    return shape[1], shape[2], shape[3] if len(shape) == 4 else 1

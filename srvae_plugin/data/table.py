@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.factor_kinds import FactorKinds, as_kinds, encoded
 from srvae_plugin.data.ground_truth import draw_factors
 from srvae_plugin.data.table_rows import Content, TableRows
 
@@ -15,8 +17,8 @@ from srvae_plugin.data.table_rows import Content, TableRows
 class FactorTable:
     """Ground-truth data whose observations are known by their row number only.
 
-    It serves to score codes that are given as a table. Factors of an integer type are renumbered
-    to 0 .. size - 1 in ascending order; floating point ones keep their values.
+    It serves to score codes that are given as a table. Classes are renumbered to 0 .. size - 1 in
+    ascending order; continuous factors keep their values.
 
     Random factors are those of random rows, so that what goes together in the table goes together
     in what is drawn. Only on a full grid, on which each combination of values occurs equally often,
@@ -29,6 +31,8 @@ class FactorTable:
         factors: (observation, factor) numbers.
         factor_names: one for each factor; "factor 0" and so on by default.
         held_out: how many rows, the last ones, serve only to test on.
+        factor_kinds: "class" or "continuous" for each factor. By default whole numbers are classes,
+            whatever their type, and others continuous.
 
     Raises:
         ValueError: if the table has another shape or type, or is empty.
@@ -39,6 +43,7 @@ class FactorTable:
         factors: NDArray[Any],
         factor_names: list[str] | None = None,
         held_out: int = 0,
+        factor_kinds: FactorKinds | Sequence[str] | None = None,
     ) -> None:
         if factors.ndim != 2 or factors.size == 0 or factors.dtype.kind not in "iufb":
             raise ValueError(
@@ -52,9 +57,14 @@ class FactorTable:
                 f"held_out: got {held_out}; expected 0 to {len(factors) - 1}, less than all rows"
             )
         self.factor_names = factor_names or [f"factor {i}" for i in range(factors.shape[1])]
-        columns = [_renumbered(column) for column in factors.T]
-        self.factors = np.stack(columns, axis=1)
-        self.factors_num_values = [len(np.unique(column)) for column in columns]
+        kinds = as_kinds(factor_kinds, factors, self.factor_names)
+        self.factor_kinds = list(kinds.kinds)
+        self.factor_labels = dict(kinds.labels)
+        self.unordered_factors = kinds.unordered
+        self.held_out_data: FactorTable | None = None
+        """Rows to score on, none of which are here, if a share of a file is held out."""
+        self.factors = encoded(factors, kinds)
+        self.factors_num_values = [len(np.unique(column)) for column in self.factors.T]
         self._num_drawn = len(factors) - held_out
         drawn = self.factors[: self._num_drawn]
         distinct, cells = np.unique(drawn, axis=0, return_inverse=True)
@@ -157,9 +167,3 @@ class FactorTable:
     ) -> NDArray[np.float32]:
         """Draw observations."""
         return self.sample(num, random_state)[1]
-
-
-def _renumbered(column: NDArray[Any]) -> NDArray[Any]:
-    if column.dtype.kind == "f":
-        return column
-    return np.unique(column, return_inverse=True)[1].astype(np.int64)

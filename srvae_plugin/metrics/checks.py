@@ -18,6 +18,10 @@ _TOO_LARGE = 1e19
 """Squares of larger codes overflow single precision; on far larger ones liblinear never ends."""
 
 
+LEFT_OUT = -(2**31)
+"""Every value of a factor that has been left out with a word already, see `factor_kinds`."""
+
+
 def check_count(name: str, value: int, minimum: int = 1) -> None:
     """Raise ValueError unless the setting `name` is an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
@@ -102,9 +106,8 @@ def check_factors(
     if discrete and array.dtype.kind == "f" and (array != np.round(array)).any():
         raise ValueError(
             f"{name} must be whole numbers, the index of each factor's value, got fractions. "
-            "Bin continuous factors first: dataset.factor_bins = 10, say, for the data sets npz "
-            "and teapots, the array itself in a table of codes (dci_regression, dci_es, and SAP "
-            "with continuous_factors=True take them as they are)."
+            "Bin continuous factors first: dataset.factor_bins = 10, say (dci_regression, dci_es, "
+            "irs, and SAP with continuous_factors=True take them as they are)."
         )
     return array
 
@@ -133,13 +136,14 @@ def varying_factors(metric: str, factors: NDArray[Any], at_least: int = 1) -> ND
             f"factors must have at least {at_least} that vary for {metric}, got {varying.size} of "
             f"{factors.shape[1]}. Draw more points, or use a data set with more varying factors."
         )
-    if varying.size < factors.shape[1]:
-        constant = sorted(set(range(factors.shape[1])) - set(varying.tolist()))
+    constant = set(range(factors.shape[1])) - set(varying.tolist())
+    constant -= set(np.flatnonzero(factors[0] == LEFT_OUT).tolist())
+    if constant:
         logger.warning(
             "%s: factors %s have a single value among the points drawn; the score is over the "
             "other %d.",
             metric,
-            constant,
+            sorted(constant),
             varying.size,
         )
     return varying

@@ -12,8 +12,9 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from scipy.stats import entropy
+from sklearn.ensemble import GradientBoostingRegressor
 
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors
 from srvae_plugin.metrics.boosted_trees.backends import find_backend, parallel_settings
 from srvae_plugin.metrics.checks import (
     check_latents,
@@ -25,7 +26,7 @@ from srvae_plugin.metrics.codes import (
     RepresentationFunction,
     sample_codes_and_factors,
 )
-from srvae_plugin.metrics.samples import check_sample
+from srvae_plugin.metrics.samples import check_sample, standardize
 
 IMPORTANCE_FILE = "dci_importance_matrix.npy"
 _OFFSET = 1e-11  # the original's, keeps the entropy of a row of zeros defined
@@ -37,9 +38,12 @@ class Importance(NamedTuple):
     matrix: NDArray[np.float64]
     """(latent, factor), >= 0, each column sums to 1, or to 0 if nothing could be learnt."""
     train_accuracy: NDArray[np.float64]
-    """(factor,) accuracy on the points that were fitted; NaN for a constant factor."""
+    """(factor,) accuracy, or R^2 of a continuous factor, on the points that were fitted; NaN for a
+    constant factor."""
     test_accuracy: NDArray[np.float64]
-    """(factor,) accuracy on the others; NaN for a constant factor."""
+    """(factor,) the same on the others; NaN for a constant factor."""
+    continuous: NDArray[np.bool_] | None = None
+    """(factor,) which factors are continuous; None: none of them."""
 
 
 def fit_importance(
@@ -54,12 +58,32 @@ def fit_importance(
     return model.feature_importances, float(hits[0].mean()), float(hits[1].mean())
 
 
+def fit_number(
+    train: CodesAndFactors, test: CodesAndFactors, factor: int, seed: int
+) -> tuple[NDArray[np.float64], float, float]:
+    """The same for a continuous factor: regression trees, training and test R^2.
+
+    Scikit-learn's GradientBoostingRegressor with its default settings, on the standardised factor.
+    R^2 is 1 less the squared error over the variance; it is negative if the trees are worse than
+    guessing the mean, and 0 if the points have a single value.
+    """
+    factors = standardize(train.factors[:, [factor]], test.factors[:, [factor]])
+    model = GradientBoostingRegressor(random_state=seed).fit(train.codes, factors[0][:, 0])
+    scores = []
+    for part, target in zip((train, test), factors, strict=True):
+        error = np.mean((model.predict(part.codes) - target[:, 0]) ** 2)
+        varies = np.ptp(target) > 0
+        scores.append(float(1 - error / target.var()) if varies else 0.0)
+    return model.feature_importances_, scores[0], scores[1]
+
+
 def importance_matrix(
     train: CodesAndFactors,
     test: CodesAndFactors,
     seeds: NDArray[np.integer[Any]],
     n_jobs: int | None = None,
     backend: str = "exact",
+    continuous: NDArray[np.bool_] | None = None,
 ) -> Importance:
     """Importance of each latent for each factor; columns of constant factors are 0.
 
@@ -70,12 +94,15 @@ def importance_matrix(
         n_jobs: threads to fit factors in (processes for another backend), as in joblib; the result
             does not depend on it.
         backend: see `compute_dci`.
+        continuous: (factor,) which factors are continuous; None: none of them.
 
     Raises:
         ValueError: fewer than two latents or varying factors, or a wrong shape or value.
     """
-    train, test = check_sample(train, "train"), check_sample(test, "test")
+    discrete = continuous is None
+    train, test = check_sample(train, "train", discrete), check_sample(test, "test", discrete)
     num_factors = train.factors.shape[1]
+    is_number = np.zeros(num_factors, dtype=bool) if continuous is None else continuous
     if np.shape(seeds) != (num_factors,):
         raise ValueError(f"seeds must have shape ({num_factors},), got {np.shape(seeds)}.")
     check_latents("DCI", train.codes.shape[1])
@@ -83,12 +110,16 @@ def importance_matrix(
     find_backend(backend)
     with parallel_config(**parallel_settings(backend == "exact")):
         fits = Parallel(n_jobs=1 if n_jobs is None else n_jobs)(
-            delayed(fit_importance)(train, test, int(k), int(seeds[k]), backend) for k in varying
+            delayed(fit_number)(train, test, int(k), int(seeds[k]))
+            if is_number[k]
+            else delayed(fit_importance)(train, test, int(k), int(seeds[k]), backend)
+            for k in varying
         )
     result = Importance(
         np.zeros((train.codes.shape[1], num_factors)),
         np.full(num_factors, np.nan),
         np.full(num_factors, np.nan),
+        continuous,
     )
     for k, (column, train_accuracy, test_accuracy) in zip(varying, fits, strict=True):
         result.matrix[:, k] = column
@@ -104,21 +135,33 @@ def dci_scores(importance: Importance) -> dict[str, float | int]:
         `disentanglement` and `completeness` in [0, 1] (section 2's D and C),
         `informativeness_train` and `informativeness_test`: mean accuracies in [0, 1]. As in the
         original these are accuracies, higher is better; the paper's informativeness is an error.
+        With continuous factors, `r2_train` and `r2_test`, the mean R^2 over these, at most 1, and
+        `num_continuous_factors_scored`; informativeness is then over the classes, and absent if
+        there are none.
 
     Constant factors are left out; the original fails on them. A matrix of zeros, from a collapsed
     representation, has disentanglement and completeness 0, with a logged warning.
     """
     varying = ~np.isnan(importance.train_accuracy)
+    numbers = varying & (False if importance.continuous is None else importance.continuous)
+    classes = varying & ~numbers
     matrix = importance.matrix[:, varying]
     if not matrix.any():
         warn_collapsed("DCI", "no latent is of use for any factor")
-    return {
-        "informativeness_train": float(np.mean(importance.train_accuracy[varying])),
-        "informativeness_test": float(np.mean(importance.test_accuracy[varying])),
+    scores: dict[str, float | int] = {}
+    if classes.any():
+        scores["informativeness_train"] = float(np.mean(importance.train_accuracy[classes]))
+        scores["informativeness_test"] = float(np.mean(importance.test_accuracy[classes]))
+    scores |= {
         "disentanglement": disentanglement(matrix),
         "completeness": disentanglement(matrix.T),
         "num_factors_scored": int(varying.sum()),
     }
+    if numbers.any():
+        scores["r2_train"] = float(np.mean(importance.train_accuracy[numbers]))
+        scores["r2_test"] = float(np.mean(importance.test_accuracy[numbers]))
+        scores["num_continuous_factors_scored"] = int(numbers.sum())
+    return scores
 
 
 def disentanglement(matrix: NDArray[np.float64]) -> float:
@@ -156,7 +199,8 @@ def compute_dci(
 ) -> dict[str, float | int]:
     """Disentanglement, completeness, informativeness of a representation (ICLR 2018, section 2).
 
-    The defaults are those of the published study (arXiv 1811.12359).
+    The defaults are those of the published study (arXiv 1811.12359). A continuous factor is
+    predicted by regression trees, see `fit_number`.
 
     Args:
         ground_truth_data: data set to sample from.
@@ -191,7 +235,9 @@ def compute_dci(
     )
     train, test = drawn
     seeds = np.asarray(random_state.randint(2**31 - 1, size=train.factors.shape[1]))
-    importance = importance_matrix(train, test, seeds, n_jobs, backend)
+    continuous = continuous_factors(ground_truth_data)
+    given = continuous if continuous.any() else None
+    importance = importance_matrix(train, test, seeds, n_jobs, backend, given)
     if artifact_dir is not None:
         _save(importance.matrix, artifact_dir)
     return dci_scores(importance) | drawn.points

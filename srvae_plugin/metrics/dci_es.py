@@ -14,7 +14,7 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, unordered_factors
 from srvae_plugin.metrics.checks import check_count, logger, varying_factors, warn_collapsed
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
@@ -149,7 +149,7 @@ def compute_dci_es(
     batch_size: int = 16,
     probe: str = "random_forest",
     probe_sizes: Sequence[int] | None = None,
-    categorical_factors: Sequence[int] = (),
+    categorical_factors: Sequence[int] | None = None,
     lowest_loss: float | None = None,
     n_jobs: int | None = None,
 ) -> dict[str, float | int]:
@@ -170,6 +170,7 @@ def compute_dci_es(
         probe: family of probes: `random_forest`, `mlp` or `rff`.
         probe_sizes: sizes of the probes, ascending; None: the family's defaults.
         categorical_factors: factors whose values have no order, by index, as dSprites' shape, 0.
+            None: those of which the data set says so (words, or "class" in its factor_kinds).
         lowest_loss: as in `explicitness`.
         n_jobs: processes to fit factors in, as in joblib; scores do not depend on it.
 
@@ -180,6 +181,8 @@ def compute_dci_es(
         ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
     del artifact_dir
+    if categorical_factors is None:
+        categorical_factors = np.flatnonzero(unordered_factors(ground_truth_data)).tolist()
     _check_settings(probe, probe_sizes, categorical_factors, ground_truth_data.num_factors)
     if lowest_loss is not None and not 0 <= lowest_loss < 1:
         raise ValueError(f"lowest_loss must be in [0, 1) or None, got {lowest_loss!r}.")

@@ -23,6 +23,7 @@ from srvae_plugin.metrics.codes import (
     sample_codes_and_factors,
     table_rows,
 )
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.predictors import Accuracies, PredictorFn, accuracies, draw_seeds
 
 logger = logging.getLogger(__name__)
@@ -170,7 +171,9 @@ def draw_samples(
         )
         for each in asked
     ]
-    parts = [part for each in drawn for part in each]
+    parts = only_classes(
+        "downstream task", ground_truth_data, [part for each in drawn for part in each]
+    )
     samples = Samples(zip(sizes, zip(parts[::2], parts[1::2], strict=True), strict=True))
     samples.points = {}
     if by_row:

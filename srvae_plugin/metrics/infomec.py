@@ -25,6 +25,7 @@ from srvae_plugin.metrics.checks import (
     warn_collapsed,
 )
 from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
 
 
@@ -211,7 +212,7 @@ def compute_infomec(
         random_state,
         batch_size,
     )
-    (sample,) = drawn
+    (sample,) = only_classes("InfoMEC", ground_truth_data, drawn)
     seed = int(random_state.randint(2**31 - 1))
     return (
         infomec(sample.codes, sample.factors, seed, discrete_latents, num_neighbors, active_range)

@@ -55,7 +55,7 @@ def irs(
     For each latent, its robustness while the best factor is held fixed (`robustness_matrix`); the
     score is the mean over latents that vary, weighted by their largest deviation. Factors, not
     codes, are binned as in `discretize_codes`, as in the original: with 20 bins, neighbouring
-    values of a factor with 32 are held fixed together.
+    values of a factor with 32 are held fixed together. Continuous factors are binned likewise.
 
     Returns:
         `IRS`, at most 1 and 0 or more but for groups of values that lie far apart;
@@ -71,7 +71,7 @@ def irs(
     or fewer points for each value, raise the score: with one point for each value it is 1.
     """
     codes = check_codes(codes, name="codes")
-    factors = check_factors(factors, len(codes))
+    factors = check_factors(factors, len(codes), discrete=False)
     if not 0 <= diff_quantile <= 1:
         raise ValueError(f"diff_quantile must lie in [0, 1], got {diff_quantile!r}.")
     values = discretize_codes(factors, num_bins, discretizer_fn)

@@ -21,6 +21,7 @@ from srvae_plugin.metrics.checks import (
 )
 from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
 
 _DEFAULT_BINS = 20  # as the discretizer's
@@ -120,7 +121,7 @@ def compute_jemmig(
         random_state,
         batch_size,
     )
-    (sample,) = drawn
+    (sample,) = only_classes("JEMMIG", ground_truth_data, drawn)
     return jemmig(sample.codes, sample.factors, num_bins, discretizer_fn) | drawn.points
 
 

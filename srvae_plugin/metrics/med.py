@@ -26,6 +26,7 @@ from srvae_plugin.metrics.codes import (
 )
 from srvae_plugin.metrics.dci import disentanglement
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.mutual_information import mutual_information
 from srvae_plugin.metrics.samples import check_sample, standardize
 
@@ -160,7 +161,7 @@ def compute_med(
         random_state,
         batch_size,
     )
-    train, test = drawn
+    train, test = only_classes("MED", ground_truth_data, drawn)
     return med(train, test, topk, num_bins, discretizer_fn) | drawn.points
 
 

@@ -19,6 +19,7 @@ from srvae_plugin.metrics.checks import (
 )
 from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
 
 
@@ -96,5 +97,5 @@ def compute_mig(
         random_state,
         batch_size,
     )
-    (sample,) = drawn
+    (sample,) = only_classes("MIG", ground_truth_data, drawn)
     return mig(sample.codes, sample.factors, num_bins, discretizer_fn) | drawn.points

@@ -18,6 +18,7 @@ from srvae_plugin.metrics.checks import (
 )
 from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
 
 
@@ -113,7 +114,7 @@ def compute_mig_sup(
         random_state,
         batch_size,
     )
-    (sample,) = drawn
+    (sample,) = only_classes("MIG-sup", ground_truth_data, drawn)
     return (
         mig_sup(sample.codes, sample.factors, num_bins, discretizer_fn, active_variance)
         | drawn.points

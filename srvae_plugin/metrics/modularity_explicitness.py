@@ -25,6 +25,7 @@ from srvae_plugin.metrics.codes import (
     sample_codes_and_factors,
 )
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.mutual_information import mutual_information
 from srvae_plugin.metrics.samples import check_sample
 
@@ -151,7 +152,7 @@ def compute_modularity_explicitness(
         random_state,
         batch_size,
     )
-    train, test = drawn
+    train, test = only_classes("modularity and explicitness", ground_truth_data, drawn)
     return (
         modularity_explicitness(train, test, num_bins, discretizer_fn, one_vs_rest) | drawn.points
     )

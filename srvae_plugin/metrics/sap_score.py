@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.svm import LinearSVC
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import continuous_factors as continuous_in
 from srvae_plugin.metrics.checks import (
     check_codes,
     check_factors,
@@ -29,13 +30,15 @@ def sap_score(
     factors_train: NDArray[Any],
     codes_test: NDArray[Any],
     factors_test: NDArray[Any],
-    continuous_factors: bool = False,
+    continuous_factors: bool | NDArray[np.bool_] = False,
     n_jobs: int | None = None,
 ) -> dict[str, float | int]:
     """SAP score of codes (points, latent) with factors (points, factor).
 
     For each factor, how well the best single latent predicts it less how well the second best
-    does; the score is the mean over factors (arXiv 1711.00848, section 3).
+    does; the score is the mean over factors (arXiv 1711.00848, section 3). What a latent predicts
+    of a class is measured by a classifier's accuracy, of a continuous factor by the squared
+    correlation; `continuous_factors` says which are continuous: all, none, or (factor,) booleans.
 
     Returns:
         `SAP_score` in [0, 1] and `num_factors_scored`.
@@ -48,18 +51,24 @@ def sap_score(
     """
     codes_train = check_codes(codes_train, name="codes_train")
     codes_test = check_codes(codes_test, name="codes_test")
-    discrete = not continuous_factors
-    factors_train = check_factors(factors_train, len(codes_train), discrete, "factors_train")
-    factors_test = check_factors(factors_test, len(codes_test), discrete, "factors_test")
+    factors_train = check_factors(factors_train, len(codes_train), False, "factors_train")
+    factors_test = check_factors(factors_test, len(codes_test), False, "factors_test")
+    continuous = np.broadcast_to(np.asarray(continuous_factors, bool), factors_train.shape[1:])
+    if not continuous.all():
+        for name, factors in (("factors_train", factors_train), ("factors_test", factors_test)):
+            check_factors(factors[:, ~continuous], len(factors), True, name)
     check_latents("SAP", codes_train.shape[1])
     varying = varying_factors("SAP", factors_train)
     if not np.ptp(codes_train, axis=0).any():
         warn_collapsed("SAP", "every latent is constant")
-    if continuous_factors:
-        scores = squared_correlations(codes_train, factors_train[:, varying])
-    else:
-        scores = prediction_accuracies(
-            codes_train, factors_train[:, varying], codes_test, factors_test[:, varying], n_jobs
+    scores = np.zeros((codes_train.shape[1], varying.size))
+    numbers = continuous[varying]
+    if numbers.any():
+        scores[:, numbers] = squared_correlations(codes_train, factors_train[:, varying[numbers]])
+    if not numbers.all():
+        classes = varying[~numbers]
+        scores[:, ~numbers] = prediction_accuracies(
+            codes_train, factors_train[:, classes], codes_test, factors_test[:, classes], n_jobs
         )
     second, best = np.sort(scores, axis=0)[-2:]
     return {"SAP_score": float(np.mean(best - second)), "num_factors_scored": varying.size}
@@ -127,7 +136,8 @@ def compute_sap(
         num_train: points to fit the predictors on.
         num_test: points to test them on; drawn, but not used, with continuous factors.
         batch_size: points drawn at a time.
-        continuous_factors: squared correlation instead of a classifier's accuracy.
+        continuous_factors: squared correlation instead of a classifier's accuracy for every factor;
+            if False, for those that are continuous in the data set.
         n_jobs: threads to fit the classifiers in, as in joblib: -1 is one for each core. Scores do
             not depend on it.
 
@@ -146,4 +156,5 @@ def compute_sap(
         batch_size,
     )
     train, test = drawn
-    return sap_score(*train, *test, continuous_factors, n_jobs) | drawn.points
+    continuous = continuous_factors or continuous_in(ground_truth_data)
+    return sap_score(*train, *test, continuous, n_jobs) | drawn.points

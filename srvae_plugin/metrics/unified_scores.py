@@ -32,6 +32,7 @@ from srvae_plugin.metrics.codes import (
 )
 from srvae_plugin.metrics.dci import importance_matrix
 from srvae_plugin.metrics.discretizer import discretize_codes
+from srvae_plugin.metrics.factor_kinds import only_classes
 from srvae_plugin.metrics.predictors import draw_seeds
 from srvae_plugin.metrics.samples import check_sample
 from srvae_plugin.metrics.sap_score import prediction_accuracies
@@ -177,6 +178,6 @@ def compute_unified_scores(
         random_state,
         batch_size,
     )
-    train, test = drawn
+    train, test = only_classes("unified scores", ground_truth_data, drawn)
     seeds = draw_seeds(random_state, train.factors.shape[1])
     return unified_scores(train, test, seeds, matrix_fns) | drawn.points

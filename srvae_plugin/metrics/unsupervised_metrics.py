@@ -147,3 +147,6 @@ def compute_unsupervised_metrics(
     )
     (sample,) = drawn
     return unsupervised_scores(sample.codes, num_bins, discretizer_fn) | drawn.points
+
+
+compute_unsupervised_metrics.needs_factors = False  # type: ignore[attr-defined]

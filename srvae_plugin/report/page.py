@@ -22,8 +22,8 @@ from srvae_plugin.report.pictures import (
     Chosen,
     animation,
     chosen_runs,
-    factor_names,
     importance,
+    names_in,
     picture,
 )
 from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
@@ -194,9 +194,7 @@ def _pictures(chosen: Sequence[Chosen], notes: list[str]) -> dict[str, Any]:
         stored = _or_note(partial(importance, one.run), notes)
         if stored is not None:
             metric, matrix = stored
-            own = one.run.factor_names
-            known = own if len(own) == matrix.shape[1] else None
-            names = known or factor_names(one.run.data.name, matrix.shape[1])
+            names = names_in(one.run, matrix.shape[1])
             drawn = hinton(matrix, names, f"importance of latents for factors, {one.run.name}")
             hintons.append((one, metric, Markup(drawn)))
     return {

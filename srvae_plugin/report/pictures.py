@@ -195,6 +195,12 @@ def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     return None
 
 
+def names_in(run: Run, count: int) -> list[str]:
+    """Names of the factors of a run: as recorded, or of a known data set, or numbers."""
+    known = run.factor_names
+    return known if len(known) == count else factor_names(run.data.name, count)
+
+
 def factor_names(data_set: str, count: int) -> list[str]:
     """Names of a data set's factors; numbers if it is not known or has others."""
     name = data_set.removeprefix("tfds_")
