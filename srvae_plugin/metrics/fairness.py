@@ -232,7 +232,7 @@ def _usable_values(rows: TableRows | None, factor: int) -> NDArray[np.intp]:
     usable = np.flatnonzero(rows.holders(factor).counts)
     if len(usable) < 2:
         raise ValueError(
-            f"fairness: factor {factor} has fewer than 2 values that {FEWEST_ROWS} rows or more have, "
+            f"fairness: factor {factor} has fewer than 2 values that {FEWEST_ROWS} rows have, "
             "so that their predictions cannot be compared: bin it (dataset.factor_bins = 10, say), "
             "or leave the metric out"
         )
