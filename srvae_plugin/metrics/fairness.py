@@ -232,9 +232,9 @@ def _usable_values(rows: TableRows | None, factor: int) -> NDArray[np.intp]:
     usable = np.flatnonzero(rows.holders(factor).counts)
     if len(usable) < 2:
         raise ValueError(
-            f"fairness: factor {factor} has fewer than 2 values that {FEWEST_ROWS} rows or more "
-            "have, so that their predictions cannot be compared: bin it (dataset.factor_bins = 10, "
-            "say), or leave the metric out"
+            f"fairness: factor {factor} has fewer than 2 values that {FEWEST_ROWS} rows have, "
+            "so that their predictions cannot be compared: bin it (dataset.factor_bins = 10, say), "
+            "or leave the metric out"
         )
     if len(usable) < rows.sizes[factor]:
         logger.warning(
