@@ -211,7 +211,7 @@ def _score_all(
             if source is not None:
                 # The same object: this records the data set in the operative configuration.
                 data = steps.bound_dataset(results.gin_file(source, "postprocess"))
-            record = record_of(data) | (foreign.data if foreign else {})
+            record = {**record_of(data), **(foreign.data if foreign else {})}
             identity = with_record(f"{of_what}\n{gin.config_str()}", record)
             if not _is_kept(folder, identity):
                 refused = output / f"{name}{results.REFUSED}"
