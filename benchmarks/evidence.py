@@ -33,7 +33,7 @@ from srvae_plugin.report.figures import strip_plot
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.protocol import PUBLISHED_DATA_SETS, beside_published, published_by_row
-from srvae_plugin.report.run import Run
+from srvae_plugin.report.run import DataSet, Run
 from srvae_plugin.report.scores import Bootstrap, Table, score_tables
 from srvae_plugin.results import gin_dict
 from srvae_plugin.statistics import bootstrap_interval, mean
@@ -108,6 +108,7 @@ def read(folder: Path) -> Record:
                 folder,
                 config={"model.random_seed": row["seed"]},
                 settings=settings.get(row["label"], {}),  # none if all of its runs failed
+                data=DataSet(row["dataset_name"]),
                 data_set=row["dataset_name"],
                 finished=row["status"] == "finished",
             )
@@ -129,12 +130,15 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def settings_of(config: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """What gin bound for each metric."""
+    """What gin bound for each metric, and for what metrics share."""
     bound = gin_dict(config.read_text())
-    return {
-        ("mean", metric_name(name)): bound | {"evaluation.evaluation_fn": f"@{name}"}
-        for name in planned_metrics(bound)
-    }
+    settings = {}
+    for name in planned_metrics(bound):
+        function = name.rpartition("/")[2]
+        owners = {name, function, "discretizer", "predictor", "prune_dims"}
+        own = {key: value for key, value in bound.items() if key.rpartition(".")[0] in owners}
+        settings["mean", metric_name(name)] = own | {"evaluation.evaluation_fn": f"@{name}"}
+    return settings
 
 
 def columns_of(record: Record) -> dict[str, Table]:

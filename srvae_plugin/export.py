@@ -61,7 +61,7 @@ def export(
     target = Path(output or run / "exports" / representation / to).absolute()
     _require_replaceable(target, overwrite)
     with gin_config.configured((), bindings):
-        roots = [gin_reach.Root("srvae_plugin.dataset"), gin_reach.root_of(exporter)]
+        roots = [gin_reach.Root("srvae_plugin.dataset"), *gin_reach.roots_of(exporter)]
         gin_reach.require_read(roots, bindings)
     trained = load_trained(run, representation, bindings)
     with (

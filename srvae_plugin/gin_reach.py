@@ -54,10 +54,9 @@ def steps_of_scoring(metrics: Iterable[str]) -> list[Root]:
     return roots
 
 
-def root_of(function: Any) -> Root:
-    """Root of a configurable object."""
-    (entry,) = _configurables(function)
-    return Root(entry.selector)
+def roots_of(function: Any) -> list[Root]:
+    """Root of a configurable object; none of one that gin does not know."""
+    return [Root(entry.selector) for entry in _configurables(function)]
 
 
 def require_read(roots: Iterable[Root], bindings: gin_config.Texts = ()) -> None:

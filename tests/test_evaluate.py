@@ -189,7 +189,7 @@ def test_codes_without_factors_are_those_of_the_data_set(tmp_path, capsys):
     output = tmp_path / "scores"
     assert evaluate("--codes", tmp_path / "c.npz", "--output", output, bindings=dataset) == 0
     assert scores_in(output, "factor_vae_score")["eval_accuracy"] == 1.0
-    assert evaluate("--codes", tmp_path / "c.npz", "--output", tmp_path / "x") == 2
+    assert evaluate("--codes", tmp_path / "c.npz", "--output", tmp_path / "x") == 3
     assert "dataset.name" in capsys.readouterr().err
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from srvae_plugin import gin_config, results
+from srvae_plugin.data_record import differing_lines, record_in
 from srvae_plugin.dlib_studies import NumberedModel, find_study
 from srvae_plugin.run import run as run_alone
 from srvae_plugin.study import table
@@ -676,7 +677,9 @@ def test_a_run_of_a_numbered_study_has_its_seeds(tmp_path):
     assert values["postprocess_config.postprocess.random_seed"] == str(seeds["mean"])
     assert values["evaluation_config.mig.num_train"] == "200"
     assert values["train_config.model.model_num"] == values["train_config.model.random_seed"] == "3"
-    assert (state.folder / "config.gin").read_text() == config
+    text = (state.folder / "config.gin").read_text()
+    assert differing_lines(text, config) == []
+    assert record_in(text)["name"] == "dsprites_full"
 
 
 def test_a_run_waits_for_the_end_of_its_former_process(tmp_path):

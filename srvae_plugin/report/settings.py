@@ -32,10 +32,13 @@ def settings_of(run: Run, where: Where) -> Settings:
         and key.rpartition("/")[2].partition(".")[0] not in skipped
         and key.rpartition(".")[2] not in _NO_SETTINGS
     }
-    metric = where[1]
-    for key, value in run.scores.get(where, {}).items():
-        if _POINTS.fullmatch(key) and isinstance(value, int) and not isinstance(value, bool):
-            found[f"{metric}: {key}"] = str(value)
+    scores = run.scores.get(where, {})
+    for key, value in scores.items():
+        # As many points as were asked for: the setting says it already.
+        own = key.removesuffix("_asked")
+        as_asked = f"{own}_asked" in scores and scores.get(own) == scores[f"{own}_asked"]
+        if _POINTS.fullmatch(key) and type(value) is int and not as_asked:
+            found[f"{where[1]}: {key}"] = str(value)
     if other := run.scored_on.get(where):
         found["scored on"] = other
     return found
