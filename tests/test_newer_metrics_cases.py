@@ -45,6 +45,28 @@ def test_mig_sup_of_a_latent_with_one_factor_one_with_two_and_a_dead_one():
     assert scores["num_active_latents"] == 2
 
 
+def test_mig_sup_of_codes_that_are_all_below_the_threshold():
+    # As above, a hundredth as large: nothing is active, and all that is held is held still.
+    scores = mig_sup(CODES / 100, FACTORS)
+    assert (scores["mig_sup"], scores["num_active_latents"]) == (0, 0)
+    assert scores["mig_sup_all_latents"] == pytest.approx(1 / 3)
+    assert mig_sup(0 * CODES, FACTORS)["mig_sup_all_latents"] == 0
+
+
+def test_dead_latents_leave_med_and_raise_its_completeness():
+    # Latent 0 knows a, latent 1 both: R is (1/2, 0), (1/2, 1). Of factor a, in two latents alike,
+    # the entropy is log 2, whose share of log(number of latents) falls as dead ones are added.
+    for dead in (0, 1, 5):
+        codes = np.hstack([CODES[:, :2], np.zeros((6, dead))])
+        sample = CodesAndFactors(codes, FACTORS)
+        scores = med(sample, sample)
+        # rho is 1/4 and 3/4; the second row is (1/3, 2/3).
+        entropy = (LOG3 - 2 / 3 * LOG2) / LOG2
+        assert scores["disentanglement"] == pytest.approx(1 / 4 + 3 / 4 * (1 - entropy))
+        expected = 1 / 2 * (1 - LOG2 / np.log(2 + dead)) + 1 / 2
+        assert scores["completeness"] == pytest.approx(expected)
+
+
 def test_dcimig_gives_each_latent_to_one_factor():
     # Latent 0: log 2 for a. Latent 1 knows log 2 of a and log 3 of b: log 3 - log 2 for b.
     expected = (LOG2 + (LOG3 - LOG2)) / (LOG2 + LOG3)
