@@ -106,8 +106,9 @@ def use_threads(threads: int | None) -> None:
     """
     if threads is not None:
         os.environ.update({name: str(threads) for name in _THREAD_VARIABLES})
-    if "torch" in sys.modules and threads is not None:
-        sys.modules["torch"].set_num_threads(threads)
+        import torch  # which would take no more threads than cores from the environment
+
+        torch.set_num_threads(threads)
     advise_threads(threads)
 
 
