@@ -237,8 +237,8 @@ def train(
 def _compiled(losses: Callable[[Tensor, int], Losses]) -> Callable[[Tensor, int], Losses]:
     """Compile them so that one graph may be gone back through once for every objective.
 
-    torch by default gives the graph's memory to its first way back, and refuses a second one, which
-    FactorVAE's two objectives need.
+    torch may by default give the graph's memory to its first way back, and then refuses a second
+    one, which FactorVAE's two objectives need.
     """
     import torch._functorch.config as functorch
 

@@ -337,7 +337,7 @@ torchs_own_warnings = pytest.mark.filterwarnings("ignore::DeprecationWarning:tor
 @needs_compiler
 @torchs_own_warnings
 def test_compiled_losses_may_be_gone_back_through_for_each_objective():
-    """In one graph, as torch refuses it by itself: its first way back reuses the memory."""
+    """In one graph; versions of torch whose first way back reuses the memory refuse a second."""
     a, b = (torch.ones(8, 8, requires_grad=True) for _ in range(2))
 
     def losses(x, step):
@@ -349,10 +349,7 @@ def test_compiled_losses_may_be_gone_back_through_for_each_objective():
         first = torch.autograd.grad(objectives["one"], [a, b], retain_graph=True)
         return *first, *torch.autograd.grad(objectives["two"], [a, b])
 
-    with pytest.raises(RuntimeError, match="donated"):
-        gradients(torch.compile(losses))
     before = torch._functorch.config.donated_buffer
-    torch._dynamo.reset()
     for found, expected in zip(gradients(_compiled(losses)), gradients(losses), strict=True):
         torch.testing.assert_close(found, expected)
     assert torch._functorch.config.donated_buffer == before
