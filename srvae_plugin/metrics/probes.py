@@ -39,11 +39,11 @@ class Forest(NamedTuple):
         """Raise ValueError for a setting out of range."""
         check_count("num_trees", self.num_trees)
         few = self.max_features
-        number = isinstance(few, int | float) and not isinstance(few, bool)
-        if not (
-            few in (None, "sqrt", "log2")
-            or (number and (few >= 1 if isinstance(few, int) else 0 < few <= 1))
-        ):
+        if isinstance(few, bool) or few is None or isinstance(few, str):
+            right = few in (None, "sqrt", "log2")
+        else:
+            right = few >= 1 if isinstance(few, int) else 0 < few <= 1
+        if not right:
             raise ValueError(
                 "max_features must be None, 'sqrt', 'log2', a number of latents or a share in "
                 f"(0, 1], got {few!r}."

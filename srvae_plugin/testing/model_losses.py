@@ -175,7 +175,7 @@ def _matters(model: DisentanglementModel, parameter: nn.Parameter, shape: Shape)
         key for key, group in _groups(model).items() if any(parameter is each for each in group)
     )
     before, kept = _objectives(model, shape)[key], parameter.clone()
-    parameter += 1
+    parameter.add_(1)
     after = _objectives(model, shape)[key]
     parameter.copy_(kept)
     return before != after
