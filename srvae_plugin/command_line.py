@@ -79,6 +79,8 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT",
 )  # fmt: skip
 
+_WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add `--threads`."""
@@ -104,14 +106,31 @@ def use_threads(threads: int | None) -> None:
     """
     if threads is not None:
         os.environ.update({name: str(threads) for name in _THREAD_VARIABLES})
-    if "torch" in sys.modules and threads is not None:
-        sys.modules["torch"].set_num_threads(threads)
+        import torch  # which would take no more threads than cores from the environment
+
+        torch.set_num_threads(threads)
+    advise_threads(threads)
+
+
+def wait_passively() -> None:
+    """Let OpenMP's threads sleep while they wait, here and in processes started from here.
+
+    By default they spin, and beside other work each then waits for one that is not being run:
+    a training step takes many times longer (docs/training.md has numbers). Without effect once
+    torch is imported.
+    """
+    if not any(name in os.environ for name in _WAIT_VARIABLES):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def advise_threads(threads: int | None) -> None:
+    """Log a line if the machine is busy and neither option nor environment names `threads`."""
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if threads is None and "OMP_NUM_THREADS" not in os.environ and load > cores > 1:
         logging.getLogger("srvae_plugin").warning(
-            "this machine is busy (load %.1f on %d cores), where threads wait for each other: "
-            "--threads 1 may be many times faster", load, cores,
+            "this machine is busy (load %.1f on %d cores): --threads 1 may be as fast, or faster",
+            load, cores,
         )  # fmt: skip
 
 
@@ -119,18 +138,16 @@ class _Terminated(BaseException):
     """SIGTERM arrived outside training, where there is nothing to checkpoint."""
 
 
-def run_command(
-    name: str, work: Callable[[], None], debug: bool, threads: int | None = None
-) -> None:
+def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
     """Run a command and end the process as the commands' help says.
 
     Bad input (ValueError, OSError, RuntimeError) becomes one line and exit status 2, with `debug` a
     traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
     with 128 and the number of the signal; so does a reader of the output, such as `head`, that has
-    seen enough. `threads` is as in `use_threads`.
+    seen enough. Work that computes calls `use_threads` first.
     """
     _log_to_stderr()
-    use_threads(threads)
+    wait_passively()
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     try:

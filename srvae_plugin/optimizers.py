@@ -85,11 +85,22 @@ def make_discriminator_optimizer(
 
 
 def make_optimizers(groups: Mapping[str, Iterable[nn.Parameter]]) -> dict[str, Optimizer]:
-    """One optimizer for each parameter group.
+    """One optimizer for each parameter group; frozen parameters in a group stay as they are.
 
-    Raises ValueError for a group without a registered `<group>_optimizer`.
+    Raises ValueError for a group without a registered `<group>_optimizer`, and for one without a
+    parameter to train.
     """
-    return {group: _optimizer_maker(group)(parameters) for group, parameters in groups.items()}
+    optimizers = {}
+    for group, parameters in groups.items():
+        make, listed = _optimizer_maker(group), list(parameters)
+        if not any(parameter.requires_grad for parameter in listed):
+            what = "are all frozen (requires_grad is False)" if listed else "are none"
+            raise ValueError(
+                f"the parameters of the group {group!r} {what}: expected some to train; leave the "
+                "group out of parameter_groups() and its objective out of losses()"
+            )
+        optimizers[group] = make(listed)
+    return optimizers
 
 
 def _optimizer_maker(group: str) -> Callable[..., Any]:

@@ -235,11 +235,20 @@ def train(
 
 
 def _compiled(losses: Callable[[Tensor, int], Losses]) -> Callable[[Tensor, int], Losses]:
-    """Compile them so that one graph may be gone back through once for every objective."""
+    """Compile them so that one graph may be gone back through once for every objective.
+
+    torch may by default give the graph's memory to its first way back, and then refuses a second
+    one, which FactorVAE's two objectives need.
+    """
     import torch._functorch.config as functorch
 
-    functorch.donated_buffer = False  # else retain_graph is refused, as FactorVAE's two need it
-    return torch.compile(losses)
+    compiled = torch.compile(losses)
+
+    def compute(x: Tensor, step: int) -> Losses:
+        with functorch.patch(donated_buffer=False):  # read when a graph is made, here
+            return compiled(x, step)
+
+    return compute
 
 
 def _update(objectives: dict[str, Tensor], optimizers: dict[str, Optimizer]) -> None:

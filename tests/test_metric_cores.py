@@ -165,6 +165,20 @@ def test_the_wasserstein_distance_is_real_where_the_originals_is_not():
     assert complex_found
 
 
+def test_the_real_part_of_a_complex_wasserstein_distance_is_reported():
+    random = np.random.RandomState(0)
+    codes = random.normal(size=(100, 3))
+    dependent = np.column_stack([codes, codes[:, 0] + codes[:, 1], 2 * codes[:, 0] - codes[:, 2]])
+    root = gaussian_wasserstein_correlation(np.cov(dependent.T))
+    scores = unsupervised_scores(dependent)
+    assert root.imag != 0
+    assert scores["gaussian_wasserstein_correlation"] == root.real
+    assert all(isinstance(value, float | int) for value in scores.values())
+    constant = unsupervised_scores(np.zeros((100, 3)))
+    assert constant["gaussian_wasserstein_correlation"] == 0
+    assert np.isnan(constant["gaussian_wasserstein_correlation_norm"])
+
+
 def test_fairness_of_counted_predictions():
     # Overall 1/3 to 2/3; the groups 0 to 1 and 1/2 to 1/2, at distances 1/3 and 1/6.
     mean, largest = inter_group_fairness(np.array([[0, 50], [50, 50]]))

@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.preprocessing import StandardScaler
 
 from srvae_plugin.metrics import probes
 from srvae_plugin.metrics.codes import CodesAndFactors
@@ -42,6 +43,28 @@ def test_mig_sup_of_a_latent_with_one_factor_one_with_two_and_a_dead_one():
     assert scores["mig_sup"] == pytest.approx(1 / 2)
     assert scores["mig_sup_all_latents"] == pytest.approx(1 / 3)
     assert scores["num_active_latents"] == 2
+
+
+def test_mig_sup_of_codes_that_are_all_below_the_threshold():
+    # As above, a hundredth as large: nothing is active, and all that is held is held still.
+    scores = mig_sup(CODES / 100, FACTORS)
+    assert (scores["mig_sup"], scores["num_active_latents"]) == (0, 0)
+    assert scores["mig_sup_all_latents"] == pytest.approx(1 / 3)
+    assert mig_sup(0 * CODES, FACTORS)["mig_sup_all_latents"] == 0
+
+
+def test_dead_latents_leave_med_and_raise_its_completeness():
+    # Latent 0 knows a, latent 1 both: R is (1/2, 0), (1/2, 1). Of factor a, in two latents alike,
+    # the entropy is log 2, whose share of log(number of latents) falls as dead ones are added.
+    for dead in (0, 1, 5):
+        codes = np.hstack([CODES[:, :2], np.zeros((6, dead))])
+        sample = CodesAndFactors(codes, FACTORS)
+        scores = med(sample, sample)
+        # rho is 1/4 and 3/4; the second row is (1/3, 2/3).
+        entropy = (LOG3 - 2 / 3 * LOG2) / LOG2
+        assert scores["disentanglement"] == pytest.approx(1 / 4 + 3 / 4 * (1 - entropy))
+        expected = 1 / 2 * (1 - LOG2 / np.log(2 + dead)) + 1 / 2
+        assert scores["completeness"] == pytest.approx(expected)
 
 
 def test_dcimig_gives_each_latent_to_one_factor():
@@ -259,6 +282,8 @@ def test_dci_es_means_over_the_factors_that_vary():
     loss = np.array([[1, 0.5, 0], [0.2, 0.2, 0.2], [np.nan] * 3, [1, 1, 1]])
     assert dci_es(LossCapacity(capacity, loss), num_latents=6) == {
         "explicitness": pytest.approx(1 / 3),
+        # With a lowest loss of 0: as the first, 1, and 1 for what no probe reads.
+        "explicitness_authors": pytest.approx((0 + 1 + 1) / 3),
         "size": 0.5,
         "informativeness": pytest.approx((1 + 0.8 + 0) / 3),
         "num_factors_unread": 1,
@@ -292,6 +317,39 @@ def test_a_forest_cut_at_a_depth_is_one_grown_to_it():
             forest = RandomForestRegressor(probes.NUM_TREES, max_depth=depth, random_state=k)
             forest.fit(train.codes, train.factors[:, k])
             assert loss == pytest.approx(1 - forest.score(test.codes, test.factors[:, k]), abs=5e-3)
+
+
+def test_a_factor_that_no_probe_reads():
+    flat = np.arange(3.0), np.ones(3)
+    assert explicitness(*flat) == explicitness(*flat, min_gain=0.0) == 0
+    assert explicitness(*flat, lowest_loss=0.0, min_gain=0.0) == 1
+    assert explicitness(np.arange(3.0), np.array([1, 0.9, 0.8]), min_gain=0.3) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "trees", "features"),
+    [({}, 100, "sqrt"), ({"num_trees": 7, "max_features": 1.0}, 7, 1.0)],
+)
+def test_categories_are_read_by_the_forests_asked_for(settings, trees, features):
+    """As scikit-learn grows them, the uncut one exactly; loss relative to the commonest class."""
+    random = np.random.RandomState(3)
+    codes = random.normal(size=(500, 5))
+    label = (codes[:, :3].sum(axis=1) > 0).astype(int) + (codes[:, 3] > 1)
+    train = CodesAndFactors(codes[:300], label[:300, np.newaxis])
+    test = CodesAndFactors(codes[300:], label[300:, np.newaxis])
+    forest = probes.Forest(**settings)
+    depths = (1, 3, 6)
+    curves = loss_capacity(train, test, np.array([4]), "random_forest", depths, [0], forest=forest)
+    scale = StandardScaler().fit(train.codes)
+    commonest = np.bincount(label[:300]).argmax()
+    for depth, loss in zip(depths, curves.loss[0], strict=True):
+        other = RandomForestClassifier(
+            trees, max_depth=depth, max_features=features, random_state=4
+        )
+        other.fit(scale.transform(train.codes), label[:300])
+        wrong = 1 - other.score(scale.transform(test.codes), label[300:])
+        tolerance = 1e-9 if depth == depths[-1] else 0.1
+        assert loss == pytest.approx(wrong / np.mean(label[300:] != commonest), abs=tolerance)
 
 
 @pytest.mark.parametrize("probe", ["mlp", "rff"])

@@ -10,11 +10,14 @@ from torch import nn
 
 from srvae_plugin import Gaussian
 from srvae_plugin.model import Decomposition
+from srvae_plugin.optimizers import make_optimizers
 from srvae_plugin.testing import CheckError, check_model
+from srvae_plugin.testing.complete_run import a_tiny_run_completes
 from srvae_plugin.testing.models import CHECKS, model_outcomes
 
 LinearVAE = from_example("model").LinearVAE
 SMALL = (2, 6, 5)
+ONE = torch.ones(1)
 
 
 def after_build(change):
@@ -196,8 +199,8 @@ DEFECTS = [
     ),
     (
         "groups_hold_every_parameter_once",
-        after_build(lambda self: self.to_latent.bias.requires_grad_(False)),
-        "the group 'vae' holds 'to_latent.bias', which is not trainable",
+        {"parameter_groups": lambda self: {"vae": [*self.parameters(), nn.Parameter(ONE)]}},
+        "the group 'vae' holds a tensor that is no parameter of the model: expected parameters",
     ),
     (
         "every_group_has_an_optimizer",
@@ -233,7 +236,7 @@ DEFECTS = [
     (
         "gradients_reach_every_parameter",
         instead("decode", lambda self, logits, z: logits.detach() + z.sum()),
-        "no gradient of its objective reaches to_image.0.weight, to_image.0.bias: expected one",
+        "no gradient of its objective reaches to_image.0.weight, to_image.0.bias, which it",
     ),
     (
         "gradients_reach_every_parameter",
@@ -250,6 +253,13 @@ DEFECTS = [
         "training_stays_finite",
         objective(lambda self, value, step: value + (0 * value).sqrt()),
         "after 10 steps the parameter 'to_latent.weight' has NaN or inf",
+    ),
+    (
+        "a_tiny_run_completes",
+        instead(
+            "losses", lambda self, losses, x, step: losses if self.training or step == 0 else 1 / 0
+        ),
+        "ZeroDivisionError",
     ),
 ]
 
@@ -288,6 +298,58 @@ class Normalized(LinearVAE):
 
 def test_an_unusual_model_may_be_sound():
     check_model(Normalized, shapes=[SMALL])
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 10), (3, 12, 10)])
+def test_pictures_that_cannot_be_drawn_are_found(shape):
+    class Drawn(LinearVAE):
+        """Its traversals fail on data alone, not on the noise of the other checks."""
+
+        def traverse(self, x, latent, values):
+            if len(values) > 3:
+                raise RuntimeError("too many values")
+            return super().traverse(x, latent, values)
+
+    with pytest.raises(CheckError) as caught:
+        check_model(Drawn, shapes=[shape])
+    (line,) = str(caught.value).splitlines()
+    assert "a tiny run completes: RuntimeError: too many values" in line
+
+
+def test_a_complete_run_leaves_nothing_behind(capfd):
+    before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
+    a_tiny_run_completes(LinearVAE, (1, 12, 10))
+    assert (np.random.get_state()[1] == before[0]).all()
+    assert random.getstate() == before[1]
+    assert torch.equal(torch.get_rng_state(), before[2])
+    assert capfd.readouterr() == ("", "")
+
+
+class Partial(LinearVAE):
+    """With a frozen and an unused parameter in its group, and nothing logged."""
+
+    def build(self, observation_shape):
+        super().build(observation_shape)
+        self.to_latent.bias.requires_grad_(False)
+        self.never_used = nn.Parameter(torch.ones(2))
+
+    def losses(self, x, step):
+        return super().losses(x, step)._replace(logs={})
+
+
+def test_frozen_and_unused_parameters_are_no_defect():
+    outcomes = list(model_outcomes(Partial, [SMALL]))
+    assert {o.status for o in outcomes} == {"ok"}, "\n".join(map(str, outcomes))
+    notes = [o.message for o in outcomes if "never trained" in o.message]
+    assert notes == ["note: the losses do not use never_used: never trained"]
+
+
+@pytest.mark.parametrize(("group", "what"), [([], "are none"), ("frozen", "are all frozen")])
+def test_a_group_without_anything_to_train_is_one_line(group, what):
+    parameters = [nn.Parameter(ONE, requires_grad=False)] if group else group
+    with pytest.raises(ValueError, match=f"group 'vae' {what}.*expected some to train") as caught:
+        make_optimizers({"vae": iter(parameters)})
+    assert "\n" not in str(caught.value)
 
 
 def test_something_else_is_no_model():

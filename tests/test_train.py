@@ -1,5 +1,8 @@
 import csv
+import importlib
 import math
+import os
+import shutil
 import signal
 import threading
 
@@ -7,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from srvae_plugin import checkpoint, gin_config, steps
+from srvae_plugin import checkpoint, gin_config, plugins, steps
 from srvae_plugin.curves import learning_curves
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
 from srvae_plugin.model import Losses
@@ -18,6 +21,7 @@ from srvae_plugin.train import (
     InterruptedTrainingError,
     NonFiniteLossError,
     TrainingSettings,
+    _compiled,
     _update,
     find_device,
     stop_signals,
@@ -320,6 +324,62 @@ def test_frozen_and_unused_parameters_stay_and_logs_may_be_empty(tmp_path, data)
     assert set(losses) == {"global_step", "training_seconds"}
     assert (tmp_path / "scalars.csv").read_text().splitlines() == ["step", *"02468"]
     assert learning_curves(tmp_path / "scalars.csv") is None
+
+
+def compiler():
+    """The C++ compiler that torch would use; None if there is none."""
+    return shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+
+
+needs_compiler = pytest.mark.skipif(not compiler(), reason="torch.compile needs a C++ compiler")
+torchs_own_warnings = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+
+
+@needs_compiler
+@torchs_own_warnings
+def test_compiled_losses_may_be_gone_back_through_for_each_objective():
+    """In one graph; versions of torch whose first way back reuses the memory refuse a second."""
+    a, b = (torch.ones(8, 8, requires_grad=True) for _ in range(2))
+
+    def losses(x, step):
+        shared = (x @ a).tanh().exp() @ b
+        return Losses({"one": shared.sigmoid().sum(), "two": shared.cos().sum()}, {})
+
+    def gradients(compute):
+        objectives = compute(torch.full((8, 8), 0.1), 0).objectives
+        first = torch.autograd.grad(objectives["one"], [a, b], retain_graph=True)
+        return *first, *torch.autograd.grad(objectives["two"], [a, b])
+
+    config = importlib.import_module("torch._functorch.config")
+    before = config.donated_buffer
+    for found, expected in zip(gradients(_compiled(losses)), gradients(losses), strict=True):
+        torch.testing.assert_close(found, expected)
+    assert config.donated_buffer == before
+
+
+NEEDED = {
+    "annealed_vae": [
+        "annealed_vae.gamma = 10.0",
+        "annealed_vae.c_max = 2.0",
+        "annealed_vae.iteration_threshold = 100",
+    ],
+    "beta_tc_vae": ["beta_tc_vae.beta = 3.0"],
+    "dip_vae": ["dip_vae.lambda_od = 1.0", "dip_vae.lambda_d_factor = 1.0"],
+    "factor_vae": ["factor_vae.gamma = 2.0"],
+}
+
+
+@needs_compiler
+@torchs_own_warnings
+@pytest.mark.slow
+@pytest.mark.parametrize("name", plugins.names("models"))
+def test_every_model_of_ours_trains_compiled(tmp_path, data, name):
+    bindings = [f"model.model = @{name}()", "model.compile = True", "model.training_steps = 2"]
+    torch._dynamo.reset()
+    with gin_config.only(bindings=[*TINY, *bindings, *NEEDED.get(name, [])]):
+        _, losses = train(steps.training_settings(), data, tmp_path)
+    assert losses["global_step"] == 2
+    assert math.isfinite(losses["loss"])
 
 
 def test_an_objective_without_parameters_is_named():

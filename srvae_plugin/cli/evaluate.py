@@ -19,6 +19,7 @@ from srvae_plugin.command_line import (
     add_threads,
     make_parser,
     run_command,
+    use_threads,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--label and --seed: a run has its own")
     if options.seed is not None and not options.label:
         parser.error("--seed goes with --label, which says what model it is a seed of")
-    run_command("srvae-evaluate", lambda: _work(options), options.debug, options.threads)
+    run_command("srvae-evaluate", lambda: _work(options), options.debug)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _work(options: argparse.Namespace) -> None:
+    use_threads(options.threads)
     from srvae_plugin.evaluate import MetricsFailedError, RunMetricsFailedError
     from srvae_plugin.gin_sources import import_modules
     from srvae_plugin.summary import score_table

@@ -14,6 +14,7 @@ from srvae_plugin.command_line import (
     add_threads,
     make_parser,
     run_command,
+    use_threads,
 )
 
 HELP = """\
@@ -72,7 +73,6 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
         "srvae-run",
         lambda: _list(options) if options.list else _run(options),
         options.debug,
-        options.threads,
     )
 
 
@@ -88,6 +88,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    use_threads(options.threads)
     from srvae_plugin import dlib_studies, summary
     from srvae_plugin.run import run
 

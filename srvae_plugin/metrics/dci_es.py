@@ -6,6 +6,7 @@ Disentanglement and completeness are those of `compute_dci` or `compute_dci_regr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,11 +22,19 @@ from srvae_plugin.metrics.codes import (
     RepresentationFunction,
     sample_codes_and_factors,
 )
-from srvae_plugin.metrics.probes import PROBES, Task
+from srvae_plugin.metrics.probes import (
+    FOREST,
+    NUM_TREES,
+    PROBES,
+    Forest,
+    Probe,
+    Task,
+    random_forest,
+)
 from srvae_plugin.metrics.samples import check_sample, standardize
 
 MIN_GAIN = 0.05
-"""A factor counts as read if some probe's loss is this much below that of guessing, 1."""
+"""A factor counts as read if some probe's loss is so far below that of guessing, 1, by default."""
 
 
 class LossCapacity(NamedTuple):
@@ -45,6 +54,7 @@ def loss_capacity(
     probe_sizes: Sequence[int] | None = None,
     categorical_factors: Sequence[int] = (),
     n_jobs: int | None = None,
+    forest: Forest = FOREST,
 ) -> LossCapacity:
     """Loss of probes of growing capacity, for each factor.
 
@@ -58,6 +68,7 @@ def loss_capacity(
         categorical_factors: factors whose values have no order, by index. The others, whole or
             fractional, are predicted as numbers.
         n_jobs: processes to fit factors in, as in joblib; the result does not depend on it.
+        forest: settings of the random forests; other families have none.
 
     Raises:
         ValueError: no varying factor, one that is constant in `test` alone, or a wrong setting,
@@ -71,9 +82,13 @@ def loss_capacity(
         raise ValueError(f"seeds must have shape ({num_factors},), got {np.shape(seeds)}.")
     varying = varying_factors("DCI-ES", train.factors)
     tasks = [_task(train, test, int(k), k in categorical_factors) for k in varying]
+    fit: Probe = PROBES[probe][0]
+    if probe == "random_forest":
+        forest.check()
+        fit = functools.partial(random_forest, settings=forest)
     with parallel_config(backend="loky", inner_max_num_threads=1):
         fits = Parallel(n_jobs=1 if n_jobs is None else n_jobs)(
-            delayed(PROBES[probe][0])(task, probe_sizes, int(seeds[k]))
+            delayed(fit)(task, probe_sizes, int(seeds[k]))
             for k, task in zip(varying, tasks, strict=True)
         )
     shape = (num_factors, len(probe_sizes))
@@ -84,7 +99,10 @@ def loss_capacity(
 
 
 def explicitness(
-    capacity: NDArray[np.float64], loss: NDArray[np.float64], lowest_loss: float | None = None
+    capacity: NDArray[np.float64],
+    loss: NDArray[np.float64],
+    lowest_loss: float | None = None,
+    min_gain: float = MIN_GAIN,
 ) -> float:
     """Explicitness of one factor from its loss-capacity curve.
 
@@ -96,42 +114,53 @@ def explicitness(
     -1: nothing is read before the largest probe. `lowest_loss`: that of Z; None: the curve's own,
     0: the one the authors' tables use.
 
-    A factor that no probe reads, none being `MIN_GAIN` better than guessing, has a curve of noise
-    alone, and by the formula anything from -1 to 1: it scores 0.
+    A factor that no probe reads, none being `min_gain` better than guessing, has a curve of noise
+    alone, and by the formula anything from -1 to 1: it scores 0. With a `min_gain` of 0 the formula
+    stands as it is, and a flat curve scores 1 (0 if `lowest_loss` is None: it is 0 / 0).
     """
     # Guessing is open to every probe.
     best = np.minimum.accumulate(np.minimum(loss, 1.0))
-    if best[-1] > 1.0 - MIN_GAIN:
-        return 0.0
     lowest = best[-1] if lowest_loss is None else min(lowest_loss, best[-1])
+    if best[-1] > 1.0 - min_gain or lowest == 1.0:
+        return 0.0
     area = trapezoid(best - best[-1], capacity)
     return float(1.0 - area / (0.5 * (capacity[-1] - capacity[0]) * (1.0 - lowest)))
 
 
 def dci_es(
-    curves: LossCapacity, num_latents: int, lowest_loss: float | None = None
+    curves: LossCapacity,
+    num_latents: int,
+    lowest_loss: float | None = None,
+    min_gain: float = MIN_GAIN,
 ) -> dict[str, float | int]:
     """Explicitness and size from the curves of `loss_capacity`.
 
     Returns:
-        `explicitness` in [-1, 1]: mean over factors of `explicitness`. `size`: S = factors /
+        `explicitness` in [-1, 1]: mean over factors of `explicitness`. `explicitness_authors`: the
+        same by the formula alone, with a lowest loss of 0, as in the authors' tables: a factor that
+        no probe reads has a flat curve and counts as 1, read perfectly by the smallest one; it is
+        for comparison with published numbers. `size`: S = factors /
         latents, above 0, above 1 with fewer latents than factors. `informativeness`: mean over
         factors of 1 - lowest loss (R^2, or for categories the share of errors avoided), in [0, 1];
         explicitness only means something beside it. `num_factors_unread`: factors that no probe
         reads, which count as explicitness 0. `num_factors_scored`.
 
-    Constant factors are left out. Collapsed codes have explicitness 0, with a logged warning.
+    Constant factors are left out. Collapsed codes have explicitness 0 (by the authors' 1), with a
+    logged warning.
     """
     varying = np.flatnonzero(~np.isnan(curves.loss).any(axis=1))
     lowest = np.minimum(curves.loss[varying].min(axis=1), 1.0)
-    unread = int(np.sum(lowest > 1.0 - MIN_GAIN))
+    unread = int(np.sum(lowest > 1.0 - min_gain))
     if unread == varying.size:
         warn_collapsed("DCI-ES", "no probe does better than guessing")
     elif unread:
         logger.warning("DCI-ES: no probe reads %d of %d factors.", unread, varying.size)
-    scores = [explicitness(curves.capacity[k], curves.loss[k], lowest_loss) for k in varying]
+    curve = [(curves.capacity[k], curves.loss[k]) for k in varying]
+    scores = [explicitness(*each, lowest_loss, min_gain) for each in curve]
+    authors = [explicitness(*each, lowest_loss=0.0, min_gain=0.0) for each in curve]
     return {
         "explicitness": float(np.mean(scores)),
+        "explicitness_authors": float(np.mean(authors)),
         "size": float(varying.size / num_latents),
         "informativeness": float(np.mean(1.0 - lowest)),
         "num_factors_unread": unread,
@@ -152,6 +181,9 @@ def compute_dci_es(
     categorical_factors: Sequence[int] | None = None,
     lowest_loss: float | None = None,
     n_jobs: int | None = None,
+    num_trees: int = NUM_TREES,
+    max_features: str | int | float | None = None,
+    min_gain: float = MIN_GAIN,
 ) -> dict[str, float | int]:
     """Explicitness and size of a representation (arXiv 2210.00364).
 
@@ -173,6 +205,10 @@ def compute_dci_es(
             None: those of which the data set says so (words, or "class" in its factor_kinds).
         lowest_loss: as in `explicitness`.
         n_jobs: processes to fit factors in, as in joblib; scores do not depend on it.
+        num_trees: trees of a random forest; 100 is the authors'.
+        max_features: features that a forest's split chooses among, as in scikit-learn; None: the
+            authors', "sqrt" to tell categories apart and all to predict numbers.
+        min_gain: a factor counts as read if some probe's loss is this much below that of guessing.
 
     Returns:
         Scores as in `dci_es`.
@@ -186,6 +222,10 @@ def compute_dci_es(
     _check_settings(probe, probe_sizes, categorical_factors, ground_truth_data.num_factors)
     if lowest_loss is not None and not 0 <= lowest_loss < 1:
         raise ValueError(f"lowest_loss must be in [0, 1) or None, got {lowest_loss!r}.")
+    if not 0 <= min_gain < 1:
+        raise ValueError(f"min_gain must be in [0, 1), got {min_gain!r}.")
+    forest = Forest(num_trees, max_features)
+    forest.check()
     drawn = sample_codes_and_factors(
         ground_truth_data,
         representation_function,
@@ -195,8 +235,10 @@ def compute_dci_es(
     )
     train, test = drawn
     seeds = np.asarray(random_state.randint(2**31 - 1, size=train.factors.shape[1]))
-    curves = loss_capacity(train, test, seeds, probe, probe_sizes, categorical_factors, n_jobs)
-    return dci_es(curves, train.codes.shape[1], lowest_loss) | drawn.points
+    curves = loss_capacity(
+        train, test, seeds, probe, probe_sizes, categorical_factors, n_jobs, forest
+    )
+    return dci_es(curves, train.codes.shape[1], lowest_loss, min_gain) | drawn.points
 
 
 def _check_settings(

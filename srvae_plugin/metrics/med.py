@@ -93,6 +93,10 @@ def med(
     Raises:
         ValueError: fewer than two latents or varying factors, or a wrong shape or value.
 
+    Dead latents have a rho of 0 and change MED not at all. `completeness` does count them, as DCI's
+    does: the base of its logarithm is the number of latents, so that it rises with each dead one
+    unless every factor is in a single latent.
+
     Constant factors are left out, with a logged warning; collapsed codes have disentanglement and
     completeness 0, with a logged warning. Completeness is 0 if top-k keeps a single latent.
     """

@@ -41,16 +41,18 @@ def mig_sup(
     Returns:
         `mig_sup`: mean over active latents, those whose variance is above `active_variance`, as in
         the authors' code. The threshold is in units of the codes, those of a unit normal prior.
-        `mig_sup_all_latents`: mean over every latent, as in the review arXiv 2012.09276, where
-        dead latents count as 0; not changed by the scale of the codes. Both in [0, 1].
+        `mig_sup_all_latents`: mean over every latent, as in the review arXiv 2012.09276, where a
+        constant latent counts as 0 and any other, however little it varies, as what it holds; not
+        changed by the scale of the codes. Both in [0, 1].
         `num_active_latents` and `num_factors_scored`.
 
     Raises:
         ValueError: fewer than two varying factors, a negative `active_variance`, or a wrong shape
             or value.
 
-    Constant factors are left out, with a logged warning. Without an active latent, or without
-    information on any factor, both scores are 0, with a logged warning. One latent is enough.
+    Constant factors are left out, with a logged warning. Where no active latent has information on
+    a factor, or none is active, `mig_sup` is 0, with a logged warning; `mig_sup_all_latents` is not
+    if an inactive one has. One latent is enough.
     """
     codes = check_codes(codes, name="codes")
     factors = check_factors(factors, len(codes))

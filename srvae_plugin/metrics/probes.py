@@ -17,9 +17,41 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from srvae_plugin.metrics.checks import check_count
+
 NUM_TREES = 100  # scikit-learn's default, which the authors take
 MLP_EPOCHS = 50
 RFF_GAIN = 0.08  # the authors': cosines and sines of 2 pi * .08 * N(0, 1) times the codes
+
+
+class Forest(NamedTuple):
+    """Settings of the random forests.
+
+    num_trees: trees of each.
+    max_features: features that a split chooses among, as in scikit-learn. None: its defaults, which
+        the authors take, "sqrt" for categories and all for numbers.
+    """
+
+    num_trees: int = NUM_TREES
+    max_features: str | int | float | None = None
+
+    def check(self) -> None:
+        """Raise ValueError for a setting out of range."""
+        check_count("num_trees", self.num_trees)
+        few = self.max_features
+        if isinstance(few, bool) or few is None or isinstance(few, str):
+            right = few in (None, "sqrt", "log2")
+        else:
+            right = few >= 1 if isinstance(few, int) else 0 < few <= 1
+        if not right:
+            raise ValueError(
+                "max_features must be None, 'sqrt', 'log2', a number of latents or a share in "
+                f"(0, 1], got {few!r}."
+            )
+
+
+FOREST = Forest()
+"""The authors'."""
 
 
 class Task(NamedTuple):
@@ -51,19 +83,23 @@ Probe = Callable[[Task, Sequence[int], int], tuple[NDArray[np.float64], NDArray[
 
 
 def random_forest(
-    task: Task, sizes: Sequence[int], seed: int
+    task: Task, sizes: Sequence[int], seed: int, settings: Forest = FOREST
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Random forests of growing depth; capacity is the depth.
 
     One forest is grown to the largest depth and cut at the others, instead of one grown for each:
-    down to depth d, a tree is what it would be if grown to depth d alone from the same random
-    numbers.
+    down to depth d, a tree is drawn as if grown to depth d alone. Its random numbers are others
+    where a split chooses among some of the features, as scikit-learn grows the depth first.
     """
     make = RandomForestClassifier if task.categorical else RandomForestRegressor
-    # scikit-learn's defaults, which the authors take: the root of the features for categories.
-    features = "sqrt" if task.categorical else 1.0
+    features: Any = settings.max_features
+    if features is None:
+        features = "sqrt" if task.categorical else 1.0
     forest = make(
-        n_estimators=NUM_TREES, max_depth=max(sizes), max_features=features, random_state=seed
+        n_estimators=settings.num_trees,
+        max_depth=max(sizes),
+        max_features=features,
+        random_state=seed,
     )
     forest.fit(task.train_codes, task.train_target)
     # scikit-learn compares in float32

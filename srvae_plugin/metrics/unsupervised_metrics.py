@@ -66,7 +66,8 @@ def unsupervised_scores(
         latents are linearly dependent, as in the original;
         `gaussian_wasserstein_correlation` and, over the sum of variances,
         `gaussian_wasserstein_correlation_norm`: as in the original, the real part where that is
-        complex, NaN where the root fails or nothing varies;
+        complex, as it may be if latents are linearly dependent; NaN where the root fails, the
+        latter also where nothing varies;
         `mutual_info_score`: mean mutual information in nats of pairs of latents;
         and mended: `gaussian_total_correlation_active`, over latents of variance above 1e-12 (0
         if fewer than two), `gaussian_wasserstein_correlation_real` and

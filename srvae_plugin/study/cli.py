@@ -9,7 +9,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from srvae_plugin.command_line import add_bind, add_existing, add_output, make_parser, run_command
+from srvae_plugin.command_line import (
+    add_bind,
+    add_existing,
+    add_output,
+    advise_threads,
+    make_parser,
+    run_command,
+)
 from srvae_plugin.study.definition import read_study
 from srvae_plugin.study.directory import (
     LOG,
@@ -122,6 +129,7 @@ def _list(runs: Sequence[PlannedRun], output: Path | None) -> None:
 
 
 def _run(options: argparse.Namespace, runs: Sequence[PlannedRun]) -> None:
+    advise_threads(options.threads)
     # These import torch, which takes seconds and is not needed to list runs.
     from srvae_plugin.study.config import configurations
     from srvae_plugin.study.run import run_study, to_do, with_data

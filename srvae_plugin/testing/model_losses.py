@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from srvae_plugin.model import DisentanglementModel, Losses, Shape
 from srvae_plugin.optimizers import make_optimizers
 from srvae_plugin.testing.building import MakeModel, built, images, tensor
 from srvae_plugin.testing.checks import CheckError, kind_of
+from srvae_plugin.train import _update
 
 _STEPS = 10
 
@@ -42,7 +40,7 @@ def every_group_has_an_optimizer(make: MakeModel, shape: Shape) -> None:
 
 
 def groups_hold_every_parameter_once(make: MakeModel, shape: Shape) -> None:
-    """What is in no group is never trained."""
+    """What is in no group is never trained. Frozen ones may be in one, or in none."""
     model = built(make, shape)
     names = {id(parameter): key for key, parameter in model.named_parameters()}
     found: dict[int, str] = {}
@@ -54,10 +52,9 @@ def groups_hold_every_parameter_once(make: MakeModel, shape: Shape) -> None:
                     f"{key!r} is in the groups {found[id(parameter)]!r} and {group!r} of "
                     "parameter_groups(): expected one"
                 )
-            if id(parameter) not in names or not parameter.requires_grad:
+            if id(parameter) not in names:
                 raise CheckError(
-                    f"the group {group!r} holds {key!r}, which is not trainable: expected "
-                    "parameters of the model with requires_grad"
+                    f"the group {group!r} holds {key}: expected parameters of the model only"
                 )
             found[id(parameter)] = group
     for key, parameter in model.named_parameters():
@@ -137,35 +134,51 @@ def _require_agreement(name: str, losses: Losses) -> None:
             )
 
 
-def gradients_reach_every_parameter(make: MakeModel, shape: Shape) -> None:
-    """Each objective's to its own group, as the training loop takes it."""
+def gradients_reach_every_parameter(make: MakeModel, shape: Shape) -> str | None:
+    """Each objective's to its own group; those that change no objective are named in the note."""
     model = built(make, shape)
     optimizers = make_optimizers(_groups(model))
     reached: set[int] = set()
     # Weights that begin at zero stop the gradient of others until the first update.
     for step in range(3):
-        losses = model.losses(images(shape, step), step)
+        objectives = model.losses(images(shape, step), step).objectives
+        for key in objectives:
+            if not objectives[key].requires_grad:
+                raise CheckError(
+                    f"the objective {key!r} depends on no parameter: expected gradients; is it "
+                    "detached?"
+                )
+        _update(objectives, optimizers)
         for key, group in _groups(model).items():
-            gradients = torch.autograd.grad(
-                losses.objectives[key], group, retain_graph=True, allow_unused=True
-            )
-            for parameter, gradient in zip(group, gradients, strict=True):
-                if gradient is not None and gradient.any():
-                    tensor(f"the gradient of the objective {key!r}", gradient)
+            for parameter in group:
+                if parameter.grad is not None and parameter.grad.any():
+                    tensor(f"the gradient of the objective {key!r}", parameter.grad)
                     reached.add(id(parameter))
-                parameter.grad = gradient
-        for optimizer in optimizers.values():
-            optimizer.step()
-    names = [
-        key
-        for key, parameter in model.named_parameters()
+    missed = {
+        name: parameter
+        for name, parameter in model.named_parameters()
         if parameter.requires_grad and id(parameter) not in reached
-    ]
-    if names:
+    }
+    detached = [name for name, parameter in missed.items() if _matters(model, parameter, shape)]
+    if detached:
         raise CheckError(
-            f"no gradient of its objective reaches {', '.join(names)}: expected one for every "
-            "parameter; is it used in losses(), and not detached?"
+            f"no gradient of its objective reaches {', '.join(detached)}, which it depends on: "
+            "expected one for every parameter that losses() uses; is it detached?"
         )
+    return f"the losses do not use {', '.join(missed)}: never trained" if missed else None
+
+
+@torch.no_grad()
+def _matters(model: DisentanglementModel, parameter: nn.Parameter, shape: Shape) -> bool:
+    """Whether the objective of its group changes with the parameter."""
+    (key,) = (
+        key for key, group in _groups(model).items() if any(parameter is each for each in group)
+    )
+    before, kept = _objectives(model, shape)[key], parameter.clone()
+    parameter.add_(1)
+    after = _objectives(model, shape)[key]
+    parameter.copy_(kept)
+    return before != after
 
 
 def the_seed_decides_the_losses(make: MakeModel, shape: Shape) -> None:
@@ -199,7 +212,7 @@ def training_stays_finite(make: MakeModel, shape: Shape) -> str | None:
     x = (images(shape, batch=8) > 0.9).float()
     before = _objectives(model, shape, 0, x)
     for step in range(_STEPS):
-        descend(model.losses(x, step), optimizers)
+        _update(model.losses(x, step).objectives, optimizers)
     after = _objectives(model, shape, 0, x)
     for key, parameter in model.named_parameters():
         tensor(f"after {_STEPS} steps the parameter {key!r}", parameter)
@@ -208,17 +221,6 @@ def training_stays_finite(make: MakeModel, shape: Shape) -> str | None:
         return None
     key = risen[0]
     return f"{_STEPS} steps change the objective {key!r} from {before[key]:.4g} to {after[key]:.4g}"
-
-
-def descend(losses: Losses, optimizers: Mapping[str, Optimizer]) -> None:
-    """Step every optimizer on the gradient of its own objective, all taken before any step."""
-    for key, optimizer in optimizers.items():
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        gradients = torch.autograd.grad(losses.objectives[key], parameters, retain_graph=True)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-    for optimizer in optimizers.values():
-        optimizer.step()
 
 
 def _groups(model: DisentanglementModel) -> dict[str, list[nn.Parameter]]:

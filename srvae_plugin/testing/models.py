@@ -28,6 +28,7 @@ from srvae_plugin.testing.checks import (
     require,
     shape_text,
 )
+from srvae_plugin.testing.complete_run import a_tiny_run_completes
 
 SHAPES: tuple[Shape, ...] = ((1, 64, 64), (3, 64, 64))
 
@@ -110,7 +111,8 @@ REST = (
     *model_codes.REST,
     *model_losses.REST,
 )
-CHECKS = (*FIRST, *SECOND, *REST)
+LAST = (a_tiny_run_completes,)
+CHECKS = (*FIRST, *SECOND, *REST, *LAST)
 
 
 def model_outcomes(
@@ -127,7 +129,7 @@ def model_outcomes(
             if refusal := _refusal(make, shape):
                 refused.append(Outcome("skipped", subject, "build", f"it refuses: {refusal}"))
             else:
-                yield from in_stages(subject, (FIRST, SECOND, REST), make, shape)
+                yield from in_stages(subject, (FIRST, SECOND, REST, LAST), make, shape)
     if len(refused) < len(shapes):
         yield from refused
     else:

@@ -1,0 +1,86 @@
+"""A check of a model that makes all of a run: training, codes, a score, pictures, the summary."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from srvae_plugin import pictures, results, summary
+from srvae_plugin.data.ground_truth import FactorGrid
+from srvae_plugin.metrics import compute_mig
+from srvae_plugin.model import DisentanglementModel, Shape
+from srvae_plugin.repeatable import seeded
+from srvae_plugin.representation import Representation
+from srvae_plugin.run import RunSummary
+from srvae_plugin.steps import WEIGHTS, save_weights
+from srvae_plugin.testing.building import BATCH, MakeModel
+from srvae_plugin.train import TrainingSettings, train
+
+_STEPS, _POINTS = 3, 48
+_SHOWN = (1, 3)
+"""Channels that pictures are drawn of."""
+
+
+class Bars(FactorGrid):
+    """Pictures of a bright bar on a dark ground: its column and its row, its brightness."""
+
+    def __init__(self, shape: Shape) -> None:
+        channel, height, width = shape
+        sizes = (min(4, height), min(4, width), 3)
+        super().__init__(sizes, ["row", "column", "brightness"], (height, width, channel))
+
+    def _load_observations(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        images = np.zeros((len(indices), *self.observation_shape), np.float32)
+        factors = zip(*np.unravel_index(indices, self.factor_sizes), strict=True)
+        for image, (row, column, level) in zip(images, factors, strict=True):
+            image[row] = image[:, column] = (level + 1) / 3
+        return images
+
+
+def a_tiny_run_completes(make: MakeModel, shape: Shape) -> None:
+    """Nothing after training stops it: codes, a score, the pictures, the table of scores."""
+    logger = logging.getLogger("srvae_plugin")
+    level = logger.level
+    with tempfile.TemporaryDirectory() as folder, seeded(0):
+        logger.setLevel(logging.ERROR)
+        try:
+            _run(make, Bars(shape), shape, Path(folder))
+        finally:
+            logger.setLevel(level)
+
+
+def _run(make: MakeModel, data: Bars, shape: Shape, folder: Path) -> None:
+    settings = TrainingSettings(
+        model=make(),
+        training_steps=_STEPS,
+        random_seed=0,
+        batch_size=BATCH,
+        eval_steps=1,
+        checkpoint_every=2,
+        log_every=2,
+        device="cpu",
+    )
+    model, losses = train(settings, data, folder / "model")
+    save_weights(model, folder / "model" / WEIGHTS, shape)
+    results.write_step(folder / "model" / "results", "train", losses, "")
+    trained = _loaded(make, folder / "model" / WEIGHTS, shape)
+    random_state = np.random.RandomState(0)
+    mig = compute_mig(data, Representation(trained, "mean"), random_state, num_train=_POINTS)
+    done = RunSummary(folder, losses, {"mean": {"mig": mig}}, {})
+    if shape[0] in _SHOWN:
+        curves = folder / "model" / "scalars.csv"
+        done.pictures = pictures.save_all(trained, data, curves, folder / "visualizations")
+    summary.as_text(done)
+
+
+def _loaded(make: MakeModel, weights: Path, shape: Shape) -> DisentanglementModel:
+    model = make()
+    model.build(shape)
+    model.load_state_dict(load_file(weights))
+    return model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
