@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from metric_cases import GRIDS, REPRESENTATIONS, IndexGrid
 from sklearn.ensemble import GradientBoostingClassifier
 
-from srvae_plugin.metrics.boosted_trees import ties
 from srvae_plugin.metrics.boosted_trees.histogram import fit_histogram
 from srvae_plugin.metrics.boosted_trees.learner import BoostedTrees
 
