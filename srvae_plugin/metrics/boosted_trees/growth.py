@@ -145,6 +145,8 @@ def grow_tree(
             close = close or (child < INNER and size > 1 and near_zero)
         if close or gain < doubt:
             fill_impurities(points, work, y, node, impurity)
+            n_left, n_right = work.last[left] - low, high - work.last[left]
+            gain = m * impurity[node] - n_left * impurity[left] - n_right * impurity[right]
         importances[feature] += gain / n
         num_constant[left] = num_constant[right] = constant
         if left < INNER:
