@@ -48,14 +48,14 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 def _applies(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
     return (
-        is_eager(x)
+        _is_eager(x)
         and x.dim() == 4
         and (layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), 1, "zeros")
         and getattr(layer, "output_padding", (0, 0)) == (0, 0)
     )
 
 
-def is_eager(x: Tensor) -> bool:
+def _is_eager(x: Tensor) -> bool:
     """Whether x is an ordinary tensor on a CPU, and what is done with it is done at once."""
     return (
         type(x) is Tensor  # no proxy that records what is done
