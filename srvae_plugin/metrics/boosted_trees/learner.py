@@ -48,9 +48,7 @@ class BoostedTrees:
     _leaves: NDArray[np.float64] = field(repr=False)
 
     @classmethod
-    def fit(
-        cls, codes: ArrayLike, labels: ArrayLike, seed: int, n_jobs: int = 1
-    ) -> BoostedTrees:
+    def fit(cls, codes: ArrayLike, labels: ArrayLike, seed: int, n_jobs: int = 1) -> BoostedTrees:
         """Fit to codes (point, latent) and labels (point,).
 
         Args:
