@@ -91,7 +91,8 @@ class BoostedTrees:
         total = importances.sum(axis=0)
         if total.sum() > 0.0:
             total /= total.sum()
-        return cls(classes, total, start, splits, thresholds, leaves)
+        # What rounding alone makes of a split may be below 0.
+        return cls(classes, np.abs(total), start, splits, thresholds, leaves)
 
     def predict(self, codes: ArrayLike) -> NDArray[Any]:
         """Label of each of codes (point, latent).
