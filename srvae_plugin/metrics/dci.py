@@ -18,15 +18,16 @@ from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors
 from srvae_plugin.metrics.boosted_trees.backends import find_backend, parallel_settings
 from srvae_plugin.metrics.checks import (
     check_latents,
+    standardize,
     varying_factors,
     warn_collapsed,
 )
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
+    check_sample,
     sample_codes_and_factors,
 )
-from srvae_plugin.metrics.samples import check_sample, standardize
 
 IMPORTANCE_FILE = "dci_importance_matrix.npy"
 _OFFSET = 1e-11  # the original's, keeps the entropy of a row of zeros defined
