@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.mapped_images import StoredImages
 
 
@@ -67,7 +68,16 @@ class ImagesOnly:
             raise ValueError(
                 f"factors: got shape {factors.shape}; {self.name} has no factors: expected (num, 0)"
             )
-        return self._images.at(random_state.randint(len(self._images), size=len(factors)))
+        return self._images.at(self.sample_indices(len(factors), random_state))
+
+    def sample_indices(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+        """Draws the indices of ``num`` images, uniformly with replacement."""
+        return np.asarray(random_state.randint(len(self._images), size=num), np.int64)
+
+    def byte_table(self) -> ByteTable | None:
+        """All images as they are stored; None if they are made when asked for."""
+        stored = getattr(self._images, "byte_table", None)
+        return None if stored is None else stored()
 
     def sample(
         self, num: int, random_state: np.random.RandomState
