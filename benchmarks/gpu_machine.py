@@ -1,6 +1,6 @@
 """Which machine and which versions: OUT/machine.json.
 
-    python benchmarks/gpu_machine.py OUT
+python benchmarks/gpu_machine.py OUT
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ def steps_per_second(out: Path, model: str) -> float:
     """Of the captured step at d = 10 and batch 64, from speed.json."""
     rows = json.loads((out / "speed.json").read_text())
     wanted = {"who": "ours", "model": model, "latents": 10, "batch": 64}
+    wanted["options"] = {"step": "captured"}
     for row in rows:
         if all(row[key] == value for key, value in wanted.items()):
-            if row["options"] == {"step": "captured"}:
-                return float(row["steps_per_second"])
+            return float(row["steps_per_second"])
     raise SystemExit(f"speed.json has no row of {model}")
 
 

@@ -16,6 +16,7 @@ ours        with the settings that the row names; `step` is plain or captured, `
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import statistics
@@ -202,10 +203,8 @@ def measure_steps(row: Row, channels: int, seconds: float) -> dict[str, Any]:
     if DEVICE == "cuda":
         torch.cuda.reset_peak_memory_stats()
     torch.manual_seed(0)
-    try:
+    with contextlib.suppress(Enough):
         STEPS[row.who](row, channels, clock)
-    except Enough:
-        pass
     found: dict[str, Any] = clock.found()
     if DEVICE == "cuda":
         found["peak_bytes"] = torch.cuda.max_memory_allocated()
@@ -234,8 +233,10 @@ def measure_encoding(row: Row, channels: int, images: int) -> dict[str, Any]:
 def measure_apart(rows: list[Row], channels: int, seconds: float, limit: float) -> list[Any]:
     """Rows in processes of their own, all at once."""
     commands = [
-        [sys.executable, __file__, "-", "--row", json.dumps(row), "--seconds", str(seconds)]
-        + ["--channels", str(channels)]
+        [
+            *(sys.executable, __file__, "-", "--row", json.dumps(row)),
+            *("--seconds", str(seconds), "--channels", str(channels)),
+        ]
         for row in rows
     ]
     pipes = [
@@ -289,14 +290,10 @@ def profile(row: Row, channels: int, path: Path) -> None:
             raise Enough
 
     profiler = profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
-    try:
+    with contextlib.suppress(Enough):
         step_ours(row, channels, clock)
-    except Enough:
-        pass
     averages = profiler.key_averages()
-    table = averages.table(
-        sort_by="self_cuda_time_total", row_limit=40, max_name_column_width=90
-    )
+    table = averages.table(sort_by="self_cuda_time_total", row_limit=40, max_name_column_width=90)
     count = sum(a.count for a in averages if a.self_device_time_total and not a.self_cpu_time_total)
     with path.open("a") as file:
         print(f"{row}: {steps} steps, {count} kernels\n{table}", file=file)
@@ -337,7 +334,9 @@ def run(options: argparse.Namespace) -> None:
     if options.rehearse:
         seconds, channels, images = 0.3, 2, 2000
         rows = [row for row in rows if row.options.get("step") != "captured"]
-        rows = [row._replace(latents=min(row.latents, 3), batch=8) for row in rows if row.batch < 99]
+        rows = [
+            row._replace(latents=min(row.latents, 3), batch=8) for row in rows if row.batch < 99
+        ]
         rows = [row for row in rows if not row.options.get("compile")]
         rows.append(Row("encode", "vae", 3, 64))
         rows.append(Row("side by side", "vae", 3, 8, {**PLAIN, "processes": 2}))

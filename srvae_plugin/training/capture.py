@@ -36,7 +36,7 @@ Record = Callable[[Callable[[], Losses]], tuple[Callable[[], None], Losses]]
 def choose_step(
     mode: str, device: torch.device, model: DisentanglementModel, optimizers: Mapping[str, Any]
 ) -> str:
-    """"plain" or "captured" for `model.step` = mode; says why if "auto" cannot capture on a GPU.
+    """ "plain" or "captured" for `model.step` = mode; says why if "auto" cannot capture on a GPU.
 
     Raises:
         ValueError: "captured" is asked for and cannot be had.
@@ -185,8 +185,7 @@ class _Snapshot:
         self._device, self._optimizers = device, optimizers
         self._weights = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
         self._moments = {
-            (name, parameter, key): value.clone()
-            for name, parameter, key, value in self._states()
+            (name, parameter, key): value.clone() for name, parameter, key, value in self._states()
         }
         self._random = torch.get_rng_state()
         self._device_random = torch.cuda.get_rng_state(device) if device.type == "cuda" else None

@@ -21,6 +21,7 @@ class FiniteCheck:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._never = torch.full((), _NEVER, device=device)
         self._objectives: list[str] = []
         self._logs: list[str] = []
         self._first: Tensor | None = None
@@ -37,7 +38,7 @@ class FiniteCheck:
             self._logs = [name for name, value in losses.logs.items() for _ in range(value.numel())]
             self._first = torch.full(flat.shape, _NEVER, device=self._device)
         finite = flat - flat == 0  # of infinity the difference is not a number
-        now = torch.where(finite, _NEVER, step)
+        now = torch.where(finite, self._never, step)
         torch.minimum(self._first, now, out=self._first)
 
     def reset(self) -> None:
