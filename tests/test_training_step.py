@@ -176,11 +176,11 @@ def test_a_captured_run_resumes_to_the_bit(tmp_path, data, name, captures):
         def sample_observations(self, num, random_state):
             self.left -= 1
             if self.left < 0:
-                raise OSError
+                raise OSError("as if killed")
             return super().sample_observations(num, random_state)
 
     whole, _ = trained(tmp_path / "whole", data, name)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="as if killed"):
         trained(tmp_path / "cut", Failing([1, 2, 3, 4, 5]), name)
     again, _ = trained(tmp_path / "cut", data, name, resume=True)
     assert same_weights(whole, again)

@@ -36,7 +36,7 @@ Record = Callable[[Callable[[], Losses]], tuple[Callable[[], None], Losses]]
 def choose_step(
     mode: str, device: torch.device, model: DisentanglementModel, optimizers: Mapping[str, Any]
 ) -> str:
-    """ "plain" or "captured" for `model.step` = mode; says why if "auto" cannot capture on a GPU.
+    """What `model.step` = mode comes to, "plain" or "captured"; says why a GPU cannot capture.
 
     Raises:
         ValueError: "captured" is asked for and cannot be had.
