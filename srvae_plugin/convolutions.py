@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 _KERNEL, _STRIDE, _PADDING = (4, 4), (2, 2), (1, 1)
 """Of the layers that halve an image; all networks of 64x64 images begin and end with one."""
@@ -48,14 +49,15 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 def _applies(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:
     return (
-        is_eager(x)
+        _is_eager(x)
+        and not any(_is_dual(tensor) for tensor in (x, *layer.parameters(recurse=False)))
         and x.dim() == 4
         and (layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), 1, "zeros")
         and getattr(layer, "output_padding", (0, 0)) == (0, 0)
     )
 
 
-def is_eager(x: Tensor) -> bool:
+def _is_eager(x: Tensor) -> bool:
     """Whether x is an ordinary tensor on a CPU, and what is done with it is done at once."""
     return (
         type(x) is Tensor  # no proxy that records what is done
@@ -68,11 +70,15 @@ def is_eager(x: Tensor) -> bool:
     )
 
 
+def _is_dual(x: Tensor) -> bool:
+    """Whether forward differentiation goes through x."""
+    return forward_ad.unpack_dual(x).tangent is not None
+
+
 def _transformed() -> bool:
-    """Whether torch.func or forward differentiation is at work; torch has no public word for it."""
+    """Whether torch.func is at work; torch has no public word for it."""
     active = getattr(torch._C, "_are_functorch_transforms_active", None)
-    forward = getattr(torch.autograd.forward_ad, "_current_level", 0) >= 0
-    return active is None or active() or forward
+    return active is None or active()
 
 
 def _halves(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> bool:

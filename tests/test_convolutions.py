@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from srvae_plugin import convolutions
 from srvae_plugin.allocator import keep_freed_memory
@@ -143,6 +144,26 @@ def test_it_can_be_differentiated_forward_and_in_many_directions(layer, argument
     expected = jacobian(theirs, x)
     for options in ({"vectorize": True}, {"vectorize": True, "strategy": "forward-mode"}):
         torch.testing.assert_close(jacobian(ours, x, **options), expected)
+
+
+@pytest.mark.parametrize("dual", ["input", "weight"])
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
+def test_forward_differentiation_goes_through_input_and_weights(layer, arguments, size, dual):
+    ours, theirs = both(layer, arguments)
+    x = torch.randn(2, arguments[0], *size, dtype=torch.float64)
+    tangent = torch.randn_like(x if dual == "input" else ours.weight)
+    found = []
+    with forward_ad.dual_level():
+        for part in (ours, theirs):
+            given, weights = x, {}
+            if dual == "input":
+                given = forward_ad.make_dual(x, tangent)
+            else:
+                weights = {"weight": forward_ad.make_dual(part.weight.detach(), tangent)}
+            y = torch.func.functional_call(part, weights, (given,))
+            found.append(forward_ad.unpack_dual(y).tangent)
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:Complex modules")

@@ -22,6 +22,8 @@ from metric_cases import (
     original_run,
 )
 
+from srvae_plugin.metrics.boosted_trees import backends
+
 GOLDEN = json.loads((Path(__file__).parent / "data" / "golden_metrics.json").read_text())
 EXACT = 1e-12
 # Trees and classifiers are scikit-learn's; another version may break ties or stop differently.
@@ -44,6 +46,21 @@ ROUNDING = {
         "gaussian_total_correlation",
         "gaussian_wasserstein_correlation",
         "gaussian_wasserstein_correlation_norm",
+    ),
+}
+
+# Codes of different points are equal there, and two splits are equal but for rounding: scikit-learn
+# takes one by the order in which its quicksort leaves equal codes, ours by that of the points.
+TIED = {
+    ("dsprites", "noisy_factors", "dci"): (
+        "informativeness_test",
+        "disentanglement",
+        "completeness",
+    ),
+    ("tiny", "linear_mix", "dci"): ("disentanglement", "completeness"),
+    # An importance that is made of rounding errors alone: 1e-11 against 4e-12.
+    ("small", "linear_mix", "unified_scores"): (
+        "importance_gbt_matrix.dci_disentanglement.code_4",
     ),
 }
 
@@ -95,6 +112,20 @@ def golden_cases():
     return found
 
 
+def is_tied(entry):
+    return (entry["grid"], entry["representation"], entry["metric"]) in TIED
+
+
+def shifted_scikit_learn(shift, codes, labels, seed):
+    return backends.ScikitLearnTrees(codes, labels, seed + shift)
+
+
+same_scikit_learn = pytest.mark.skipif(
+    version("scikit-learn") != GOLDEN["made_with"]["scikit-learn"],
+    reason="another scikit-learn has not made the stored values",
+)
+
+
 @pytest.mark.parametrize("entry", golden_cases())
 def test_stored_values_of_the_original(entry):
     metric, representation = entry["metric"], entry["representation"]
@@ -102,7 +133,24 @@ def test_stored_values_of_the_original(entry):
     assert zlib.crc32(codes.tobytes()) == entry["codes_crc32"], "not the codes that were scored"
     scores = ours(entry["grid"], codes, metric, entry["seed"], entry["settings"])
     tolerance = golden_tolerance(metric, entry["settings"])
-    assert_same(scores, entry["scores"], tolerance, ROUNDING.get((metric, representation), ()))
+    leave_out = ROUNDING.get((metric, representation), ())
+    leave_out += TIED.get((entry["grid"], representation, metric), ())
+    assert_same(scores, entry["scores"], tolerance, leave_out)
+
+
+@same_scikit_learn
+@pytest.mark.parametrize("entry", [case for case in golden_cases() if is_tied(case.values[0])])
+def test_where_codes_tie_scores_move_less_than_by_scikit_learn_s_own_seeds(entry, monkeypatch):
+    metric, codes = entry["metric"], codes_of(entry["grid"], entry["representation"])
+    arguments = (entry["grid"], codes, metric, entry["seed"], entry["settings"])
+    found, theirs = ours(*arguments), []
+    for shift in range(1, 5):
+        trees = functools.partial(shifted_scikit_learn, shift)
+        monkeypatch.setitem(backends.BACKENDS, "exact", trees)
+        theirs.append(ours(*arguments))
+    for key in TIED[entry["grid"], entry["representation"], metric]:
+        values = [scores[key] for scores in theirs]
+        assert abs(found[key] - entry["scores"][key]) <= max(values) - min(values), key
 
 
 def test_every_metric_has_a_value_of_the_original():

@@ -148,3 +148,17 @@ def varying_factors(metric: str, factors: NDArray[Any], at_least: int = 1) -> ND
 def warn_collapsed(metric: str, what: str) -> None:
     """Log that the score is 0 because the representation has collapsed, not by a failure."""
     logger.warning("%s: the representation has collapsed (%s): the score is 0.", metric, what)
+
+
+def standardize(
+    train: NDArray[Any], test: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both (points, column) arrays less the mean and over the deviation of `train`'s columns.
+
+    Constant columns are only centred.
+    """
+    train, test = train.astype(np.float64), test.astype(np.float64)
+    mean = train.mean(axis=0)
+    # The deviation of equal numbers can be 1e-17 instead of 0.
+    scale = np.where(np.ptp(train, axis=0) > 0, train.std(axis=0), 1.0)
+    return (train - mean) / scale, (test - mean) / scale

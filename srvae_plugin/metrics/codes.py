@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import check_codes, check_count
+from srvae_plugin.metrics.checks import check_codes, check_count, check_factors
 
 RepresentationFunction = Callable[[NDArray[np.float32]], Any]
 """(batch, height, width, channel) observations to (batch, latent) codes."""
@@ -201,3 +201,10 @@ def _cached_codes(
     codes_at = getattr(function, "codes_at", None)
     same_data = getattr(function, "data", None) is data
     return codes_at if same_data and hasattr(data, "observation_indices") else None
+
+
+def check_sample(sample: CodesAndFactors, name: str, discrete: bool = True) -> CodesAndFactors:
+    """The sample's codes and factors after `check_codes` and `check_factors`."""
+    codes = check_codes(sample.codes, name=f"{name}.codes")
+    factors = check_factors(sample.factors, len(codes), discrete, name=f"{name}.factors")
+    return CodesAndFactors(codes, factors)

@@ -23,9 +23,9 @@ from srvae_plugin.metrics.checks import (
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
+    check_sample,
     sample_codes_and_factors,
 )
-from srvae_plugin.metrics.samples import check_sample
 
 IMPORTANCE_FILE = "dci_importance_matrix.npy"
 _OFFSET = 1e-11  # the original's, keeps the entropy of a row of zeros defined

@@ -15,14 +15,20 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import check_count, logger, varying_factors, warn_collapsed
+from srvae_plugin.metrics.checks import (
+    check_count,
+    logger,
+    standardize,
+    varying_factors,
+    warn_collapsed,
+)
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
+    check_sample,
     sample_codes_and_factors,
 )
 from srvae_plugin.metrics.probes import PROBES, Task
-from srvae_plugin.metrics.samples import check_sample, standardize
 
 MIN_GAIN = 0.05
 """A factor counts as read if some probe's loss is this much below that of guessing, 1."""

@@ -20,16 +20,17 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.checks import (
     check_count,
     check_latents,
+    standardize,
     varying_factors,
     warn_collapsed,
 )
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
+    check_sample,
     sample_codes_and_factors,
 )
 from srvae_plugin.metrics.dci import disentanglement
-from srvae_plugin.metrics.samples import check_sample, standardize
 
 IMPORTANCE_FILE = "dci_regression_importance_matrix.npy"
 

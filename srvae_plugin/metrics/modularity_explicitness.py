@@ -22,11 +22,11 @@ from srvae_plugin.metrics.checks import (
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
+    check_sample,
     sample_codes_and_factors,
 )
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
 from srvae_plugin.metrics.mutual_information import mutual_information
-from srvae_plugin.metrics.samples import check_sample
 
 
 def modularity_per_latent(information: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,9 +25,8 @@ from srvae_plugin.metrics.boosted_trees.backends import (
     parallel_settings,
 )
 from srvae_plugin.metrics.checks import varying_factors
-from srvae_plugin.metrics.codes import CodesAndFactors
+from srvae_plugin.metrics.codes import CodesAndFactors, check_sample
 from srvae_plugin.metrics.logistic_regression import NUM_FOLDS, Path, SoftmaxRegressionCV
-from srvae_plugin.metrics.samples import check_sample
 
 _LONG = 30_000
 """Points times classes from which a logistic regression's time is that of its compiled loss."""

@@ -28,12 +28,12 @@ from srvae_plugin.metrics.checks import (
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
+    check_sample,
     sample_codes_and_factors,
 )
 from srvae_plugin.metrics.dci import importance_matrix
 from srvae_plugin.metrics.discretizer import discretize_codes
 from srvae_plugin.metrics.predictors import draw_seeds
-from srvae_plugin.metrics.samples import check_sample
 from srvae_plugin.metrics.sap_score import prediction_accuracies
 
 MatrixFn = Callable[..., NDArray[Any]]

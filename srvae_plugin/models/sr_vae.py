@@ -50,7 +50,6 @@ from srvae_plugin.models.vae import (
     EncoderFactory,
     vae_losses,
 )
-from srvae_plugin.shards import in_shards
 
 RESIDUALS = ("image", "logit")
 LIKELIHOODS = ("bernoulli", "gaussian", "linear_mse")
@@ -217,15 +216,9 @@ class ResidualVAE(BaseVAE):
         """Algorithm 2: reconstruction summed over pixels plus the closed-form KL."""
         draws = self.num_latent if self.sequential and self.noise == "resample" else 1
         noise = torch.randn(draws, len(x), self.num_latent, device=x.device, dtype=x.dtype)
-        by_image = noise.expand(self.num_latent, -1, -1).transpose(0, 1)
-        networks = (self.encoder, self.decoder)
-        reconstruction, mean, logvar = in_shards(self._terms, (x, by_image), networks)
-        return vae_losses(reconstruction, Gaussian(mean, logvar), self.beta)
-
-    def _terms(self, x: Images, noise: Float[Tensor, "batch step latent"]) -> tuple[Tensor, ...]:
-        """What the objective is made of, (batch, ...) each."""
-        steps = self.steps(x, noise.transpose(0, 1))
-        return self._reconstruction_loss(x, self._output(steps)), *steps.posterior
+        steps = self.steps(x, noise.expand(self.num_latent, -1, -1))
+        reconstruction = self._reconstruction_loss(x, self._output(steps))
+        return vae_losses(reconstruction, steps.posterior, self.beta)
 
     def reconstruct(self, x: Images) -> Images:
         """Output image of the deterministic chain."""

@@ -27,10 +27,6 @@ class Points(NamedTuple):
 
     values: NDArray[np.float32]
     """(latent, point) codes."""
-    rank: NDArray[np.int32]
-    """(latent, point) index of the code among the distinct codes of that latent."""
-    twin: NDArray[np.int64]
-    """(point,) equal for points of equal codes and label, which nothing tells apart."""
     order: NDArray[np.int32]
     """(latent, position) points in ascending order of the code."""
     ascending: NDArray[np.float32]
@@ -68,16 +64,8 @@ class Workspace(NamedTuple):
     """(node,)"""
     varies: NDArray[np.bool_]
     """(node, latent) whether the latent can split the node."""
-    entry: NDArray[np.int32]
-    """(depth + 1, point) points of each node in scikit-learn's order."""
-    scratch: NDArray[np.int32]
-    """(point,)"""
-    known: NDArray[np.bool_]
-    """(node,) whether `entry` holds that order for the node."""
-    mark: NDArray[np.uint8]
-    """(point,) zeros between calls."""
-    keys: NDArray[np.int64]
-    """(point,) for sorting."""
+    mark: NDArray[np.bool_]
+    """(point,) False between calls."""
     counts: NDArray[np.float64]
     """(node, cell) points of each bin, counted through all latents."""
     totals: NDArray[np.float64]

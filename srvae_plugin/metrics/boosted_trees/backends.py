@@ -44,7 +44,8 @@ BACKENDS: dict[str, Callable[[ArrayLike, ArrayLike, int], FittedTrees]] = {
 }
 """Learners by name: (codes, labels, seed) to fitted trees.
 
-"exact" gives the numbers of "sklearn" for the same seed, faster; "histogram" gives other numbers.
+"exact" gives the numbers of "sklearn" for the same seed, faster, where no codes are equal, and else
+those of some order of equal codes (see `learner`); "histogram" gives other numbers.
 """
 
 

@@ -156,7 +156,6 @@ def fit_trees(
     seeds: NDArray[np.int64],
     first: int,
     step: int,
-    retrace: bool,
     raw: NDArray[np.float64],
     splits: NDArray[np.int16],
     thresholds: NDArray[np.float64],
@@ -170,7 +169,6 @@ def fit_trees(
         labels: (point,) class of each point.
         seeds: (tree,) of the random order of latents.
         first, step: which trees to fit: `range(first, None, step)`.
-        retrace: whether to settle ties as `enter` does with it.
         raw: (tree, point), changed.
         splits: (tree, node) latent or -1, filled, as are `thresholds` and `leaves`.
         importances: (tree, latent), added to.
@@ -179,7 +177,7 @@ def fit_trees(
     buffer = np.empty((2, n))
     shrink = 1.0 if num_trees == 1 else (num_trees - 1) / num_trees
     for k in range(first, num_trees, step):
-        grow_tree(points, work, residuals[k], seeds[k], retrace, importances[k])
+        grow_tree(points, work, residuals[k], seeds[k], importances[k])
         label = k if num_trees > 1 else 1
         _fill_leaves(work, residuals[k], labels, label, shrink, buffer, leaves[k])
         for node in range(NODES):
