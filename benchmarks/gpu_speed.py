@@ -10,7 +10,8 @@ Adam at 1e-4.
 plain       the paper's Algorithms 1 and 2 written down in plain PyTorch, with torch's own settings
 pythae      pythae's VAE: what its trainer does with a batch
 ours        with the settings that the row names; `step` is plain or captured, `compile` is
-            torch.compile, `reduce-overhead` that mode of it
+            torch.compile
+side by side  processes of ours at once; their steps a second, added up
 """
 
 from __future__ import annotations
@@ -63,42 +64,42 @@ PLAIN, CAPTURED = {"step": "plain"}, {"step": "captured"}
 TF32, BF16 = {"tf32": True}, {"autocast": True}
 ROWS = [
     Row("plain", "srvae", 10, 64),
-    ours("srvae", **PLAIN),
-    ours("srvae", **CAPTURED),
-    Row("pythae", "vae", 10, 64),
-    ours("vae", **PLAIN),
-    ours("vae", **CAPTURED),
     ours("srvae", **CAPTURED, **TF32),
+    ours("srvae", **CAPTURED),
     ours("srvae", **CAPTURED, **BF16),
-    ours("srvae", **CAPTURED, channels_last=False),
-    ours("srvae", **CAPTURED, channels_last=False, **TF32),
-    ours("vae", **CAPTURED, channels_last=False),
+    Row("pythae", "vae", 10, 64),
     ours("vae", **CAPTURED, **TF32),
+    ours("vae", **CAPTURED),
     ours("vae", **CAPTURED, **BF16),
-    ours("factor_vae", **PLAIN),
+    ours("factor_vae", **CAPTURED, **TF32),
     ours("factor_vae", **CAPTURED),
+    ours("srvae", **CAPTURED, **TF32, cudnn_benchmark=True),
+    ours("srvae", **CAPTURED, **TF32, channels_last=True),
+    ours("vae", **CAPTURED, **TF32, cudnn_benchmark=True),
+    ours("vae", **CAPTURED, **TF32, channels_last=True),
+    *(
+        row
+        for size in ({"latents": 5}, {"latents": 32}, {"batch": 256})
+        for row in (
+            ours("srvae", **size, **CAPTURED)._replace(who="plain", options={}),
+            ours("srvae", **size, **CAPTURED, **TF32),
+        )
+    ),
+    ours("vae", batch=256, **CAPTURED, **TF32),
+    Row("side by side", "srvae", 10, 64, {**CAPTURED, **TF32, "processes": 4}),
     Row("encode", "srvae", 10, 4096),
     Row("encode", "vae", 10, 4096),
-    Row("side by side", "srvae", 10, 64, {**CAPTURED, "processes": 4}),
-    ours("vae", compile=True, **CAPTURED),
-    ours("srvae", compile=True, **CAPTURED),
-    Row("plain", "srvae", 10, 256),
-    ours("srvae", batch=256, **CAPTURED),
-    Row("plain", "srvae", 32, 64),
-    ours("srvae", latents=32, **CAPTURED),
-    Row("plain", "srvae", 5, 64),
-    ours("srvae", latents=5, **CAPTURED),
-    ours("vae", compile="reduce-overhead", **PLAIN),
-    ours("vae", batch=256, **CAPTURED),
-    ours("factor_vae", batch=256, **CAPTURED),
-    ours("srvae", latents=5, batch=256, **CAPTURED),
-    ours("srvae", latents=32, batch=256, **CAPTURED),
-    Row("side by side", "srvae", 10, 64, {**CAPTURED, "processes": 2}),
-    Row("side by side", "vae", 10, 64, {**CAPTURED, "processes": 4}),
-    ours("srvae", compile="reduce-overhead", **PLAIN),
+    Row("side by side", "srvae", 10, 64, {**CAPTURED, **TF32, "processes": 2}),
+    ours("srvae", **PLAIN, **TF32),
+    ours("vae", **PLAIN, **TF32),
+    ours("vae", compile=True, **CAPTURED, **TF32),
+    ours("srvae", compile=True, **CAPTURED, **TF32),
 ]
-APART = 75
+PROFILED = ours("srvae", **CAPTURED, **TF32)
+APART = 60
 """Seconds that a row with a compiler may take, in a process of its own."""
+ENCODED = 100_000
+"""Images that are encoded, of 737,280."""
 
 
 class Clock:
@@ -162,11 +163,7 @@ class Timed(DSprites):
 def step_ours(row: Row, channels: int, clock: Callable[[], None]) -> None:
     settings = Settings(row.latents, row.batch, channels)
     options, never = dict(row.options), 2**62
-    mode = options.pop("compile", False)
     model = our_model(row.model, settings)
-    if isinstance(mode, str):  # what `compile` does in the loop, in another mode
-        inner = torch.compile(model.losses, mode=mode)
-        model.losses = lambda x, step: inner(x, 0)  # type: ignore[method-assign]
     training = train.TrainingSettings(
         model,
         training_steps=never,
@@ -174,7 +171,6 @@ def step_ours(row: Row, channels: int, clock: Callable[[], None]) -> None:
         batch_size=row.batch,
         checkpoint_every=never,
         device=DEVICE,
-        compile=mode is True,
         **options,
     )
     rates = [f"{group}_optimizer.learning_rate = 1e-4" for group in ("vae", "discriminator")]
@@ -263,7 +259,7 @@ def measure(row: Row, channels: int, seconds: float, limit: float, images: int) 
         options = dict(row.options)
         count = options.pop("processes")
         one = ours(row.model, row.latents, row.batch, **options)
-        found = measure_apart([one] * count, channels, 3 * seconds, limit)
+        found = measure_apart([one] * count, channels, 3 * seconds, min(limit, APART))
         rates = [each.get("steps_per_second") for each in found]
         if None in rates:
             return {"error": str(found)}
@@ -330,11 +326,11 @@ def run(options: argparse.Namespace) -> None:
     report: list[dict[str, Any]] = []
     known: dict[tuple[Any, ...], float] = {}
     rows = ROWS
-    seconds, channels, images = 2.0, 32, 10**9
+    seconds, channels, images = 3.0, 32, ENCODED
     if options.rehearse:
         seconds, channels, images = 0.3, 2, 2000
-        rows = [r for r in rows if r.options in ({}, PLAIN) and (r.latents, r.batch) == (10, 64)]
-        rows = [row._replace(latents=3, batch=8) for row in rows]
+        rows = [Row("plain", "srvae", 3, 8), Row("pythae", "vae", 3, 8)]
+        rows += [ours(name, 3, 8, step="auto") for name in ("srvae", "vae", "factor_vae")]
         rows.append(Row("encode", "vae", 3, 64))
         rows.append(Row("side by side", "vae", 3, 8, {**PLAIN, "processes": 2}))
     if DEVICE == "cuda":
@@ -357,7 +353,7 @@ def run(options: argparse.Namespace) -> None:
         gc.collect()
         if DEVICE == "cuda":
             torch.cuda.empty_cache()
-            if row in (ours("srvae", **CAPTURED), ours("vae", **CAPTURED)):
+            if row == PROFILED:
                 try:
                     profile(row, channels, options.out / "profile.txt")
                 except Exception as error:

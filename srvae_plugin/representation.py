@@ -17,7 +17,7 @@ from srvae_plugin.data.table import FactorTable
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.progress import Progress
 from srvae_plugin.training.batches import DeviceImages, source_of
-from srvae_plugin.training.numerics import numerics
+from srvae_plugin.training.numerics import memory_format, numerics
 
 Observations = Float[np.ndarray, "batch height width channel"]
 Codes = Float[np.ndarray, "batch latent"]
@@ -59,6 +59,7 @@ class Representation:
         self.model = model.eval()
         self.kind, self.seed = kind, seed
         self._device = next(model.parameters()).device
+        self._layout = memory_format(self._device)
         self.batch_size = batch_size or (_ON_GPU if self._device.type == "cuda" else 64)
 
     def __call__(self, observations: Observations) -> Codes:
@@ -92,14 +93,14 @@ class Representation:
         x = x.permute(0, 3, 1, 2).to(self._device)
         if self.kind == "mean":
             return self._mean(x).cpu().numpy()
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=self._layout)
         noise = np.stack([self._noise(image) for image in observations])
         with numerics(self._device, tf32=False):
             return self.model.sample(x, torch.from_numpy(noise).to(x)).float().cpu().numpy()
 
     def _mean(self, x: Tensor) -> Tensor:
         with numerics(self._device, tf32=False):
-            return self.model.encode(x.contiguous(memory_format=torch.channels_last)).mean.float()
+            return self.model.encode(x.contiguous(memory_format=self._layout)).mean.float()
 
     def _noise(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         digest = hashlib.blake2b(

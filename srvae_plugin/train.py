@@ -27,7 +27,7 @@ from srvae_plugin.scalars import ScalarLog, flatten
 from srvae_plugin.training.batches import drawing, source_of
 from srvae_plugin.training.capture import STEPS, CapturedStep, choose_step
 from srvae_plugin.training.finite import FiniteCheck
-from srvae_plugin.training.numerics import numerics
+from srvae_plugin.training.numerics import memory_format, numerics
 
 CHECKPOINT = "checkpoint.pt"
 _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
@@ -48,12 +48,15 @@ class TrainingSettings:
         checkpoint_every: steps between checkpoints.
         log_every: steps between rows of scalars.csv.
         device: "auto" (cuda, else mps, else cpu) or a torch device.
-        channels_last: keep images and kernels in channels-last memory; faster on a CPU.
+        channels_last: keep images and kernels in channels-last memory; "auto" does so except on a
+            GPU of NVIDIA's, whichever was faster.
         autocast: compute in bfloat16 where torch deems it safe.
         compile: run the model through torch.compile.
         step: "plain"; "captured", recorded once as a CUDA graph and replayed; or "auto", which is
             captured on a GPU of NVIDIA's where the model and the optimizers allow it.
         tf32: let such a GPU round the factors of products to 10 bits (TensorFloat-32).
+        cudnn_benchmark: let it choose among convolutions by their time; another process, one that
+            resumes too, may choose others and differ in the last bits.
         tensorboard: write TensorBoard event files too.
 
     Raises ValueError for values out of range.
@@ -69,11 +72,12 @@ class TrainingSettings:
     checkpoint_every: int = 1000
     log_every: int = 100
     device: str = "auto"
-    channels_last: bool = True
+    channels_last: bool | str = "auto"
     autocast: bool = False
     compile: bool = False
     step: str = "auto"
     tf32: bool = False
+    cudnn_benchmark: bool = False
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
@@ -85,6 +89,10 @@ class TrainingSettings:
         check_seed("model", self.random_seed)
         if self.step not in STEPS:
             raise ValueError(f"model.step = {self.step!r}: expected one of {', '.join(STEPS)}")
+        if not (isinstance(self.channels_last, bool) or self.channels_last == "auto"):
+            raise ValueError(
+                f"model.channels_last = {self.channels_last!r}: expected True, False or 'auto'"
+            )
         least = {"training_steps": 0, "eval_steps": 0}
         least |= {"batch_size": 1, "checkpoint_every": 1, "log_every": 1}
         for name, bound in least.items():
@@ -163,7 +171,7 @@ def train(
     checkpoint.seed_everything(settings.random_seed)
     model = settings.model
     model.build(shape_of(data))
-    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    layout = memory_format(device, settings.channels_last)
     model.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     optimizers = make_optimizers(model.parameter_groups())
     how = choose_step(settings.step, device, model, optimizers)
@@ -201,7 +209,9 @@ def train(
     if how == "captured":
         take = CapturedStep(plain_step, model, optimizers, device, forget=finite.reset)
 
-    with stop_signals() as stopped, numerics(device, settings.tf32):
+    with stop_signals() as stopped, numerics(
+        device, settings.tf32, settings.cudnn_benchmark
+    ):
         model.train()
         with (
             drawing(source, settings.batch_size, batches, device) as drawn,

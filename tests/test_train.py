@@ -22,6 +22,7 @@ from srvae_plugin.train import (
     stop_signals,
     train,
 )
+from srvae_plugin.training.numerics import memory_format
 
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
 TINY += ["srvae_encoder.base_channels = 2", "srvae_decoder.base_channels = 2"]
@@ -196,6 +197,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, data, damage):
         "model.log_every = 0",
         "model.checkpoint_every = 0",
         "model.random_seed = -1",
+        "model.channels_last = 'NCHW'",
     ],
 )
 def test_settings_out_of_range_are_refused(binding):
@@ -295,3 +297,9 @@ def test_weights_do_not_depend_on_how_adam_goes_through_memory(
     plain, _ = trained(tmp_path / "plain", data, *bindings)
     for a, b in zip(fused.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_layout_depends_on_the_device_unless_bound():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert memory_format(cpu) is memory_format(cuda, True) is torch.channels_last
+    assert memory_format(cuda) is memory_format(cpu, False) is torch.contiguous_format
