@@ -241,9 +241,9 @@ class _Scatter(torch.autograd.Function):
 
 
 class _FromPatches(torch.autograd.Function):
-    """Image (batch, few, 2h, 2w), weights (channel, few, 4, 4), bias (channel,) or None to features.
+    """Image (batch, few, 2h, 2w), weights (channel, few, 4, 4), bias (channel,) or None.
 
-    Each feature is a matrix product of its weights with a patch, and so are all gradients.
+    To features: matrix products of the weights with patches, and so are all gradients.
     """
 
     @staticmethod
@@ -263,7 +263,7 @@ class _FromPatches(torch.autograd.Function):
 
 
 class _ToPatches(torch.autograd.Function):
-    """Features and weights as in `_FromPatches`, bias (few,) or None, to an image: its transpose."""
+    """Features, weights as in `_FromPatches`, bias (few,) or None to an image: its transpose."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

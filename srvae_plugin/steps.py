@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import gin
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 

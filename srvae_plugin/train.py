@@ -209,9 +209,7 @@ def train(
     if how == "captured":
         take = CapturedStep(plain_step, model, optimizers, device, forget=finite.reset)
 
-    with stop_signals() as stopped, numerics(
-        device, settings.tf32, settings.cudnn_benchmark
-    ):
+    with stop_signals() as stopped, numerics(device, settings.tf32, settings.cudnn_benchmark):
         model.train()
         with (
             drawing(source, settings.batch_size, batches, device) as drawn,

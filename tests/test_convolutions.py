@@ -150,7 +150,9 @@ def test_by_patches_can_be_differentiated_twice_and_transformed(patches, layer, 
     assert torch.autograd.gradcheck(lambda x, w, b: apply_to(ours, x, w, b), (x, *weights(ours)))
     assert torch.autograd.gradgradcheck(ours, (x,))
     functions = [lambda x, part=part: part(x[None]).square().sum() for part in (ours, theirs)]
-    torch.testing.assert_close(*[torch.func.vmap(torch.func.grad(f))(x.detach()) for f in functions])
+    torch.testing.assert_close(
+        *[torch.func.vmap(torch.func.grad(f))(x.detach()) for f in functions]
+    )
 
 
 def weights(layer):
