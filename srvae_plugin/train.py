@@ -176,7 +176,9 @@ def train(
     optimizers = make_optimizers(model.parameter_groups())
     how = choose_step(settings.step, device, model, optimizers)
     source, finite = source_of(data, device), FiniteCheck(device)
-    compute = torch.compile(model.losses) if settings.compile else model.losses
+    compute: Callable[[Tensor, Any], Losses] = model.losses
+    if settings.compile:
+        compute = torch.compile(model.losses)
 
     at = checkpoint.Checkpoint(0, 0.0)
     if resume and path.is_file():
