@@ -40,6 +40,10 @@ Turn = Callable[[], None]
 Contender = Callable[[Settings, Turn], None]
 
 
+class Enough(Exception):
+    """Ends a contender, which would step for ever: raised by its `turn`."""
+
+
 def plain() -> Contender:
     def run(settings: Settings, turn: Turn) -> None:
         x = observations(settings.batch).permute(0, 3, 1, 2).contiguous()
@@ -55,14 +59,16 @@ def plain() -> Contender:
 
 
 def our_model(name: str, settings: Settings, **options: Any) -> Any:
-    """Our `SRVAE` or `VAE` (beta = 1) with the paper's networks, not yet built."""
+    """Our `SRVAE`, `VAE` (beta = 1) or `FactorVAE`, the paper's networks, not yet built."""
     from srvae_plugin import networks
-    from srvae_plugin.models import sr_vae, vae
+    from srvae_plugin.models import factor_vae, sr_vae, vae
 
-    kind = {"srvae": sr_vae.SRVAE, "vae": vae.VAE}[name]
     width = {"base_channels": settings.channels}
     encoder = partial(networks.srvae_encoder, num_latent=settings.latents, **width)
     decoder = partial(networks.srvae_decoder, **width)
+    if name == "factor_vae":
+        return factor_vae.FactorVAE(10.0, encoder=encoder, decoder=decoder, **options)
+    kind = {"srvae": sr_vae.SRVAE, "vae": vae.VAE}[name]
     return kind(beta=1.0, encoder=encoder, decoder=decoder, **options)
 
 
@@ -110,7 +116,7 @@ def ours(name: str, row: bool = False) -> Contender:
 # --- pythae ---
 
 
-def pythae(loader: bool) -> Contender:
+def pythae(loader: bool, device: str = "cpu") -> Contender:
     """pythae's VAE, stepped by its `BaseTrainer`.
 
     With `loader`, all of `train_step` on a data set of one batch: the loader fetches, shuffles
@@ -153,12 +159,12 @@ def pythae(loader: bool) -> Contender:
                     output_dir=folder,
                     per_device_train_batch_size=settings.batch,
                     learning_rate=LEARNING_RATE,
-                    no_cuda=True,
+                    no_cuda=device == "cpu",
                 ),
             )
             trainer.prepare_training()
         trainer.model.train()
-        batch = DatasetOutput(data=x, labels=torch.zeros(len(x)))
+        batch = DatasetOutput(data=x.to(device), labels=torch.zeros(len(x), device=device))
 
         while True:
             turn()

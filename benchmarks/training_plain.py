@@ -62,16 +62,16 @@ class PlainSRVAE(nn.Module):
         """Logits, mean and log variance of a batch (Algorithm 1); noise (step, batch, latent)."""
         batch, d = len(x), self.d
         if noise is None:
-            noise = torch.randn(d, batch, d, dtype=x.dtype)
+            noise = torch.randn(d, batch, d, dtype=x.dtype, device=x.device)
         y = x
-        mean = torch.zeros(batch, 0, dtype=x.dtype)
-        logvar = torch.zeros(batch, 0, dtype=x.dtype)
+        mean = torch.zeros(batch, 0, dtype=x.dtype, device=x.device)
+        logvar = torch.zeros(batch, 0, dtype=x.dtype, device=x.device)
         for i in range(d):
             mean_i, logvar_i = self.encoder(y).chunk(2, dim=1)
             mean = torch.cat([mean, mean_i[:, i : i + 1]], dim=1)
             logvar = torch.cat([logvar, logvar_i[:, i : i + 1]], dim=1)
             z = mean + torch.exp(0.5 * logvar) * noise[i, :, : i + 1]
-            z = torch.cat([z, torch.zeros(batch, d - i - 1, dtype=x.dtype)], dim=1)
+            z = F.pad(z, (0, d - i - 1))
             decoded = self.decoder(z)
             if i < d - 1:
                 y = y - torch.sigmoid(decoded)

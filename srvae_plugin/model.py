@@ -7,8 +7,8 @@ representation function, the metrics and the pictures know nothing else of it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -43,6 +43,20 @@ class Losses(NamedTuple):
 
     objectives: dict[str, Scalar]
     logs: dict[str, Tensor]
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Losses])
+
+
+def takes_tensor_step(losses: _Method) -> _Method:
+    """Mark a model's `losses` as fit to be recorded as a CUDA graph and replayed at every step.
+
+    It takes `step` as a tensor () too, reads no value back from the device, and what it does
+    depends on its arguments, parameters, buffers and torch's generator alone, never on what Python
+    keeps between calls. Without the mark a model is trained the plain way.
+    """
+    losses.takes_tensor_step = True  # type: ignore[attr-defined]
+    return losses
 
 
 class Decomposition(NamedTuple):
@@ -87,7 +101,8 @@ class DisentanglementModel(nn.Module, ABC):
     def losses(self, x: Images, step: int) -> Losses:
         """Objectives and logs of one batch; `step` counts from 0 (for annealed terms).
 
-        Noise comes from torch's global generator, so that a checkpoint can hold its state.
+        Noise comes from torch's global generator, so that a checkpoint can hold its state. Marked
+        with `takes_tensor_step`, it can be recorded once and replayed on a GPU.
         """
 
     def parameter_groups(self) -> Mapping[str, Iterable[nn.Parameter]]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.images_only import ImagesOnly
@@ -18,6 +19,8 @@ from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data.table_rows import TableRows
 from srvae_plugin.model import DisentanglementModel
 from srvae_plugin.progress import Progress
+from srvae_plugin.training.batches import DeviceImages, source_of
+from srvae_plugin.training.numerics import memory_format, numerics
 
 Observations = Float[np.ndarray, "batch height width channel"]
 Codes = Float[np.ndarray, "batch latent"]
@@ -25,6 +28,10 @@ Codes = Float[np.ndarray, "batch latent"]
 
 RepresentationFunction = Callable[[Observations], Codes]
 """Maps observations (batch, height, width, channel) in [0, 1] to codes (batch, latent)."""
+
+
+_ON_GPU = 4096
+"""Observations that a GPU encodes at once."""
 
 
 class Representation:
@@ -38,7 +45,7 @@ class Representation:
             so that the same observation always gets the same code, whatever the batch;
             disentanglement_lib draws anew at every call.
         seed: seed of "sampled".
-        batch_size: observations encoded at once.
+        batch_size: observations encoded at once; None: 64 on a CPU, 4,096 on a GPU.
 
     Raises ValueError for another kind.
     """
@@ -48,13 +55,15 @@ class Representation:
         model: DisentanglementModel,
         kind: str = "mean",
         seed: int = 0,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ):
         if kind not in ("mean", "sampled"):
             raise ValueError(f"kind = {kind!r}: expected 'mean' or 'sampled'")
         self.model = model.eval()
-        self.kind, self.seed, self.batch_size = kind, seed, batch_size
+        self.kind, self.seed = kind, seed
         self._device = next(model.parameters()).device
+        self._layout = memory_format(self._device)
+        self.batch_size = batch_size or (_ON_GPU if self._device.type == "cuda" else 64)
 
     def __call__(self, observations: Observations) -> Codes:
         """Codes of the observations, in batches."""
@@ -62,14 +71,39 @@ class Representation:
         parts = [self._encode(observations[i : i + self.batch_size]) for i in starts]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.num_latent), np.float32)
 
+    def of_rows(self, data: Any) -> Callable[[NDArray[np.int64]], Codes] | None:
+        """A function from indices to the codes of a data set's observations, all on a GPU.
+
+        None where that is not possible: on another device, for a data set that does not fit or
+        makes its images on the host, and for "sampled", which reads every pixel there.
+        """
+        if self._device.type != "cuda" or self.kind != "mean":
+            return None
+        source = source_of(data, self._device)
+        return self._rows_encoder(source) if isinstance(source, DeviceImages) else None
+
+    def _rows_encoder(self, source: DeviceImages) -> Callable[[NDArray[np.int64]], Codes]:
+        def encode(indices: NDArray[np.int64]) -> Codes:
+            rows = torch.from_numpy(indices).to(self._device)
+            parts = [self._mean(source.images(part)) for part in rows.split(self.batch_size)]
+            return torch.cat(parts).cpu().numpy()
+
+        return torch.inference_mode()(encode)
+
     @torch.inference_mode()
     def _encode(self, observations: Observations) -> Codes:
         x = torch.from_numpy(np.ascontiguousarray(observations, dtype=np.float32))
-        x = x.permute(0, 3, 1, 2).to(self._device).contiguous(memory_format=torch.channels_last)
+        x = x.permute(0, 3, 1, 2).to(self._device)
         if self.kind == "mean":
-            return self.model.encode(x).mean.float().cpu().numpy()
+            return self._mean(x).cpu().numpy()
+        x = x.contiguous(memory_format=self._layout)
         noise = np.stack([self._noise(image) for image in observations])
-        return self.model.sample(x, torch.from_numpy(noise).to(x)).float().cpu().numpy()
+        with numerics(self._device, tf32=False):
+            return self.model.sample(x, torch.from_numpy(noise).to(x)).float().cpu().numpy()
+
+    def _mean(self, x: Tensor) -> Tensor:
+        with numerics(self._device, tf32=False):
+            return self.model.encode(x.contiguous(memory_format=self._layout)).mean.float()
 
     def _noise(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         digest = hashlib.blake2b(
@@ -90,16 +124,19 @@ class CachedRepresentation:
     Arguments:
         function: any representation function that is deterministic.
         data: the data set whose indices `codes_at` takes.
-        batch_size: observations made and encoded at once.
+        batch_size: observations made and encoded at once; None: 256, or on a GPU as many as
+            the function encodes at once.
     """
 
     def __init__(
         self,
         function: RepresentationFunction,
         data: FactorGrid | FactorTable | ImagesOnly,
-        batch_size: int = 256,
+        batch_size: int | None = None,
     ):
-        self.function, self.data, self.batch_size = function, data, batch_size
+        self.function, self.data = function, data
+        self.batch_size = batch_size or max(256, getattr(function, "batch_size", 0))
+        self._encode: Callable[[NDArray[np.int64]], Any] | None = None
         self.num_encoded = 0
         """Observations encoded so far; never above `data.num_observations`."""
         self._known = np.zeros(data.num_observations, dtype=bool)
@@ -114,10 +151,13 @@ class CachedRepresentation:
         wanted = np.zeros_like(self._known)
         wanted[indices] = True
         missing = np.flatnonzero(wanted & ~self._known)
+        if self._encode is None:
+            of_rows = getattr(self.function, "of_rows", lambda data: None)(self.data)
+            self._encode = of_rows or (lambda rows: self.function(self.data.observations_at(rows)))
         with Progress("encoding", len(missing), unit="images") as progress:
             for start in range(0, len(missing), self.batch_size):
                 part = missing[start : start + self.batch_size]
-                self._store(part, np.asarray(self.function(self.data.observations_at(part))))
+                self._store(part, np.asarray(self._encode(part)))
                 progress.advance(len(part))
         if self._codes is None:
             raise ValueError("codes_at got no indices")

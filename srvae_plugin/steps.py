@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import gin
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
@@ -51,6 +50,7 @@ from srvae_plugin.train import (
     shape_of,
     train,
 )
+from srvae_plugin.training.numerics import memory_format
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -356,9 +356,9 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
             raise ValueError(
                 f"weights {path} are missing, damaged or do not fit: {reason}"
             ) from None
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.to(find_device(device)).eval()
+    found = find_device(device)
+    layout = memory_format(found, settings.channels_last)
+    return model.to(found).to(memory_format=layout).eval()  # type: ignore[call-overload]
 
 
 def representation_function(

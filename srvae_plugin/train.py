@@ -25,6 +25,10 @@ from srvae_plugin.model import DisentanglementModel, Losses, Shape
 from srvae_plugin.optimizers import make_optimizers
 from srvae_plugin.progress import Progress
 from srvae_plugin.scalars import ScalarLog, flatten
+from srvae_plugin.training.batches import drawing, source_of
+from srvae_plugin.training.capture import STEPS, CapturedStep, choose_step
+from srvae_plugin.training.finite import FiniteCheck
+from srvae_plugin.training.numerics import memory_format, numerics
 
 CHECKPOINT = "checkpoint.pt"
 _LEFT = (CHECKPOINT, "scalars.csv", "model.safetensors", "results", "tensorboard")
@@ -47,9 +51,15 @@ class TrainingSettings:
         checkpoint_every: steps between checkpoints.
         log_every: steps between rows of scalars.csv.
         device: "auto" (cuda, else mps, else cpu) or a torch device.
-        channels_last: keep images and kernels in channels-last memory; faster on a CPU.
+        channels_last: keep images and kernels in channels-last memory; "auto" does so except on a
+            GPU of NVIDIA's, whichever was faster.
         autocast: compute in bfloat16 where torch deems it safe.
         compile: run the model through torch.compile.
+        step: "plain"; "captured", recorded once as a CUDA graph and replayed; or "auto", which is
+            captured on a GPU of NVIDIA's where the model and the optimizers allow it.
+        tf32: let such a GPU round the factors of products to 10 bits (TensorFloat-32).
+        cudnn_benchmark: let it choose among convolutions by their time; another process, one that
+            resumes too, may choose others and differ in the last bits.
         tensorboard: write TensorBoard event files too.
 
     Raises ValueError for values out of range.
@@ -65,9 +75,12 @@ class TrainingSettings:
     checkpoint_every: int = 1000
     log_every: int = 100
     device: str = "auto"
-    channels_last: bool = True
+    channels_last: bool | str = "auto"
     autocast: bool = False
     compile: bool = False
+    step: str = "auto"
+    tf32: bool = False
+    cudnn_benchmark: bool = False
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
@@ -77,6 +90,12 @@ class TrainingSettings:
                 "@sr_vae() with the parentheses"
             )
         check_seed("model", self.random_seed)
+        if self.step not in STEPS:
+            raise ValueError(f"model.step = {self.step!r}: expected one of {', '.join(STEPS)}")
+        if not (isinstance(self.channels_last, bool) or self.channels_last == "auto"):
+            raise ValueError(
+                f"model.channels_last = {self.channels_last!r}: expected True, False or 'auto'"
+            )
         least = {"training_steps": 0, "eval_steps": 0}
         least |= {"batch_size": 1, "checkpoint_every": 1, "log_every": 1}
         for name, bound in least.items():
@@ -179,9 +198,11 @@ def train(
     checkpoint.seed_everything(settings.random_seed)
     model = settings.model
     model.build(shape_of(data))
-    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    layout = memory_format(device, settings.channels_last)
     model.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     optimizers = make_optimizers(model.parameter_groups())
+    how = choose_step(settings.step, device, model, optimizers)
+    source, finite = source_of(data, device), FiniteCheck(device)
     compute = _compiled(model.losses) if settings.compile else model.losses
 
     at = checkpoint.Checkpoint(0, 0.0)
@@ -189,30 +210,48 @@ def train(
         at = checkpoint.load(path, config, model, optimizers, batches)
     step, begun = at.step, time.monotonic() - at.seconds
 
+    def require_finite() -> None:
+        if (bad := finite.first_bad()) is not None:
+            _refuse(f"{', '.join(bad[1])} not finite", bad[0], path)
+
     def save() -> None:
+        require_finite()
         _require_finite_weights(model, step, path)
         at = checkpoint.Checkpoint(step, time.monotonic() - begun)
         checkpoint.save(path, at, config, model, optimizers, batches)
 
-    def losses_of(random_state: np.random.RandomState) -> Losses:
-        images = torch.from_numpy(data.sample_observations(settings.batch_size, random_state))
-        x = images.float().permute(0, 3, 1, 2).to(device).contiguous(memory_format=layout)
+    def losses_of(drawn: Tensor, step: int | Tensor) -> Losses:
+        images = source.images(drawn.to(device, non_blocking=True))
+        x = images.contiguous(memory_format=layout)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.autocast):
             return compute(x, step)
 
-    with stop_signals() as stopped:
+    def plain_step(drawn: Tensor, step: int | Tensor) -> Losses:
+        losses = losses_of(drawn, step)
+        finite.note(losses, step)
+        _update(losses.objectives, optimizers)
+        return losses
+
+    take: Callable[[Tensor, int], Losses] = plain_step
+    if how == "captured":
+        take = CapturedStep(plain_step, model, optimizers, device, forget=finite.reset)
+
+    with stop_signals() as stopped, numerics(device, settings.tf32, settings.cudnn_benchmark):
         model.train()
         with (
+            drawing(source, settings.batch_size, batches, device) as drawn,
             ScalarLog(model_dir, step, settings.tensorboard) as scalars,
             Progress("training", settings.training_steps, step) as progress,
         ):
             while step < settings.training_steps:
-                losses = losses_of(batches)
-                _require_finite_losses(losses, step, path)
-                _update(losses.objectives, optimizers)
+                losses = take(drawn.draw(), step)
                 last = step == settings.training_steps - 1
                 shown = {}
-                if step % settings.log_every == 0 or last:
+                logs_now = step % settings.log_every == 0 or last
+                # Only a CPU has computed the losses by now; others are not waited for.
+                if logs_now or device.type == "cpu":
+                    require_finite()
+                if logs_now:
                     shown = flatten(losses.logs)
                     scalars.write(step, shown)
                 step += 1
@@ -224,9 +263,13 @@ def train(
 
         model.eval()
         totals: dict[str, float] = {}
-        with torch.no_grad(), Progress("evaluation", settings.eval_steps, unit="batches") as bar:
+        with (
+            torch.no_grad(),
+            drawing(source, settings.batch_size, evaluation, device) as drawn,
+            Progress("evaluation", settings.eval_steps, unit="batches") as bar,
+        ):
             for _ in range(settings.eval_steps):
-                for name, value in flatten(losses_of(evaluation).logs).items():
+                for name, value in flatten(losses_of(drawn.draw(), step).logs).items():
                     totals[name] = totals.get(name, 0.0) + value / settings.eval_steps
                 bar.advance()
                 if stopped:
@@ -274,14 +317,6 @@ def _update(objectives: dict[str, Tensor], optimizers: dict[str, Optimizer]) -> 
             parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
     for optimizer in optimizers.values():
         optimizer.step()
-
-
-def _require_finite_losses(losses: Losses, step: int, path: Path) -> None:
-    if all(torch.isfinite(value) for value in losses.objectives.values()):
-        return
-    bad = [name for name, value in flatten(losses.logs).items() if not np.isfinite(value)]
-    bad = [name for name in bad if name not in ("loss", "elbo")] or list(losses.objectives)
-    _refuse(f"{', '.join(bad)} not finite", step, path)
 
 
 def _require_finite_weights(model: DisentanglementModel, step: int, path: Path) -> None:

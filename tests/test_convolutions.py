@@ -29,6 +29,16 @@ CASES = [
     (ConvTranspose2d, (4, 1, 4, 2, 1, 1), (4, 4)),
     (ConvTranspose2d, (4, 2, 4, 2, 1, 0, 2), (4, 4)),
 ]
+# What a GPU computes by patches; the same functions run anywhere.
+PATCHES = [
+    (Conv2d, (1, 5, 4, 2, 1), (8, 6)),
+    (Conv2d, (3, 5, 4, 2, 1), (4, 2)),
+    (ConvTranspose2d, (5, 1, 4, 2, 1), (4, 2)),
+    (ConvTranspose2d, (5, 3, 4, 2, 1), (2, 4)),
+    (Conv2d, (5, 3, 4), (4, 4)),
+    (ConvTranspose2d, (5, 3, 4), (1, 1)),
+]
+by_patches = pytest.mark.parametrize(("layer", "arguments", "size"), PATCHES)
 
 
 def both(layer, arguments, bias=True, dtype=torch.float64, memory_format=torch.channels_last):
@@ -96,6 +106,95 @@ def test_these_cases_take_the_other_routes(monkeypatch):
     for layer, arguments, size in CASES:
         both(layer, arguments)[0](torch.randn(2, arguments[0], *size, dtype=torch.float64))
     assert [function.__name__ for function in called] == ["_Gather", "_Scatter", "_Transposed"]
+
+
+@pytest.fixture
+def patches(monkeypatch):
+    """As if this were a GPU; a list of the routes taken, with and without patches."""
+    monkeypatch.setattr(convolutions, "_BY_PATCHES", ("cpu",))
+    called = []
+    for name in ("_FromPatches", "_ToPatches"):
+        function = getattr(convolutions, name)
+        spy = {"apply": lambda *a, f=function: called.append(f.__name__) or f.apply(*a)}
+        monkeypatch.setattr(convolutions, name, type(name, (), spy))
+    for name in ("_from_map", "_to_map"):
+        function = getattr(convolutions, name)
+        spy = lambda *a, f=function: called.append(f.__name__) or f(*a)  # noqa: E731
+        monkeypatch.setattr(convolutions, name, spy)
+    return called
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
+@by_patches
+def test_by_patches_are_torch_s_values_and_gradients(
+    patches, layer, arguments, size, bias, memory_format
+):
+    ours, theirs = both(layer, arguments, bias, memory_format=memory_format)
+    x = torch.randn(3, arguments[0], *size, dtype=torch.float64)
+    noise = torch.randn(10_000, dtype=torch.float64)
+    found = gradients(ours, x.contiguous(memory_format=memory_format), noise)
+    for a, b in zip(found, gradients(theirs, x, noise), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+    ends = "patches" if len(arguments) > 3 else "_map"
+    assert len(patches) == 1
+    assert patches[0].lower().strip("_").startswith("from" if layer is Conv2d else "to")
+    assert patches[0].lower().endswith(ends)
+    assert not found[0]._is_view()
+
+
+@by_patches
+def test_by_patches_can_be_differentiated_twice_and_transformed(patches, layer, arguments, size):
+    ours, theirs = both(layer, arguments)
+    x = torch.randn(2, arguments[0], *size, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, w, b: apply_to(ours, x, w, b), (x, *weights(ours)))
+    assert torch.autograd.gradgradcheck(ours, (x,))
+    functions = [lambda x, part=part: part(x[None]).square().sum() for part in (ours, theirs)]
+    torch.testing.assert_close(
+        *[torch.func.vmap(torch.func.grad(f))(x.detach()) for f in functions]
+    )
+
+
+def weights(layer):
+    return [parameter.detach().requires_grad_() for parameter in layer.parameters()]
+
+
+def apply_to(layer, x, weight, bias):
+    return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
+
+
+@by_patches
+def test_by_patches_autocast_computes_in_bfloat16_as_torch_does(patches, layer, arguments, size):
+    ours, theirs = both(layer, arguments, dtype=torch.float32)
+    x, noise = torch.randn(20, arguments[0], *size), torch.randn(10_000)
+    found = []
+    for part in (ours, theirs):
+        with torch.autocast("cpu", torch.bfloat16):
+            found.append(gradients(part, x, noise))
+    assert len(patches) == 1
+    assert found[0][0].dtype == torch.bfloat16
+    for a, b in zip(*found, strict=True):
+        assert a.dtype == b.dtype
+        assert (a - b).float().norm() < 2**-7 * b.float().norm()
+
+
+def test_layers_without_patches_are_torch_s_there(patches):
+    others = [case for case in CASES[5:] if case[1] != (3, 5, 4, 2, 1)]
+    others.append((ConvTranspose2d, (8, 5, 4, 2, 1), (4, 4)))
+    for layer, arguments, size in others:
+        ours, theirs = both(layer, arguments, memory_format=torch.contiguous_format)
+        x = torch.randn(2, arguments[0], *size, dtype=torch.float64)
+        assert torch.equal(ours(x), theirs(x))
+    assert patches == []
+
+
+@by_patches
+def test_by_patches_takes_no_images_and_traces_plain_convolutions(patches, layer, arguments, size):
+    ours, theirs = both(layer, arguments)
+    none = torch.zeros(0, arguments[0], *size, dtype=torch.float64)
+    assert ours(none).shape == theirs(none).shape
+    exported = torch.export.export(ours, (torch.randn(2, arguments[0], *size).double(),))
+    assert "conv" in str(exported.graph)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")

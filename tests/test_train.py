@@ -27,6 +27,7 @@ from srvae_plugin.train import (
     stop_signals,
     train,
 )
+from srvae_plugin.training.numerics import memory_format
 
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
 TINY += ["srvae_encoder.base_channels = 2", "srvae_decoder.base_channels = 2"]
@@ -201,6 +202,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, data, damage):
         "model.log_every = 0",
         "model.checkpoint_every = 0",
         "model.random_seed = -1",
+        "model.channels_last = 'NCHW'",
     ],
 )
 def test_settings_out_of_range_are_refused(binding):
@@ -387,3 +389,9 @@ def test_an_objective_without_parameters_is_named():
     optimizers = {"vae": torch.optim.Adam([parameter])}
     with pytest.raises(ValueError, match="'vae' depends on no trainable parameter"):
         _update({"vae": parameter.sum()}, optimizers)
+
+
+def test_layout_depends_on_the_device_unless_bound():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert memory_format(cpu) is memory_format(cuda, True) is torch.channels_last
+    assert memory_format(cuda) is memory_format(cpu, False) is torch.contiguous_format

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data import dsprites_renderer as renderer
 from srvae_plugin.data.array_cache import cached_array
+from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.dsprites_original import FILE_NAME, read_original
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.locate import expanded
@@ -77,6 +78,10 @@ class DSprites(FactorGrid):
     def _load_observations(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         pixels = np.unpackbits(self._packed[indices], axis=1)
         return pixels.astype(np.float32).reshape(-1, *self._observation_shape)
+
+    def byte_table(self) -> ByteTable:
+        """All images, eight pixels a byte."""
+        return ByteTable(self._packed, packed=True)
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker process maps the same file instead of receiving a copy of 377 MB.

@@ -204,6 +204,10 @@ class FactorGrid(ABC):
             self._refuse_values(factors)
             raise
 
+    def sample_indices(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+        """Draws the indices of the observations that ``sample_observations`` would draw: (num,)."""
+        return self.observation_indices(self.sample_factors(num, random_state), random_state)
+
     def observations_at(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Returns the observations of given indices.
 

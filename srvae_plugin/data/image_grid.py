@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.mapped_images import MappedImages
 
@@ -45,6 +46,10 @@ class ImageGrid(FactorGrid):
 
     def _load_observations(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         return self._images.at(indices)
+
+    def byte_table(self) -> ByteTable:
+        """All images, as they are stored."""
+        return self._images.byte_table()
 
 
 def checked_sizes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.mapped_images import StoredImages
 
 
@@ -79,7 +80,11 @@ class ImagesOnly:
             raise ValueError(
                 f"factors: got shape {factors.shape}; {self.name} has no factors: expected (num, 0)"
             )
-        return np.asarray(random_state.randint(len(self._images), size=len(factors)), np.int64)
+        return self.sample_indices(len(factors), random_state)
+
+    def sample_indices(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+        """Draws the indices of ``num`` images, uniformly with replacement."""
+        return np.asarray(random_state.randint(len(self._images), size=num), np.int64)
 
     def observations_at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Images of these indices: float32 (num, height, width, channel) in [0, 1]."""
@@ -88,6 +93,11 @@ class ImagesOnly:
     def factors_at(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Empty rows, (num, 0)."""
         return np.empty((len(indices), 0), dtype=np.int64)
+
+    def byte_table(self) -> ByteTable | None:
+        """All images as they are stored; None if they are made when asked for."""
+        stored = getattr(self._images, "byte_table", None)
+        return None if stored is None else stored()
 
     def sample(
         self, num: int, random_state: np.random.RandomState

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.byte_table import ByteTable
+
 
 class StoredImages(Protocol):
     """Images of one size that are read when asked for."""
@@ -54,6 +56,10 @@ class MappedImages:
     def at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns the images of these indices, float32 in [0, 1]: value / 255."""
         return np.divide(self._images[indices], 255, dtype=np.float32)
+
+    def byte_table(self) -> ByteTable:
+        """All images, as they are stored."""
+        return ByteTable(self._images)
 
     def __getstate__(self) -> dict[str, Any]:
         images = self._images

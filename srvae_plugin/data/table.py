@@ -137,6 +137,10 @@ class FactorTable:
             return self._first[cells]
         return np.array([random_state.choice(self._rows_of_cell[cell]) for cell in cells])
 
+    def sample_indices(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+        """Draw the row numbers of what `sample_observations` would draw."""
+        return self.observation_indices(self.sample_factors(num, random_state), random_state)
+
     def observations_at(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Observations of these rows: the row numbers as (num, 1, 1, 1) float32."""
         return indices.astype(np.float32)[:, None, None, None]

@@ -7,14 +7,20 @@ from typing import Any
 
 import gin
 import torch
+from torch import Tensor
 
 from srvae_plugin.losses import gaussian_kl, make_reconstruction_loss, penalized, require_weight
-from srvae_plugin.model import Images, Losses
+from srvae_plugin.model import Images, Losses, takes_tensor_step
 from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
 
 
-def anneal(c_max: float, step: int, iteration_threshold: float) -> float:
-    """Capacity in nats at a step: 0 at step 0, then linear, c_max from the threshold on."""
+def anneal(c_max: float, step: int | Tensor, iteration_threshold: float) -> float | Tensor:
+    """Capacity in nats at a step: 0 at step 0, then linear, c_max from the threshold on.
+
+    The step is a number or a tensor (), and so is the capacity.
+    """
+    if isinstance(step, Tensor):
+        return (c_max * step.double() / iteration_threshold).clamp(max=c_max)
     return min(c_max, c_max * step / iteration_threshold)
 
 
@@ -68,13 +74,16 @@ class AnnealedVAE(BaseVAE):
             make_reconstruction_loss
         )
 
-    def losses(self, x: Images, step: int) -> Losses:
+    @takes_tensor_step
+    def losses(self, x: Images, step: int | Tensor) -> Losses:
         """Eq. 8 with one sample of z for each image; `capacity` is logged too."""
         posterior = self.encode(x)
         logits = self.decode(posterior.sample(torch.randn_like(posterior.mean)))
         kl_loss = gaussian_kl(*posterior).mean(0).sum()
         capacity = anneal(self.c_max, step, self.iteration_threshold)
+        if isinstance(capacity, Tensor):
+            capacity = capacity.to(kl_loss.dtype)
         unregularized = vae_losses(self._reconstruction_loss(x, logits), posterior, beta=0.0)
         losses = penalized(unregularized, self.gamma * (kl_loss - capacity).abs())
-        logs = losses.logs | {"capacity": torch.tensor(capacity)}
+        logs = losses.logs | {"capacity": torch.zeros((), device=x.device) + capacity}
         return Losses(losses.objectives, logs)

@@ -7,6 +7,7 @@ from typing import Any
 
 import gin
 import torch
+from torch import Tensor
 
 from srvae_plugin.losses import (
     make_reconstruction_loss,
@@ -14,7 +15,7 @@ from srvae_plugin.losses import (
     require_weight,
     total_correlation,
 )
-from srvae_plugin.model import Images, Losses
+from srvae_plugin.model import Images, Losses, takes_tensor_step
 from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
 
 
@@ -60,7 +61,8 @@ class BetaTCVAE(BaseVAE):
             make_reconstruction_loss
         )
 
-    def losses(self, x: Images, step: int) -> Losses:
+    @takes_tensor_step
+    def losses(self, x: Images, step: int | Tensor) -> Losses:
         """Eq. 4 with one sample of z for each image; `tc_loss` is logged too."""
         posterior = self.encode(x)
         z = posterior.sample(torch.randn_like(posterior.mean))

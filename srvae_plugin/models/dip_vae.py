@@ -16,7 +16,7 @@ from srvae_plugin.losses import (
     penalized,
     require_weight,
 )
-from srvae_plugin.model import Gaussian, Images, Losses
+from srvae_plugin.model import Gaussian, Images, Losses, takes_tensor_step
 from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
 
 DIP_TYPES = ("i", "ii")
@@ -71,7 +71,8 @@ class DIPVAE(BaseVAE):
             make_reconstruction_loss
         )
 
-    def losses(self, x: Images, step: int) -> Losses:
+    @takes_tensor_step
+    def losses(self, x: Images, step: int | Tensor) -> Losses:
         """Eq. 6 or 7 with one sample of z for each image; `dip_loss` is logged too."""
         posterior = self.encode(x)
         z = posterior.sample(torch.randn_like(posterior.mean))

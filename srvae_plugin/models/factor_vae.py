@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from srvae_plugin.discriminator import make_discriminator
 from srvae_plugin.losses import make_reconstruction_loss, penalized, require_weight
-from srvae_plugin.model import Images, Latents, Losses, Scalar, Shape
+from srvae_plugin.model import Images, Latents, Losses, Scalar, Shape, takes_tensor_step
 from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
 
 DiscriminatorFactory = Callable[[int], nn.Module]
@@ -105,7 +105,8 @@ class FactorVAE(BaseVAE):
             "discriminator": list(self.discriminator.parameters()),
         }
 
-    def losses(self, x: Images, step: int) -> Losses:
+    @takes_tensor_step
+    def losses(self, x: Images, step: int | Tensor) -> Losses:
         """Eq. 2 and 3 with one sample of z for each image.
 
         `tc_loss`, the estimated total correlation, and `discriminator_loss` are logged too.

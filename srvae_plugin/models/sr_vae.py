@@ -42,6 +42,7 @@ from srvae_plugin.model import (
     Latents,
     Losses,
     check_traversal,
+    takes_tensor_step,
 )
 from srvae_plugin.models.vae import (
     BaseVAE,
@@ -210,7 +211,8 @@ class ResidualVAE(BaseVAE):
         """
         return self.steps(x, noise.expand(self.num_latent, -1, -1), last_decode=False).z
 
-    def losses(self, x: Images, step: int) -> Losses:
+    @takes_tensor_step
+    def losses(self, x: Images, step: int | Tensor) -> Losses:
         """Algorithm 2: reconstruction summed over pixels plus the closed-form KL."""
         draws = self.num_latent if self.sequential and self.noise == "resample" else 1
         noise = torch.randn(draws, len(x), self.num_latent, device=x.device, dtype=x.dtype)

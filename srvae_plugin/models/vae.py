@@ -17,7 +17,15 @@ from srvae_plugin.losses import (
     make_reconstruction_loss,
     require_weight,
 )
-from srvae_plugin.model import DisentanglementModel, Gaussian, Images, Latents, Losses, Shape
+from srvae_plugin.model import (
+    DisentanglementModel,
+    Gaussian,
+    Images,
+    Latents,
+    Losses,
+    Shape,
+    takes_tensor_step,
+)
 from srvae_plugin.networks import make_decoder, make_gaussian_encoder
 
 EncoderFactory = Callable[[Shape], nn.Module]
@@ -120,7 +128,8 @@ class VAE(BaseVAE):
             make_reconstruction_loss
         )
 
-    def losses(self, x: Images, step: int) -> Losses:
+    @takes_tensor_step
+    def losses(self, x: Images, step: int | Tensor) -> Losses:
         """Eq. 4 with one sample of z for each image."""
         posterior = self.encode(x)
         logits = self.decode(posterior.sample(torch.randn_like(posterior.mean)))

@@ -1,0 +1,1 @@
+"""What a training step needs on a GPU: captured steps, data on the device, deferred checks."""

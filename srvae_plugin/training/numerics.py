@@ -1,0 +1,45 @@
+"""How a device computes: the same every time, in float32 unless asked for less, and its layout."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+
+@contextlib.contextmanager
+def numerics(device: torch.device, tf32: bool, benchmark: bool = False) -> Iterator[None]:
+    """Meanwhile take convolutions that give the same bits every time, and TF32 or float32.
+
+    TF32 rounds the factors of a product to 10 bits, which torch does in convolutions unless told
+    not to. Nothing changes on another device than a GPU of NVIDIA's.
+
+    Args:
+        device: where is computed.
+        tf32: round so, in convolutions and matrix products.
+        benchmark: let cuDNN time its kernels and take the fastest for each size; another process
+            may find another one the fastest, whose sums differ in the last bits.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+    try:
+        matmul.allow_tf32 = cudnn.allow_tf32 = tf32
+        cudnn.deterministic, cudnn.benchmark = True, benchmark
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
+
+
+def memory_format(device: torch.device, channels_last: bool | str = "auto") -> torch.memory_format:
+    """How images and kernels lie in memory on a device.
+
+    Args:
+        device: where is computed.
+        channels_last: whether channels come last; "auto": not on a GPU of NVIDIA's, elsewhere yes.
+    """
+    last = device.type != "cuda" if channels_last == "auto" else channels_last
+    return torch.channels_last if last else torch.contiguous_format
