@@ -28,7 +28,7 @@ _OPENMP = ("OMP_", "GOMP_", "KMP_", "MKL_")
 TRAIN = """
 import sys, time
 from srvae_plugin import train
-from srvae_plugin.steps import train_with_gin
+from srvae_plugin.runs.pipeline import train_with_gin
 folder, seconds = sys.argv[1], float(sys.argv[2])
 update, ends = train._update, []
 def counted(*given):

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from srvae_plugin import load_dataset, representation_function
-from srvae_plugin.representation import CachedRepresentation
+from srvae_plugin.runs.representation import CachedRepresentation
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")

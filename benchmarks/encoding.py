@@ -38,7 +38,7 @@ ORIGINAL_BATCH, OUR_BATCH = 64, 256
 def count() -> tuple[int, int]:
     """Observations that the metrics draw, and the distinct ones among them."""
     from srvae_plugin import load_dataset, metrics
-    from srvae_plugin.representation import CachedRepresentation
+    from srvae_plugin.runs.representation import CachedRepresentation
 
     data = load_dataset("dsprites_full")
     drawn = sum(POINTS.values())
@@ -75,10 +75,10 @@ def plain(name):
 def ours(name):
     """The representation function that our metrics score."""
     from srvae_plugin import representation_function
-    from srvae_plugin.allocator import keep_freed_memory
+    from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
     from srvae_plugin.models.sr_vae import SRVAE
     from srvae_plugin.models.vae import VAE
-    from srvae_plugin.networks import srvae_decoder, srvae_encoder
+    from srvae_plugin.training.allocator import keep_freed_memory
 
     networks = {"encoder": partial(srvae_encoder, num_latent=10), "decoder": srvae_decoder}
     model = VAE(1.0, **networks) if name == "VAE" else SRVAE(**networks)

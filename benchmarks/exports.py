@@ -20,9 +20,9 @@ import torch
 from sklearn.pipeline import make_pipeline
 from srvae_adapters.sklearn import RepresentationTransformer
 
-from srvae_plugin.export import export
-from srvae_plugin.exporters import load_trained
-from srvae_plugin.gin_config import configured
+from srvae_plugin.cli.export import export
+from srvae_plugin.config.gin_files import configured
+from srvae_plugin.interchange.exporters import load_trained
 
 IMAGES = 1000
 TABLES = ("npz", "parquet")

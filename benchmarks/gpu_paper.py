@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from srvae_plugin.evaluate import evaluate_representation
-from srvae_plugin.run import run
+from srvae_plugin.runs.evaluate import evaluate_representation
+from srvae_plugin.runs.run import run
 
 MODELS = {"srvae": "srvae_dsprites.gin", "vae": "vae_dsprites.gin"}
 GROUPS = [["mig", "sap_score"], ["factor_vae_score"], ["dci"]]

@@ -3,7 +3,7 @@
     python benchmarks/gpu_speed.py OUT --seconds 200 [--rehearse]
 
 Each row is written as it is measured. The rows of ours are the training loop itself,
-`srvae_plugin.train.train`, on dSprites, the drawing of the batches included; a row of others steps
+`training.loop.train`, on dSprites, the drawing of the batches included; a row of others steps
 on one batch that lies on the GPU already. All train the networks of the SR-VAE paper's Table 1 by
 Adam at 1e-4.
 
@@ -35,9 +35,10 @@ from torch import Tensor
 from training_contenders import Enough, our_model, pythae
 from training_plain import PlainSRVAE, Settings, observations, plain_training
 
-from srvae_plugin import gin_config, train
+from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites
-from srvae_plugin.representation import CachedRepresentation, Representation
+from srvae_plugin.runs.representation import CachedRepresentation, Representation
+from srvae_plugin.training import loop
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -164,7 +165,7 @@ def step_ours(row: Row, channels: int, clock: Callable[[], None]) -> None:
     settings = Settings(row.latents, row.batch, channels)
     options, never = dict(row.options), 2**62
     model = our_model(row.model, settings)
-    training = train.TrainingSettings(
+    training = loop.TrainingSettings(
         model,
         training_steps=never,
         random_seed=0,
@@ -174,8 +175,8 @@ def step_ours(row: Row, channels: int, clock: Callable[[], None]) -> None:
         **options,
     )
     rates = [f"{group}_optimizer.learning_rate = 1e-4" for group in ("vae", "discriminator")]
-    with gin_config.only(bindings=rates), tempfile.TemporaryDirectory() as folder:
-        train.train(training, Timed(clock), Path(folder))
+    with gin_files.only(bindings=rates), tempfile.TemporaryDirectory() as folder:
+        loop.train(training, Timed(clock), Path(folder))
 
 
 def step_plain(row: Row, channels: int, clock: Callable[[], None]) -> None:

@@ -37,8 +37,8 @@ import metric_cases
 import oracle
 import our_metrics
 
-from srvae_plugin.metrics.boosted_trees import BoostedTrees
-from srvae_plugin.metrics.logistic_regression import SoftmaxRegressionCV
+from srvae_plugin.metrics.learners.boosted_trees import BoostedTrees
+from srvae_plugin.metrics.learners.logistic_regression import SoftmaxRegressionCV
 from srvae_plugin.testing.representations import LookUp, Numbered
 
 BOOSTED = "downstream_task_boosted_trees"

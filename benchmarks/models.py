@@ -24,11 +24,11 @@ from typing import Any
 
 import torch
 
-from srvae_plugin import gin_config, plugins
-from srvae_plugin.allocator import keep_freed_memory
+from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.files import replacing
-from srvae_plugin.optimizers import make_optimizers
-from srvae_plugin.train import _update
+from srvae_plugin.training.allocator import keep_freed_memory
+from srvae_plugin.training.loop import _update
+from srvae_plugin.training.optimizers import make_optimizers
 
 SHAPE, BATCH = (1, 64, 64), 64
 BINDINGS = ["encoder.encoder_fn = @srvae_encoder", "encoder.num_latent = 10"]
@@ -111,7 +111,7 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     asked = arguments()
-    with gin_config.only(bindings=[*BINDINGS, *asked.bind]):
+    with gin_files.only(bindings=[*BINDINGS, *asked.bind]):
         if asked.memory_of:
             before, function = peak_bytes(), training_step(asked.memory_of)
             for step in range(3):

@@ -7,7 +7,7 @@
 Every contender has a process of its own, so that memory and settings of the process are its own
 too; they take their steps in turn, one at a time, so that a busy moment slows all alike:
 
-srvae          our SR-VAE in `srvae_plugin.train.train`, which is handed the batch
+srvae          our SR-VAE in `srvae_plugin.training.loop.train`, which is handed the batch
 srvae_plain    the paper's Algorithms 1 and 2 written down in plain PyTorch
 vae            our VAE (beta = 1), likewise; "d x vae" is its step times the number of latents d
 vae_in_a_row   d steps of our VAE

@@ -16,9 +16,9 @@ from torch import Tensor
 from training_contenders import our_model
 from training_plain import LEARNING_RATE, PlainSRVAE, Settings, observations, plain_training
 
-from srvae_plugin import gin_config
-from srvae_plugin.optimizers import make_optimizers
-from srvae_plugin.train import _update
+from srvae_plugin.config import gin_files
+from srvae_plugin.training.loop import _update
+from srvae_plugin.training.optimizers import make_optimizers
 
 SEEDS = 5
 LIMITS = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -88,7 +88,7 @@ def gradient_errors(
 
 def our_training(model: Any) -> Callable[[Tensor], float]:
     """A function that updates the model as the training loop does, in float64 too."""
-    with gin_config.only(bindings=[f"vae_optimizer.learning_rate = {LEARNING_RATE}"]):
+    with gin_files.only(bindings=[f"vae_optimizer.learning_rate = {LEARNING_RATE}"]):
         optimizers = make_optimizers(model.parameter_groups())
 
     def update(x: Tensor) -> float:

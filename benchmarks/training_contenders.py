@@ -60,8 +60,7 @@ def plain() -> Contender:
 
 def our_model(name: str, settings: Settings, **options: Any) -> Any:
     """Our `SRVAE`, `VAE` (beta = 1) or `FactorVAE`, the paper's networks, not yet built."""
-    from srvae_plugin import networks
-    from srvae_plugin.models import factor_vae, sr_vae, vae
+    from srvae_plugin.models import factor_vae, networks, sr_vae, vae
 
     width = {"base_channels": settings.channels}
     encoder = partial(networks.srvae_encoder, num_latent=settings.latents, **width)
@@ -73,13 +72,13 @@ def our_model(name: str, settings: Settings, **options: Any) -> Any:
 
 
 def ours(name: str, row: bool = False) -> Contender:
-    """`srvae_plugin.train.train`; with `row`, a step is as many updates as there are latents."""
-    from srvae_plugin import gin_config
+    """`training.loop.train`; with `row`, a step is as many updates as there are latents."""
+    from srvae_plugin.config import gin_files
     from srvae_plugin.data.dummy_data import DummyData
-    from srvae_plugin.train import TrainingSettings, train
+    from srvae_plugin.training.loop import TrainingSettings, train
 
     # Imports every plug-in: before the memory is looked at.
-    with gin_config.only():
+    with gin_files.only():
         pass
 
     class Data(DummyData):
@@ -105,7 +104,7 @@ def ours(name: str, row: bool = False) -> Contender:
             device="cpu",
         )
         with (
-            gin_config.only(bindings=[f"vae_optimizer.learning_rate = {LEARNING_RATE}"]),
+            gin_files.only(bindings=[f"vae_optimizer.learning_rate = {LEARNING_RATE}"]),
             tempfile.TemporaryDirectory() as folder,
         ):
             train(training, data, Path(folder))

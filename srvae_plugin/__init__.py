@@ -14,9 +14,9 @@ if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pi
     )
 
 if TYPE_CHECKING:
-    from srvae_plugin.model import DisentanglementModel, Gaussian, Losses
-    from srvae_plugin.plugins import load_dataset
-    from srvae_plugin.steps import (
+    from srvae_plugin.config.plugins import load_dataset
+    from srvae_plugin.models.base import DisentanglementModel, Gaussian, Losses
+    from srvae_plugin.runs.pipeline import (
         evaluate_with_gin,
         load_model,
         postprocess_with_gin,
@@ -39,9 +39,9 @@ __all__ = [
 
 # Imported when asked for: processes that score codes need no torch, whose import takes seconds.
 _HOME = {
-    "model": ("DisentanglementModel", "Gaussian", "Losses"),
-    "plugins": ("load_dataset",),
-    "steps": (
+    "models.base": ("DisentanglementModel", "Gaussian", "Losses"),
+    "config.plugins": ("load_dataset",),
+    "runs.pipeline": (
         "evaluate_with_gin",
         "load_model",
         "postprocess_with_gin",

@@ -12,9 +12,7 @@ os.environ.pop("DISENTANGLEMENT_LIB_DATA", None)
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 # data and metrics check what they are given themselves, and their tests hand them wrong types.
-CHECKED = ("model", "models", "losses", "networks", "train", "steps", "run", "representation")
-CHECKED += ("pictures", "decomposition", "tiles", "curves", "optimizers", "checkpoint", "scalars")
-CHECKED += ("discriminator",)
+CHECKED = ("models", "training", "plots", "runs.run", "runs.pipeline", "runs.representation")
 install_import_hook([f"srvae_plugin.{module}" for module in CHECKED], "beartype.beartype")
 
 import torch  # noqa: E402

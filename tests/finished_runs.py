@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file, safe_open, save_file
 
-from srvae_plugin.run import run
+from srvae_plugin.runs.run import run
 
 TINY = Path(__file__).with_name("tiny.gin")
 SHORT = ["model.training_steps = 2", "model.checkpoint_every = 100", "run.pictures = False"]

@@ -158,7 +158,8 @@ def both_in_one_process(source, target, files, bindings, full):
 
     import_steps("evaluation.evaluate")
     import srvae_plugin
-    from srvae_plugin import gin_config, steps
+    from srvae_plugin.config import gin_files
+    from srvae_plugin.runs import pipeline
 
     theirs = "disentanglement_lib.evaluation.metrics.mig.mig.num_train"
     gin.parse_config(f"{theirs} = 7")
@@ -166,13 +167,13 @@ def both_in_one_process(source, target, files, bindings, full):
         "short": srvae_plugin.evaluate_with_gin(source, f"{target}/short", False, files, bindings),
         "full": srvae_plugin.evaluate_with_gin(source, f"{target}/full", False, None, full),
     }
-    with gin_config.configured(bindings=["mig.num_train = 8"]):
+    with gin_files.configured(bindings=["mig.num_train = 8"]):
         names = ("mig.num_train", "srvae_plugin.mig.num_train", theirs)
         answer["inside"] = [gin.query_parameter(name) for name in names]
     answer["afterwards"] = gin.query_parameter(theirs)
-    with gin_config.configured(bindings=[f"evaluation.evaluation_fn = @{theirs[:-10]}"]):
+    with gin_files.configured(bindings=[f"evaluation.evaluation_fn = @{theirs[:-10]}"]):
         try:
-            steps.run_plan()
+            pipeline.run_plan()
         except ValueError as error:
             answer["their metric"] = str(error)
     for name, bindings in {"gin": ["mig.num_train = 8"], "both": ["twice.x = 1"]}.items():
@@ -182,7 +183,7 @@ def both_in_one_process(source, target, files, bindings, full):
             else:
                 for module in ("one", "other"):
                     gin.register("twice", module=module)(lambda x=0: x)
-                with gin_config.configured(bindings=bindings):
+                with gin_files.configured(bindings=bindings):
                     pass
         except (KeyError, ValueError) as error:
             answer[name] = f"{type(error).__name__}: {error}"

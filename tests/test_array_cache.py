@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srvae_plugin.data import array_cache
+from srvae_plugin.data.storage import array_cache
 
 EXPECTED = np.arange(1, 101, dtype=np.uint8).reshape(10, 10)
 

@@ -23,19 +23,20 @@ from make_golden_models import (
 )
 from torch import nn
 
-from srvae_plugin import gin_config, steps
+from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import dsprites_full
-from srvae_plugin.discriminator import fc_discriminator
-from srvae_plugin.losses import gaussian_kl
 from srvae_plugin.models import factor_vae
 from srvae_plugin.models.annealed_vae import AnnealedVAE, anneal
 from srvae_plugin.models.beta_tc_vae import BetaTCVAE
 from srvae_plugin.models.dip_vae import DIPVAE
 from srvae_plugin.models.factor_vae import FactorVAE
+from srvae_plugin.models.losses import gaussian_kl
+from srvae_plugin.models.networks.discriminator import fc_discriminator
 from srvae_plugin.models.sr_vae import SRVAE
 from srvae_plugin.models.vae import VAE
-from srvae_plugin.optimizers import adam_optimizer
-from srvae_plugin.train import _update, train
+from srvae_plugin.runs import pipeline
+from srvae_plugin.training.loop import _update, train
+from srvae_plugin.training.optimizers import adam_optimizer
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "golden_models.json").read_text())
 CLASSES = {"vae": VAE, "annealed_vae": AnnealedVAE, "factor_vae": FactorVAE}
@@ -259,8 +260,8 @@ FILES = {
 
 
 def trained(folder, data, file, *bindings, resume=False):
-    with gin_config.only([file], [*SMALL, *bindings]):
-        return train(steps.training_settings(), data, folder, config="c", resume=resume)
+    with gin_files.only([file], [*SMALL, *bindings]):
+        return train(pipeline.training_settings(), data, folder, config="c", resume=resume)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from finished_runs import SIZES, TINY, colour_images, colour_run
 
-from srvae_plugin import gin_config, results, train_with_gin
+from srvae_plugin import train_with_gin
 from srvae_plugin.cli.evaluate import evaluate_main
-from srvae_plugin.export import export
-from srvae_plugin.gin_config import ConfigError
-from srvae_plugin.run import check, run
+from srvae_plugin.cli.export import export
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.gin_files import ConfigError
+from srvae_plugin.config.text import dataset_bindings
+from srvae_plugin.runs import results
+from srvae_plugin.runs.run import check, run
 from srvae_plugin.study.config import configurations
 from srvae_plugin.study.definition import Study, read_study
 from srvae_plugin.study.plan import plan
@@ -99,7 +102,7 @@ def test_a_study_refuses_what_none_of_the_runs_it_is_meant_for_reads():
 
 
 def test_the_packaged_studies_bind_nothing_in_vain():
-    for path in (gin_config.packaged_configs() / "studies").glob("*.gin"):
+    for path in (gin_files.packaged_configs() / "studies").glob("*.gin"):
         if "study.numbered" not in (text := path.read_text()) and "study." in text:
             configurations(plan(read_study([path], ["study.seeds = 1"])))
 
@@ -149,7 +152,7 @@ def scored(finished, output, *bindings):
 
 def recorded(finished):
     folder = finished / "metrics" / "sampled" / "mig"
-    return results.read_results(folder, "evaluation"), results.dataset_bindings(
+    return results.read_results(folder, "evaluation"), dataset_bindings(
         results.gin_file(folder, "evaluation")
     )
 
@@ -224,7 +227,7 @@ def test_nothing_is_overwritten_from_python_without_being_asked(tmp_path):
 OWN_NETWORK = """
 import gin
 from torch import nn
-from srvae_plugin.networks import GaussianEncoder
+from srvae_plugin.models.networks import GaussianEncoder
 @gin.register
 def own_encoder(observation_shape, num_latent):
     return GaussianEncoder(nn.Flatten(), 105, num_latent)

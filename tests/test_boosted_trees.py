@@ -7,9 +7,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from metric_cases import GRIDS, REPRESENTATIONS, IndexGrid
 from sklearn.ensemble import GradientBoostingClassifier
-
-from srvae_plugin.metrics.boosted_trees.histogram import fit_histogram
-from srvae_plugin.metrics.boosted_trees.learner import BoostedTrees
+from srvae_plugin.metrics.learners.boosted_trees.histogram import fit_histogram
+from srvae_plugin.metrics.learners.boosted_trees.learner import BoostedTrees
 
 # Before 1.9 the score of a split was another formula, equal but for rounding, so that splits that
 # tie could come out the other way.

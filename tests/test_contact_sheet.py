@@ -5,12 +5,13 @@ import official_files
 import pytest
 from PIL import Image
 
-from srvae_plugin import contact_sheet, load_dataset
+from srvae_plugin import load_dataset
 from srvae_plugin.cli.data import data_main
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.data.images_only import ImagesOnly
-from srvae_plugin.data.mapped_images import MappedImages
+from srvae_plugin.data.storage.mapped_images import MappedImages
+from srvae_plugin.plots import contact_sheet
 
 
 class Stripes(FactorGrid):

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.autograd import forward_ad
 
-from srvae_plugin import convolutions
-from srvae_plugin.allocator import keep_freed_memory
-from srvae_plugin.convolutions import Conv2d, ConvTranspose2d
+from srvae_plugin.models.networks import convolutions
+from srvae_plugin.models.networks.convolutions import Conv2d, ConvTranspose2d
+from srvae_plugin.training.allocator import keep_freed_memory
 
 # (layer, its arguments, height and width of its input): first those that take another route.
 CASES = [
@@ -279,7 +279,7 @@ def test_no_images_and_complex_ones_are_as_in_torch(layer, arguments, size):
 
 PAGE_FAULTS = """
 import resource, torch
-from srvae_plugin.allocator import keep_freed_memory
+from srvae_plugin.training.allocator import keep_freed_memory
 kept = keep_freed_memory()
 def fault():
     begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

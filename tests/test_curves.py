@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from srvae_plugin.curves import learning_curves, running_mean
+from srvae_plugin.plots.curves import learning_curves, running_mean
 
 HEADER = "step,loss,reconstruction_loss,kl_loss,regularizer,elbo,kl_0,kl_1,kl_2"
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import official_files as files
 import pytest
 
-from srvae_plugin import evaluate_with_gin, load_model, postprocess_with_gin, results
+from srvae_plugin import evaluate_with_gin, load_model, postprocess_with_gin
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.run import run_main
+from srvae_plugin.runs import results
 
 TINY = Path(__file__).with_name("tiny.gin")
 WRITERS = {

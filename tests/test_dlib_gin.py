@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from srvae_plugin import (
-    evaluate_with_gin,
-    gin_config,
-    optimizers,
-    postprocess_with_gin,
-    steps,
-    train_with_gin,
-)
+from srvae_plugin import evaluate_with_gin, postprocess_with_gin, train_with_gin
+from srvae_plugin.config import gin_files
+from srvae_plugin.runs import pipeline
+from srvae_plugin.training import optimizers
 
 SPEC = importlib.util.find_spec("disentanglement_lib")
 pytestmark = pytest.mark.skipif(SPEC is None, reason="disentanglement-lib is not installed")
@@ -57,8 +53,8 @@ def test_every_model_of_the_study_takes_its_hyperparameters():
     models = study_models()
     assert len(models) == 36
     for bindings in models:
-        with gin_config.only([SHARED], bindings):
-            model = steps.training_settings().model
+        with gin_files.only([SHARED], bindings):
+            model = pipeline.training_settings().model
         values = dict(line.split(" = ") for line in bindings)
         for key in values.keys() - {"model.name", "model.model", "discriminator.discriminator_fn"}:
             assert getattr(model, key.partition(".")[2]) == ast.literal_eval(values[key])
@@ -80,9 +76,9 @@ def test_every_file_is_read_but_those_of_other_pipelines():
     refused, read = {}, 0
     for path in sorted(CONFIGS.rglob("*.gin")):
         try:
-            with gin_config.only([path]):
+            with gin_files.only([path]):
                 read += 1
-        except gin_config.ConfigError as error:
+        except gin_files.ConfigError as error:
             refused[str(path.relative_to(CONFIGS))] = str(error)
     folders = {name.rpartition("/")[0] for name in refused}
     assert folders == OTHER_PIPELINES
@@ -122,7 +118,7 @@ def test_its_files_for_trying_out_train_represent_and_score(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(STUDY.glob("metric_configs/*.gin")), ids=lambda p: p.stem)
 def test_metric_files_name_a_metric_of_ours(path):
-    with gin_config.configured([path]):
-        (metric,) = steps.run_plan().metrics
-        assert gin_config.bound("evaluation.random_seed") == 0
+    with gin_files.configured([path]):
+        (metric,) = pipeline.run_plan().metrics
+        assert gin_files.bound("evaluation.random_seed") == 0
     assert metric.split("_")[0] == path.stem.split("_")[0]

@@ -10,9 +10,12 @@ import oracle
 import original_package
 import pytest
 
-from srvae_plugin import dlib_studies, gin_config, results, steps  # noqa: F401
 from srvae_plugin.cli.run import run_main
-from srvae_plugin.dlib_studies import STUDIES, NumberedModel
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.text import gin_dict
+from srvae_plugin.runs import pipeline, results  # noqa: F401
+from srvae_plugin.study import numbered
+from srvae_plugin.study.numbered import STUDIES, NumberedModel
 
 live = pytest.mark.skipif(bool(oracle.MISSING), reason=f"needs {', '.join(oracle.MISSING)}")
 TENSORFLOW_ONLY = {"use_locking", "name"}
@@ -36,8 +39,8 @@ def bound_in(files, bindings=()):
     """All that gin binds as text, without the steps' own settings."""
     import gin
 
-    with gin_config.only(files, bindings):
-        found = results.gin_dict(gin.config_str())
+    with gin_files.only(files, bindings):
+        found = gin_dict(gin.config_str())
     own = ("run.", "evaluation.", "postprocess.", "dataset.")
     return {key: value for key, value in found.items() if not key.startswith(own)}
 
@@ -69,9 +72,9 @@ def test_the_pipeline_gives_each_step_what_the_original_gives_it(name):
     assert train[3] == ["model.name = 'shared'", *model.bindings()[: len(train[3]) - 1]]
     assert len(others) == 2 + 2 * len(model.study.metrics)
     settings = []
-    for kind in dlib_studies.REPRESENTATIONS:
+    for kind in numbered.REPRESENTATIONS:
         settings.append([f"postprocessed/{kind}", *model.postprocess(kind)])
-    for kind in dlib_studies.REPRESENTATIONS:
+    for kind in numbered.REPRESENTATIONS:
         for metric in sorted(model.study.metrics):
             settings.append([f"metrics/{kind}/{metric}", *model.evaluation(kind, metric)])
     for (step, target, files, bindings), (place, function, _, ours) in zip(
@@ -81,7 +84,7 @@ def test_the_pipeline_gives_each_step_what_the_original_gives_it(name):
         assert list(ours[:2]) == bindings
         text = Path(files[0]).read_text()
         key = "postprocess.postprocess_fn" if step == "postprocess" else "evaluation.evaluation_fn"
-        assert results.gin_dict(text)[key] == f"@{function}"
+        assert gin_dict(text)[key] == f"@{function}"
 
 
 @live
@@ -91,7 +94,7 @@ def test_settings_are_those_of_the_originals_files(name):
     _, calls = original_pipeline(name)
     theirs = bound_in(calls[0][2])
     theirs = {k: v for k, v in theirs.items() if k.rpartition(".")[2] not in TENSORFLOW_ONLY}
-    assert bound_in([dlib_studies.MODEL_FILE]) == theirs
+    assert bound_in([numbered.MODEL_FILE]) == theirs
     model = NumberedModel(name, 0)
     compared = 0
     for step, target, files, _ in calls:
@@ -124,7 +127,7 @@ def test_a_model_runs_by_its_number(tmp_path):
     command = ["--study", "unsupervised_study_v1", "--model-num", "300", "--output", output]
     assert study_run(*command, bindings=[*SMALL, TWO]) == 0
     assert {p.name for p in output.iterdir()} >= {"model", "postprocessed", "metrics"}
-    trained = results.gin_dict((output / "model/results/gin/train.gin").read_text())
+    trained = gin_dict((output / "model/results/gin/train.gin").read_text())
     assert trained["model.model"] == "@factor_vae()"
     assert trained["model.name"] == "'factor_vae'"
     assert trained["model.model_num"] == "300"

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srvae_plugin import results
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.data.dsprites import dsprites_full
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig
-from srvae_plugin.representation import CachedRepresentation, TabulatedCodes
+from srvae_plugin.runs import results
+from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
 
 SIZES = (3, 4, 5)
 SMALL = ["mig.num_train = 400", "sap_score.num_train = 300", "sap_score.num_test = 100"]

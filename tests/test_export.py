@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from srvae_plugin import optional, plugins, representation_function
-from srvae_plugin.export import export, export_main
-from srvae_plugin.exporters import MeanCodes, Trained, load_trained
+from srvae_plugin import representation_function
+from srvae_plugin.cli.export import export, export_main
+from srvae_plugin.config import plugins
+from srvae_plugin.interchange import optional
+from srvae_plugin.interchange.exporters import MeanCodes, Trained, load_trained
 from srvae_plugin.models.vae import BaseVAE
 
 MODELS = ("vae", "sr_vae", "seq_vae", "res_vae")
@@ -246,7 +248,7 @@ def test_formats_are_plug_ins(runs, tmp_path, monkeypatch, capsys):
         return type("E", (), {"file": folder / "a.csv", "facts": {"rows": 2}})
 
     point = EntryPoint("csv", "their_package:csv", "srvae_plugin.exporters")
-    monkeypatch.setattr("srvae_plugin.export.entry_points", lambda group: [point])
+    monkeypatch.setattr("srvae_plugin.cli.export.entry_points", lambda group: [point])
     monkeypatch.setitem(plugins.load().found["exporters"], "csv", csv)
     assert command("--help") == 0
     assert "csv" in capsys.readouterr().out
@@ -257,7 +259,7 @@ def test_formats_are_plug_ins(runs, tmp_path, monkeypatch, capsys):
 
 def test_listing_formats_loads_no_torch():
     code = (
-        "import sys, srvae_plugin.export as e\n"
+        "import sys, srvae_plugin.cli.export as e\n"
         "try: e.export_main(['--help'])\n"
         "finally: print('torch' in sys.modules)"
     )

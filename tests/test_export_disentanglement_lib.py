@@ -11,10 +11,15 @@ from srvae_adapters import disentanglement_lib, tf1_hub
 from torch import nn
 
 from srvae_plugin import postprocess_with_gin, train_with_gin
-from srvae_plugin.export import export
+from srvae_plugin.cli.export import export
+from srvae_plugin.models.networks import (
+    conv_encoder,
+    deconv_decoder,
+    fc_decoder,
+    fc_encoder,
+)
 from srvae_plugin.models.sr_vae import SRVAE, ResVAE, SeqVAE
 from srvae_plugin.models.vae import VAE
-from srvae_plugin.networks import conv_encoder, deconv_decoder, fc_decoder, fc_encoder
 
 TINY = Path(__file__).with_name("tiny.gin")
 
@@ -74,7 +79,7 @@ class Numpy:
 
 def small_conv(shape, num_latent):
     """An encoder with strides and paddings that differ between the axes, and no bias once."""
-    from srvae_plugin.networks import GaussianEncoder
+    from srvae_plugin.models.networks import GaussianEncoder
 
     layers = [nn.Conv2d(shape[0], 3, (4, 3), (2, 1), (1, 2), bias=False), nn.LeakyReLU(0.1)]
     layers += [nn.Conv2d(3, 2, 3, 2), nn.Tanh(), nn.Flatten()]

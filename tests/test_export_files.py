@@ -4,10 +4,11 @@ import finished_runs
 import numpy as np
 import pytest
 
-from srvae_plugin import load_dataset, representation_function, results
+from srvae_plugin import load_dataset, representation_function
 from srvae_plugin.cli.evaluate import evaluate_main
-from srvae_plugin.export import export
+from srvae_plugin.cli.export import export
 from srvae_plugin.metrics.dci import disentanglement
+from srvae_plugin.runs import results
 
 pandas = pytest.importorskip("pandas")
 

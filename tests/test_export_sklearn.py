@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator, estimator_checks_gen
 from srvae_adapters.sklearn import RepresentationTransformer
 
 from srvae_plugin import representation_function
-from srvae_plugin.export import export
+from srvae_plugin.cli.export import export
 
 SHAPE = finished_runs.COLOUR_SHAPE
 

@@ -12,17 +12,19 @@ from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegress
 from sklearn.metrics import mutual_info_score, r2_score
 from sklearn.svm import LinearSVC
 
-from srvae_plugin import load_dataset, plugins, results
+from srvae_plugin import load_dataset
 from srvae_plugin.cli.evaluate import evaluate_main
+from srvae_plugin.config import plugins
 from srvae_plugin.data.factor_columns import read_columns
 from srvae_plugin.data.own_data import npz
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.evaluate import load_codes
 from srvae_plugin.metrics import compute_dci, compute_mig, compute_sap
 from srvae_plugin.metrics.codes import sample_codes_and_factors
 from srvae_plugin.report.pictures import names_in
 from srvae_plugin.report.run import Run
-from srvae_plugin.representation import TabulatedCodes
+from srvae_plugin.runs import results
+from srvae_plugin.runs.evaluate import load_codes
+from srvae_plugin.runs.representation import TabulatedCodes
 
 RNG = np.random.RandomState
 ROWS = 300

@@ -13,17 +13,18 @@ from test_train import FailsAt, Failure, rows, same_weights
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
-from srvae_plugin import gin_config, steps
+from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import dsprites_full
-from srvae_plugin.discriminator import fc_discriminator, make_discriminator
 from srvae_plugin.models.factor_vae import (
     FactorVAE,
     discriminator_loss,
     permute_codes,
     tc_estimate,
 )
-from srvae_plugin.optimizers import make_optimizers
-from srvae_plugin.train import _update
+from srvae_plugin.models.networks.discriminator import fc_discriminator, make_discriminator
+from srvae_plugin.runs import pipeline
+from srvae_plugin.training.loop import _update
+from srvae_plugin.training.optimizers import make_optimizers
 
 # --- the terms ---
 
@@ -198,7 +199,7 @@ def test_discriminator_takes_another_initialisation():
 
 def test_gin_binds_the_discriminator():
     bindings = ["discriminator.discriminator_fn = @fc_discriminator", "fc_discriminator.width = 5"]
-    with gin_config.only(bindings=bindings):
+    with gin_files.only(bindings=bindings):
         model = gin.get_configurable(make_discriminator)(7)
     assert model[0].weight.shape == (5, 7)
 
@@ -207,8 +208,8 @@ def test_gin_binds_the_discriminator():
 
 
 def test_factor_vae_s_file_gives_each_network_its_optimizer():
-    with gin_config.only(["factor_vae_dsprites.gin"], SMALL):
-        model = steps.training_settings().model
+    with gin_files.only(["factor_vae_dsprites.gin"], SMALL):
+        model = pipeline.training_settings().model
         model.build((1, 64, 64))
         optimizers = make_optimizers(model.parameter_groups())
     found = {

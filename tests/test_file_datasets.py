@@ -18,8 +18,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from srvae_plugin import load_dataset
-from srvae_plugin.data import array_cache, image_files, mpi3d, shapes3d, smallnorb
+from srvae_plugin.data import mpi3d, shapes3d, smallnorb
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.storage import array_cache, image_files
 from srvae_plugin.testing import check_dataset
 
 

@@ -8,11 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from srvae_plugin import load_dataset, representation_function, results
+from srvae_plugin import load_dataset, representation_function
 from srvae_plugin.cli.evaluate import evaluate_main
-from srvae_plugin.export import export
-from srvae_plugin.foreign_models import FileFunction, OnnxFile, find_layout, open_model
-from srvae_plugin.repeatable import warn_if_random
+from srvae_plugin.cli.export import export
+from srvae_plugin.interchange.foreign_models import (
+    FileFunction,
+    OnnxFile,
+    find_layout,
+    open_model,
+)
+from srvae_plugin.runs import results
+from srvae_plugin.runs.repeatable import warn_if_random
 
 helper = pytest.importorskip("onnx").helper
 SHAPE = finished_runs.COLOUR_SHAPE

@@ -4,8 +4,9 @@ import sys
 import gin
 import pytest
 
-from srvae_plugin import gin_config, steps
-from srvae_plugin.gin_config import ConfigError, configured, only
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.gin_files import ConfigError, configured, only
+from srvae_plugin.runs import pipeline
 from srvae_plugin.study import definition  # noqa: F401  (it registers `study`)
 
 MODEL = ["model.model = @vae()", "vae.beta = 2.0", "encoder.num_latent = 3"]
@@ -123,7 +124,7 @@ def test_includes_resolve_beside_the_including_file(tmp_path, caplog):
 
 
 def test_every_packaged_file_parses():
-    for path in gin_config.packaged_configs().rglob("*.gin"):
+    for path in gin_files.packaged_configs().rglob("*.gin"):
         with only([path]):
             pass
 
@@ -134,9 +135,9 @@ def test_later_bindings_win_and_the_former_state_returns():
             assert gin.query_parameter("vae.beta") == 3.0
         assert gin.query_parameter("vae.beta") == 1.0
         with only(bindings=["sr_vae.beta = 5.0"]):
-            assert gin_config.bound("vae.beta") is None
+            assert gin_files.bound("vae.beta") is None
         assert gin.query_parameter("vae.beta") == 1.0
-    assert gin_config.bound("vae.beta") is None
+    assert gin_files.bound("vae.beta") is None
 
 
 def test_an_int_is_a_fine_float_and_references_are_left_alone():
@@ -146,19 +147,19 @@ def test_an_int_is_a_fine_float_and_references_are_left_alone():
 
 def test_missing_bindings_are_named():
     with configured(bindings=MODEL), pytest.raises(ConfigError) as caught:
-        steps.training_settings()
+        pipeline.training_settings()
     assert "model.training_steps" in str(caught.value)
     assert "model.batch_size" in str(caught.value)
     with (
         configured(bindings=["model.model = @vae()"]),
         pytest.raises(ConfigError, match=r"vae\.beta"),
     ):
-        steps.training_settings()
+        pipeline.training_settings()
 
 
 def test_a_macro_that_is_used_is_fine():
     with configured(bindings=["BETA = 4.0", "vae.beta = %BETA"]):
-        assert gin_config.bound("vae.beta") is not None
+        assert gin_files.bound("vae.beta") is not None
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -166,7 +167,7 @@ def test_a_byte_order_mark_is_read_over(tmp_path, encoding):
     path = tmp_path / "windows.gin"
     path.write_text("# é\r\nvae.beta = 3.0\r\n", encoding=encoding)
     with configured([path]):
-        assert gin_config.bound("vae.beta") == 3.0
+        assert gin_files.bound("vae.beta") == 3.0
 
 
 def test_what_is_no_text_or_includes_itself_is_one_line(tmp_path):
@@ -186,7 +187,7 @@ def test_an_include_means_the_file_beside_it_whatever_was_read_before(tmp_path):
         (tmp_path / name / "top.gin").write_text("include 'base.gin'\n")
     for name, beta in (("a", 1.0), ("b", 2.0)):
         with configured([tmp_path / name / "top.gin"]):
-            assert gin_config.bound("vae.beta") == beta
+            assert gin_files.bound("vae.beta") == beta
 
 
 def test_a_single_file_or_binding_needs_no_list(tmp_path):
@@ -194,8 +195,8 @@ def test_a_single_file_or_binding_needs_no_list(tmp_path):
     path.write_text("vae.beta = 3.0\n")
     for file in (path, str(path)):
         with configured(file, "sr_vae.beta = 2.0"):
-            assert gin_config.bound("vae.beta") == 3.0
-            assert gin_config.bound("sr_vae.beta") == 2.0
+            assert gin_files.bound("vae.beta") == 3.0
+            assert gin_files.bound("sr_vae.beta") == 2.0
 
 
 def test_auto_never_erases_a_name():
@@ -205,9 +206,9 @@ def test_auto_never_erases_a_name():
         ["dataset.name = 'auto'", "dataset.name = 'npz'"],
     ):
         with configured(bindings=bindings):
-            assert gin_config.bound("dataset.name") == "npz"
+            assert gin_files.bound("dataset.name") == "npz"
     with configured(bindings=["dataset.name = 'auto'"]):
-        assert gin_config.bound("dataset.name") is None
+        assert gin_files.bound("dataset.name") is None
 
 
 def test_files_of_two_models_are_refused_unless_a_binding_says_which(tmp_path):
@@ -216,7 +217,7 @@ def test_files_of_two_models_are_refused_unless_a_binding_says_which(tmp_path):
     for part in (*files, "@vae()", "@sr_vae()", "--bind"):
         assert part in message
     with configured(files, ["model.model = @vae()"]):
-        assert gin_config.reference_name(gin_config.bound("model.model")) == "vae"
+        assert gin_files.reference_name(gin_files.bound("model.model")) == "vae"
     mine = tmp_path / "mine.gin"
     mine.write_text("include 'srvae_dsprites.gin'\nmodel.model = @vae()\nvae.beta = 1.0\n")
     for same in ([mine], ["vae_dsprites.gin", mine], ["srvae_dsprites.gin", "presets/quick.gin"]):
@@ -235,13 +236,13 @@ def test_modules_beside_the_file_or_in_the_working_directory_are_found(tmp_path,
     path = tmp_path / "files" / "mine.gin"
     path.write_text("import beside_the_gin\nbeside_the_gin_fn.size = 2\n")
     with configured([path], ["import in_the_folder", "in_the_folder_fn.size = 3"]):
-        assert gin_config.bound("beside_the_gin_fn.size") == 2
+        assert gin_files.bound("beside_the_gin_fn.size") == 2
         text = gin.config_str()
     assert "import beside_the_gin" in text
     recorded = tmp_path / "recorded.gin"
     recorded.write_text(text)
     with configured([recorded], recorded=True):  # imported by this process already
-        assert gin_config.bound("in_the_folder_fn.size") == 3
+        assert gin_files.bound("in_the_folder_fn.size") == 3
 
 
 def test_a_recorded_file_imports_nothing_and_says_what_to_add(tmp_path, monkeypatch):
@@ -250,7 +251,7 @@ def test_a_recorded_file_imports_nothing_and_says_what_to_add(tmp_path, monkeypa
     path = tmp_path / "train.gin"
     path.write_text("import planted\n\nvae.beta = 1.0\n")
     with configured([path], recorded=True):
-        assert gin_config.bound("vae.beta") == 1.0
+        assert gin_files.bound("vae.beta") == 1.0
     path.write_text("import planted\n\nplanted_fn.size = 1\n")
     with (
         pytest.raises(ConfigError, match="add --import planted"),

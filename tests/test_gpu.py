@@ -7,10 +7,13 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from srvae_plugin import convolutions, gin_config, steps, train
+from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
 from srvae_plugin.data.ground_truth import FactorGrid
-from srvae_plugin.representation import CachedRepresentation, Representation
+from srvae_plugin.models.networks import convolutions
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.representation import CachedRepresentation, Representation
+from srvae_plugin.training import loop
 from srvae_plugin.training.batches import DeviceImages, source_of
 from srvae_plugin.training.capture import CapturedStep, refuse_to_wait
 from srvae_plugin.training.numerics import memory_format, numerics
@@ -41,8 +44,8 @@ both_steps = pytest.mark.parametrize("how", ["plain", "captured"])
 
 def trained(folder, data, name, *bindings, resume=False):
     bindings = [*SETTINGS, f"model.model = @{name}()", *MODELS[name], *bindings]
-    with gin_config.only(bindings=bindings):
-        return train.train(steps.training_settings(), data, folder, resume=resume)
+    with gin_files.only(bindings=bindings):
+        return loop.train(pipeline.training_settings(), data, folder, resume=resume)
 
 
 def rows(folder):
@@ -93,9 +96,9 @@ class SameNoise(TorchFunctionMode):
 
 def losses_and_gradients(name, data, device, dtype):
     """The same weights, batch and noise, computed on a device in a precision."""
-    with gin_config.only(bindings=[*SETTINGS, f"model.model = @{name}()", *MODELS[name]]):
+    with gin_files.only(bindings=[*SETTINGS, f"model.model = @{name}()", *MODELS[name]]):
         torch.manual_seed(0)
-        model = steps.training_settings().model
+        model = pipeline.training_settings().model
         model.build((1, 64, 64))
         model.to(device, dtype).to(memory_format=memory_format(torch.device(device)))
         x = torch.from_numpy(data.sample_observations(32, np.random.RandomState(0)))
@@ -189,9 +192,9 @@ def test_batches_are_the_hosts(data):
 
 @pytest.mark.parametrize("name", ["vae", "sr_vae"])
 def test_codes_are_the_cpus(name, data):
-    with gin_config.only(bindings=[*SETTINGS, f"model.model = @{name}()", *MODELS[name]]):
+    with gin_files.only(bindings=[*SETTINGS, f"model.model = @{name}()", *MODELS[name]]):
         torch.manual_seed(0)
-        model = steps.training_settings().model
+        model = pipeline.training_settings().model
         model.build((1, 64, 64))
     indices = np.random.RandomState(0).randint(data.num_observations, size=6000)
     expected = Representation(model)(data.observations_at(indices[:300]))
@@ -259,7 +262,7 @@ def test_no_step_waits_for_the_gpu(tmp_path, data, name, monkeypatch):
             taken.append(step)
             return losses
 
-    monkeypatch.setattr(train, "CapturedStep", Refusing)
+    monkeypatch.setattr(loop, "CapturedStep", Refusing)
     trained(tmp_path, data, name, "model.step = 'captured'")
     assert taken == list(range(3, 20))
 
@@ -280,10 +283,10 @@ def test_the_first_bad_step_is_named_later(tmp_path, how):
         sample_factors = FactorGrid.sample_factors
 
     bindings = ["model.log_every = 10", "model.checkpoint_every = 6", f"model.step = '{how}'"]
-    with pytest.raises(train.NonFiniteLossError, match=r"step 8: .*reconstruction_loss") as error:
+    with pytest.raises(loop.NonFiniteLossError, match=r"step 8: .*reconstruction_loss") as error:
         trained(tmp_path, Poisoned(8), "vae", *bindings)
     assert "the last good checkpoint" in str(error.value)
-    assert torch.load(tmp_path / train.CHECKPOINT, weights_only=True)["step"] == 6
+    assert torch.load(tmp_path / loop.CHECKPOINT, weights_only=True)["step"] == 6
 
 
 LESS = ["model.tf32 = True", "model.autocast = True", "model.channels_last = True"]

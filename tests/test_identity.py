@@ -7,16 +7,22 @@ import shutil
 import numpy as np
 import pytest
 
-from srvae_plugin import gin_config, plugins, steps
 from srvae_plugin.cli.evaluate import evaluate_main
+from srvae_plugin.config import gin_files, plugins
+from srvae_plugin.config.data_record import (
+    differing_lines,
+    other_content,
+    record_of,
+    with_record,
+)
 from srvae_plugin.data.digest import digest_of
-from srvae_plugin.data.locate import expanded
-from srvae_plugin.data_record import differing_lines, other_content, record_of, with_record
+from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import group_by_model
 from srvae_plugin.report.scores import Bootstrap, score_tables
 from srvae_plugin.report.write import write_report
-from srvae_plugin.run import run as run_all
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.run import run as run_all
 
 QUICK = Bootstrap(resamples=50)
 TINY = "\n".join(
@@ -60,8 +66,8 @@ def write(path, **changed):
 
 def bound(*bindings):
     """The data set of some bindings, and the identifying text of a configuration with it."""
-    with gin_config.configured([], bindings):
-        data = steps.bound_dataset()
+    with gin_files.configured([], bindings):
+        data = pipeline.bound_dataset()
         record = record_of(data)
         return record, with_record("\n".join(bindings), record)
 

@@ -17,10 +17,10 @@ from threadpoolctl import threadpool_limits
 
 from srvae_plugin.metrics.codes import CodesAndFactors
 from srvae_plugin.metrics.downstream_task import downstream_task
-from srvae_plugin.metrics.exponential import exp_all
-from srvae_plugin.metrics.logistic_regression import SoftmaxRegressionCV
-from srvae_plugin.metrics.predictors import logistic_regression_cv
-from srvae_plugin.metrics.softmax_kernel import losses_and_gradients
+from srvae_plugin.metrics.learners.exponential import exp_all
+from srvae_plugin.metrics.learners.logistic_regression import SoftmaxRegressionCV
+from srvae_plugin.metrics.learners.predictors import logistic_regression_cv
+from srvae_plugin.metrics.learners.softmax_kernel import losses_and_gradients
 
 same_steps = pytest.mark.skipif(
     tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9),

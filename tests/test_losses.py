@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from srvae_plugin import losses
-from srvae_plugin.model import Losses
+from srvae_plugin.models import losses
+from srvae_plugin.models.base import Losses
 
 SHAPE = (2, 3, 4)  # channel, height, width: all different, so that a wrong axis shows
 

@@ -25,21 +25,18 @@ from srvae_plugin.metrics.codes import CodesAndFactors
 from srvae_plugin.metrics.downstream_task import check_sizes, compute_downstream_task
 from srvae_plugin.metrics.fairness import fairness_scores, inter_group_fairness
 from srvae_plugin.metrics.irs import irs
+from srvae_plugin.metrics.learners.predictors import Task, predict
 from srvae_plugin.metrics.modularity_explicitness import (
     compute_modularity_explicitness,
     explicitness,
     modularity_explicitness,
     modularity_per_latent,
 )
-from srvae_plugin.metrics.predictors import Task, predict
 from srvae_plugin.metrics.reduced_downstream_task import (
     compute_reduced_downstream_task,
     factorwise_dci,
 )
-from srvae_plugin.metrics.strong_downstream_task import (
-    compute_strong_downstream_task,
-    intervene,
-)
+from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task, intervene
 from srvae_plugin.metrics.unified_scores import (
     accuracy_svm_matrix,
     compute_unified_scores,

@@ -6,9 +6,11 @@ from pathlib import Path
 import gin
 import pytest
 
-from srvae_plugin import gin_config, metrics, plugins, steps
-from srvae_plugin.gin_config import configured
-from srvae_plugin.metrics import predictors
+from srvae_plugin import metrics
+from srvae_plugin.config import gin_files, plugins
+from srvae_plugin.config.gin_files import configured
+from srvae_plugin.metrics.learners import predictors
+from srvae_plugin.runs import pipeline
 
 FOLDER = Path(__file__).parents[1] / "gin" / "metrics"
 FILES = sorted(path.name for path in FOLDER.glob("*.gin"))
@@ -28,8 +30,8 @@ def test_every_file_binds_what_exists(name):
 
 def test_all_of_the_originals_metrics_are_in_one_file():
     with configured(["metrics/all.gin"]):
-        plan = gin.get_configurable(steps.RunPlan)()
-        assert gin_config.bound("evaluation.random_seed") == 0
+        plan = gin.get_configurable(pipeline.RunPlan)()
+        assert gin_files.bound("evaluation.random_seed") == 0
     everything = {name.rpartition("/")[2] for name in plan.metrics}
     assert everything == set(plugins.names("metrics")) >= ORIGINAL
 
@@ -37,13 +39,13 @@ def test_all_of_the_originals_metrics_are_in_one_file():
 @pytest.mark.parametrize("name", sorted(set(FILES) - SEVERAL))
 def test_a_metrics_own_file_runs_that_metric(name):
     with configured([f"metrics/{name}"]):
-        plan = gin.get_configurable(steps.RunPlan)()
+        plan = gin.get_configurable(pipeline.RunPlan)()
     assert {metric.rpartition("/")[2] for metric in plan.metrics} == {name.removesuffix(".gin")}
 
 
 def test_the_study_has_nine_metrics():
     with configured(["metrics/study.gin"]):
-        plan = gin.get_configurable(steps.RunPlan)()
+        plan = gin.get_configurable(pipeline.RunPlan)()
     assert len(plan.metrics) == 9
 
 
@@ -57,7 +59,7 @@ def test_scoped_metrics_have_bindings_and_results_of_their_own():
         configured(bindings=["run.metrics = ['a/mig', 'a/dci']"]),
         pytest.raises(ValueError, match="the same first name"),
     ):
-        gin.get_configurable(steps.RunPlan)()
+        gin.get_configurable(pipeline.RunPlan)()
 
 
 @pytest.mark.parametrize("name", sorted(ORIGINAL))
@@ -66,7 +68,7 @@ def test_defaults_without_gin_are_those_of_the_file(name):
     defaults = inspect.signature(function).parameters
     with configured(["metrics/all.gin"]):
         for parameter in ("num_train", "num_test", "num_eval", "batch_size", "diff_quantile"):
-            bound = gin_config.bound(f"{name}.{parameter}")
+            bound = gin_files.bound(f"{name}.{parameter}")
             if bound is not None:
                 default = defaults[parameter].default
                 assert bound == (list(default) if isinstance(default, tuple) else default)

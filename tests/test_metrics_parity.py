@@ -22,7 +22,7 @@ from metric_cases import (
     original_run,
 )
 
-from srvae_plugin.metrics.boosted_trees import backends
+from srvae_plugin.metrics.learners.boosted_trees import backends
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "golden_metrics.json").read_text())
 EXACT = 1e-12

@@ -34,7 +34,7 @@ from srvae_plugin.metrics.factor_vae import prune_dims
 from srvae_plugin.metrics.mig import mig
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
 from srvae_plugin.metrics.sap_score import sap_score
-from srvae_plugin.representation import CachedRepresentation
+from srvae_plugin.runs.representation import CachedRepresentation
 from srvae_plugin.testing.metrics import CHECKS
 
 TINY = GRIDS["tiny"]

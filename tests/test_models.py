@@ -1,4 +1,4 @@
-"""Conformance of every registered model to the contract of `srvae_plugin.model`.
+"""Conformance of every registered model to the contract of `srvae_plugin.models.base`.
 
 Runs over the entry-point group `srvae_plugin.models`, installed third-party models included;
 without package metadata (a bare source tree) over our own.
@@ -17,13 +17,13 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from srvae_plugin import networks
-from srvae_plugin.discriminator import fc_discriminator
-from srvae_plugin.model import DisentanglementModel
+from srvae_plugin.models import networks
 from srvae_plugin.models.annealed_vae import AnnealedVAE
+from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.models.beta_tc_vae import BetaTCVAE
 from srvae_plugin.models.dip_vae import DIPVAE
 from srvae_plugin.models.factor_vae import FactorVAE
+from srvae_plugin.models.networks.discriminator import fc_discriminator
 from srvae_plugin.models.sr_vae import SRVAE, ResVAE, SeqVAE
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.testing.model_losses import training_stays_finite

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from srvae_plugin import networks
+from srvae_plugin.models import networks
 
 LATENT = 10
 GREY, RGB = (1, 64, 64), (3, 64, 64)

@@ -9,9 +9,13 @@ from scipy.integrate import quad
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.preprocessing import StandardScaler
 
-from srvae_plugin.metrics import probes
 from srvae_plugin.metrics.codes import CodesAndFactors
-from srvae_plugin.metrics.dci_es import LossCapacity, dci_es, explicitness, loss_capacity
+from srvae_plugin.metrics.dci_es import (
+    LossCapacity,
+    dci_es,
+    explicitness,
+    loss_capacity,
+)
 from srvae_plugin.metrics.dci_regressors import (
     Regression,
     Regressor,
@@ -26,6 +30,7 @@ from srvae_plugin.metrics.infomec import (
     normalized_information,
 )
 from srvae_plugin.metrics.jemmig import jemmig
+from srvae_plugin.metrics.learners import probes
 from srvae_plugin.metrics.med import med, med_importance, top_latents
 from srvae_plugin.metrics.mig_sup import mig_sup
 

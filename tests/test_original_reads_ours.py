@@ -12,15 +12,15 @@ import pytest
 
 from srvae_plugin import (
     evaluate_with_gin,
-    gin_config,
     load_dataset,
-    plugins,
     postprocess_with_gin,
     representation_function,
-    results,
     train_with_gin,
 )
-from srvae_plugin.export import export
+from srvae_plugin.cli.export import export
+from srvae_plugin.config import gin_files, plugins
+from srvae_plugin.config.text import gin_dict
+from srvae_plugin.runs import results
 
 pytestmark = pytest.mark.skipif(bool(oracle.MISSING), reason=f"needs {', '.join(oracle.MISSING)}")
 SPEC = find_spec("disentanglement_lib")
@@ -120,7 +120,7 @@ def test_its_metric_functions_score_our_data_set_and_representation(tmp_path):
         bindings=[*bindings, "prune_dims.threshold = 0.0"],
     )
     data, function = load_dataset("dsprites_full"), representation_function(tmp_path)
-    with gin_config.configured(bindings=["prune_dims.threshold = 0.0"]):
+    with gin_files.configured(bindings=["prune_dims.threshold = 0.0"]):
         for name, values in settings.items():
             ours = plugins.find("metrics", name)(
                 data, function, random_state=np.random.RandomState(0), **values
@@ -151,10 +151,10 @@ def test_both_libraries_in_one_process(run, tmp_path):
     )
     alone = run / "metrics/mean/mig"
     expected = results.read_results(alone, "evaluation")["discrete_mig"]
-    saved = results.gin_dict((alone / "results/gin/evaluation.gin").read_text())
+    saved = gin_dict((alone / "results/gin/evaluation.gin").read_text())
     for names in ("short", "full"):
         assert answer[names]["discrete_mig"] == pytest.approx(expected, rel=1e-6)
-        again = results.gin_dict((tmp_path / names / "results/gin/evaluation.gin").read_text())
+        again = gin_dict((tmp_path / names / "results/gin/evaluation.gin").read_text())
         again = {key: value.replace("@srvae_plugin.", "@") for key, value in again.items()}
         assert again == saved
     assert answer["inside"] == [8, 8, 7]

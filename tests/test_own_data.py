@@ -10,19 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srvae_plugin import gin_config, load_dataset, plugins, results, steps
+from srvae_plugin import load_dataset
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.run import run_main
-from srvae_plugin.data import array_cache, image_scale
+from srvae_plugin.config import gin_files, plugins
+from srvae_plugin.data import image_scale
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.image_table import ImageTable, bin_factors
 from srvae_plugin.data.own_data import image_folder, npz
+from srvae_plugin.data.storage import array_cache
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_mig, compute_sap
 from srvae_plugin.metrics.codes import sample_codes_and_factors
 from srvae_plugin.metrics.dci_regressors import compute_dci_regression
 from srvae_plugin.metrics.factor_vae import compute_factor_vae
-from srvae_plugin.representation import CachedRepresentation, TabulatedCodes
+from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
 
 TINY = os.path.join(os.path.dirname(__file__), "tiny.gin")
 SAVERS = pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -276,7 +279,7 @@ def test_every_metric_scores_factors_with_holes(metric):
     codes = read_pixels(data.observations_at(np.arange(2000)))
     ways = [
         (data, read_pixels),
-        (data, steps.cached(read_pixels, data)),
+        (data, pipeline.cached(read_pixels, data)),
         (table, TabulatedCodes(codes, table)),
     ]
     assert isinstance(ways[1][1], CachedRepresentation)
@@ -323,7 +326,7 @@ def test_binned_factors_are_scored_as_classes(tmp_path):
     perfect = compute_mig(data, lambda x: x[:, 0, :, 0], RNG(0), num_train=2000)
     assert perfect["discrete_mig"] > 0.9
     # The rows that share a bin of one factor are held together.
-    function = steps.cached(lambda x: x[:, 0, :, 0], data)
+    function = pipeline.cached(lambda x: x[:, 0, :, 0], data)
     fixed = compute_factor_vae(
         data, function, RNG(0), num_train=200, num_eval=100, num_variance_estimate=500
     )
@@ -537,10 +540,10 @@ def test_codes_of_own_data_are_scored_as_a_table(tmp_path):
 
 def test_a_path_of_a_wrong_type_is_named():
     with (
-        gin_config.configured([], ['dataset.name = "npz"', "dataset.path = 3"]),
+        gin_files.configured([], ['dataset.name = "npz"', "dataset.path = 3"]),
         pytest.raises(ValueError, match=r"dataset\.path = 3"),
     ):
-        steps.bound_dataset()
+        pipeline.bound_dataset()
 
 
 def test_a_path_too_long_for_a_line_is_read_back_from_the_step_before(tmp_path):
@@ -549,9 +552,9 @@ def test_a_path_too_long_for_a_line_is_read_back_from_the_step_before(tmp_path):
     images = np.zeros((6, 4, 4), np.uint8)
     np.savez(folder / "mine.npz", images=images, factors=np.arange(6)[:, None])
     bindings = ['dataset.name = "npz"', f"dataset.path = {str(folder / 'mine.npz')!r}"]
-    with gin_config.configured([], bindings):
-        steps.bound_dataset()
+    with gin_files.configured([], bindings):
+        pipeline.bound_dataset()
         (tmp_path / "postprocess.gin").write_text(gin.config_str())
     assert "\\\n" in (tmp_path / "postprocess.gin").read_text()  # gin has broken the line
-    with gin_config.configured([], ['dataset.name = "auto"']):
-        assert steps.bound_dataset(tmp_path / "postprocess.gin").num_observations == 6
+    with gin_files.configured([], ['dataset.name = "auto"']):
+        assert pipeline.bound_dataset(tmp_path / "postprocess.gin").num_observations == 6

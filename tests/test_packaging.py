@@ -44,7 +44,7 @@ def test_sdist_holds_the_gin_files_and_the_tests(built):
 @pytest.mark.parametrize("kind", ["wheel", "editable"])
 def test_an_installed_package_finds_its_gin_files(built, tmp_path, kind):
     code = (
-        "import srvae_plugin.gin_config as g, srvae_plugin as s; "
+        "import srvae_plugin.config.gin_files as g, srvae_plugin as s; "
         "print(s.__file__); print(g.find_file('presets/quick.gin').read_text()[:4])"
     )
     environment = {"PATH": "/usr/bin:/bin"}

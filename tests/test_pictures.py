@@ -11,11 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from srvae_plugin import pictures
-from srvae_plugin.model import Decomposition, DisentanglementModel, Gaussian, Losses
+from srvae_plugin.models.base import (
+    Decomposition,
+    DisentanglementModel,
+    Gaussian,
+    Losses,
+)
+from srvae_plugin.models.networks import GaussianEncoder
 from srvae_plugin.models.sr_vae import SRVAE
-from srvae_plugin.networks import GaussianEncoder
-from srvae_plugin.tiles import enlarge, intensities, signed
+from srvae_plugin.plots import pictures
+from srvae_plugin.plots.tiles import enlarge, intensities, signed
 
 MEANS = [0.2, 2.0, 1.0]
 KL = 0.5 * np.square(MEANS)
@@ -338,5 +343,5 @@ def test_matplotlib_state_is_untouched(stub, tmp_path, scalars_csv):
 
 @pytest.mark.slow
 def test_pyplot_is_not_imported():
-    code = "import sys, srvae_plugin.pictures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, srvae_plugin.plots.pictures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

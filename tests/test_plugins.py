@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from example_packages import install_example, write_package
 
-from srvae_plugin import load_dataset, plugins
+from srvae_plugin import load_dataset
+from srvae_plugin.config import plugins
 
 HERE = Path(__file__).parent
 SCRIPT = Path(sys.executable).with_name("srvae-run")

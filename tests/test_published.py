@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from srvae_plugin import published
-from srvae_plugin.published import COLUMNS, PublishedScore, published_scores, read_published
+from srvae_plugin.report import published
+from srvae_plugin.report.published import (
+    COLUMNS,
+    PublishedScore,
+    published_scores,
+    read_published,
+)
 
 PACKAGED = files("srvae_plugin").joinpath("published_baselines.csv")
 GOOD = {

@@ -28,19 +28,28 @@ from report_runs import (
     write_json,
 )
 
-from srvae_plugin import gin_config, results, statistics
-from srvae_plugin.published import published_scores
-from srvae_plugin.report.cli import report_main
+from srvae_plugin.cli.report import report_main
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.text import gin_dict
+from srvae_plugin.report import statistics
 from srvae_plugin.report.curves import Curve, curve_chart, thinned
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.figures import hinton
 from srvae_plugin.report.keys import headlines, metric_name
 from srvae_plugin.report.models import Model, group_by_model
-from srvae_plugin.report.pictures import Budget, Chosen, animation, factor_names, importance
+from srvae_plugin.report.pictures import (
+    Budget,
+    Chosen,
+    animation,
+    factor_names,
+    importance,
+)
 from srvae_plugin.report.protocol import STUDY_SETTINGS, beside_published
+from srvae_plugin.report.published import published_scores
 from srvae_plugin.report.scores import Bootstrap, score_tables
 from srvae_plugin.report.svg import axis, element
 from srvae_plugin.report.write import write_report
+from srvae_plugin.runs import results
 
 QUICK = Bootstrap(resamples=200)
 
@@ -593,7 +602,13 @@ def test_svg_escapes_and_axes_hold_their_values():
 
 
 def test_names_of_factors_fit_the_data_sets():
-    from srvae_plugin.data import cars3d, dsprites_renderer, shapes3d, smallnorb, teapots
+    from srvae_plugin.data import (
+        cars3d,
+        dsprites_renderer,
+        shapes3d,
+        smallnorb,
+        teapots,
+    )
 
     assert tuple(factor_names("shapes3d", 6)) == shapes3d.FACTOR_NAMES
     assert tuple(factor_names("cars3d", 3)) == cars3d.FACTOR_NAMES
@@ -608,10 +623,8 @@ def test_names_of_factors_fit_the_data_sets():
 
 def test_the_studys_settings_are_those_of_the_packaged_files():
     for metric, settings in STUDY_SETTINGS.items():
-        text = gin_config.find_file(f"metrics/{metric}.gin").read_text()
-        found = {
-            key: value.partition("#")[0].strip() for key, value in results.gin_dict(text).items()
-        }
+        text = gin_files.find_file(f"metrics/{metric}.gin").read_text()
+        found = {key: value.partition("#")[0].strip() for key, value in gin_dict(text).items()}
         for name, value in settings.items():
             if name != "dci.backend":  # a setting of ours
                 assert found[name] == value

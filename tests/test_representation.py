@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from srvae_plugin import gin_config, representation_function, steps
+from srvae_plugin import representation_function
+from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import dsprites_full
-from srvae_plugin.representation import CachedRepresentation, Representation
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.representation import CachedRepresentation, Representation
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +20,9 @@ def model(request):
     bindings += ["encoder.encoder_fn = @srvae_encoder", "srvae_encoder.base_channels = 2"]
     bindings += ["decoder.decoder_fn = @srvae_decoder", "srvae_decoder.base_channels = 2"]
     bindings += ["model.training_steps = 0", "model.random_seed = 0", "model.batch_size = 1"]
-    with gin_config.only(bindings=bindings):
+    with gin_files.only(bindings=bindings):
         torch.manual_seed(0)
-        model = steps.training_settings().model
+        model = pipeline.training_settings().model
         model.build((1, 64, 64))
     return model
 

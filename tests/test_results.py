@@ -5,8 +5,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from srvae_plugin import results
+from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import replacing, write_text
+from srvae_plugin.runs import results
 
 CONFIG = """# Parameters for model:
 # ====================
@@ -20,7 +21,7 @@ vae/AdamOptimizer.learning_rate = 0.0001
 
 
 def test_gin_dict_has_one_entry_a_binding():
-    assert results.gin_dict(CONFIG) == {
+    assert gin_dict(CONFIG) == {
         "model.batch_size": "64",
         "model.name": "'a = b'",
         "model.some_list": "['one', 'two']",

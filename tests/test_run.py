@@ -15,15 +15,16 @@ from safetensors.torch import load_file
 
 from srvae_plugin import (
     evaluate_with_gin,
-    gin_config,
     load_model,
     postprocess_with_gin,
     representation_function,
-    results,
     train_with_gin,
 )
 from srvae_plugin.cli.data import data_main
 from srvae_plugin.cli.run import run_main
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.text import gin_dict
+from srvae_plugin.runs import results
 
 TINY = Path(__file__).with_name("tiny.gin")
 SCRIPT = Path(sys.executable).with_name("srvae-run")
@@ -121,7 +122,7 @@ def test_steps_one_by_one_as_in_disentanglement_lib(finished, tmp_path):
     bindings += ["evaluation.evaluation_fn = @mig"]
     scores = evaluate_with_gin(tmp_path / "mean", tmp_path / "mig", gin_bindings=bindings)
     assert scores["discrete_mig"] == scores_of(finished)["mig"]["discrete_mig"]
-    config = results.gin_dict((tmp_path / "mig/results/gin/evaluation.gin").read_text())
+    config = gin_dict((tmp_path / "mig/results/gin/evaluation.gin").read_text())
     assert config["dataset.name"] == "'dsprites_full'"
 
 
@@ -278,10 +279,10 @@ def test_help_names_everything():
 
 
 def test_gin_state_is_left_as_it_was(finished, tmp_path):
-    with gin_config.configured(bindings=["vae.beta = 7.0"]):
+    with gin_files.configured(bindings=["vae.beta = 7.0"]):
         load_model(finished)
-        assert gin_config.bound("vae.beta") == 7.0
-        assert gin_config.bound("model.batch_size") is None
+        assert gin_files.bound("vae.beta") == 7.0
+        assert gin_files.bound("model.batch_size") is None
 
 
 def test_verify_counts_the_embedded_set(capsys):

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from srvae_plugin.model import Gaussian
+from srvae_plugin.models.base import Gaussian
 from srvae_plugin.models.sr_vae import SRVAE, ResVAE, SeqVAE
 
 D = 3

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from srvae_plugin import comparisons as c
-from srvae_plugin import statistics as s
+from srvae_plugin.report import comparisons as c
+from srvae_plugin.report import statistics as s
 
 NAN = float("nan")
 CENTRES = [s.mean, s.median, s.interquartile_mean]

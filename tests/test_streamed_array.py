@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srvae_plugin.data import array_cache
-from srvae_plugin.data.array_cache import streamed_array
-from srvae_plugin.data.npz_stream import npy_member
+from srvae_plugin.data.storage import array_cache
+from srvae_plugin.data.storage.array_cache import streamed_array
+from srvae_plugin.data.storage.npz_stream import npy_member
 
 EXPECTED = np.arange(1, 121, dtype=np.uint8).reshape(10, 3, 4)
 

@@ -18,12 +18,13 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
-from srvae_plugin import gin_config, results
-from srvae_plugin.data_record import differing_lines, record_in
-from srvae_plugin.dlib_studies import NumberedModel, find_study
-from srvae_plugin.run import run as run_alone
+from srvae_plugin.cli.study import _engine, study_main
+from srvae_plugin.cli.study_worker import run_job
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.data_record import differing_lines, record_in
+from srvae_plugin.runs import results
+from srvae_plugin.runs.run import run as run_alone
 from srvae_plugin.study import table
-from srvae_plugin.study.cli import _engine, study_main
 from srvae_plugin.study.config import _with_values, configurations, dataset_lines
 from srvae_plugin.study.definition import read_study
 from srvae_plugin.study.directory import (
@@ -34,11 +35,22 @@ from srvae_plugin.study.directory import (
     prepare_directory,
     read_study_json,
 )
-from srvae_plugin.study.engine import Ended, LocalEngine, cores, thread_variables
+from srvae_plugin.study.engine import (
+    Ended,
+    LocalEngine,
+    cores,
+    thread_variables,
+)
+from srvae_plugin.study.job import Job
 from srvae_plugin.study.locks import only_process_at, only_study_in
+from srvae_plugin.study.numbered import NumberedModel, find_study
 from srvae_plugin.study.plan import PlannedRun, plan
-from srvae_plugin.study.run import StudyStoppedError, _note, run_study, to_do
-from srvae_plugin.study.worker import Job, run_job
+from srvae_plugin.study.run import (
+    StudyStoppedError,
+    _note,
+    run_study,
+    to_do,
+)
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.gin"
@@ -210,7 +222,7 @@ def test_listing_into_head_is_no_error():
 
 
 def test_all_shipped_studies_are_here():
-    found = {path.stem for path in (gin_config.packaged_configs() / "studies").glob("*.gin")}
+    found = {path.stem for path in (gin_files.packaged_configs() / "studies").glob("*.gin")}
     assert found - {"disentanglement_lib"} == set(SHIPPED)
 
 
@@ -222,10 +234,10 @@ def test_shipped_studies_have_sound_configurations(tmp_path, name):
     runs = [*runs[:3], *runs[:: max(1, len(runs) // 8)], runs[-1]]
     file = tmp_path / "config.gin"
     for run, text in zip(runs, configurations(runs), strict=True):
-        with gin_config.configured(run.files, run.bindings):
+        with gin_files.configured(run.files, run.bindings):
             assert gin.config_str() == text
         file.write_text(text)
-        with gin_config.configured([file], run.bindings if run.numbered else ()):
+        with gin_files.configured([file], run.bindings if run.numbered else ()):
             assert gin.config_str() == text
         assert f"model.random_seed = {run.seed}\n" in text
         assert ("model.training_steps = 2500\n" in text) == ("quick" in name)
@@ -554,7 +566,7 @@ def workers_of(folder):
         except OSError:
             continue
         if (
-            "srvae_plugin.study.worker" in command
+            "srvae_plugin.cli.study_worker" in command
             and str(folder) in command
             and ") Z " not in status
         ):

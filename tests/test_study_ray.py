@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from srvae_plugin import results
-from srvae_plugin.run import run as run_alone
+from srvae_plugin.runs import results
+from srvae_plugin.runs.run import run as run_alone
 from srvae_plugin.study import ray_engine
 from srvae_plugin.study.definition import read_study
 from srvae_plugin.study.directory import read_study_json
 from srvae_plugin.study.engine import Ended
+from srvae_plugin.study.job import Job
 from srvae_plugin.study.plan import plan
 from srvae_plugin.study.ray_engine import RayEngine
-from srvae_plugin.study.worker import Job
 
 TINY = Path(__file__).with_name("tiny.gin")
 SCRIPT = Path(sys.executable).with_name("srvae-study")

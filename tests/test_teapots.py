@@ -12,14 +12,16 @@ import pytest
 from scipy import stats
 
 import srvae_plugin.data
-from srvae_plugin import gin_config, load_dataset, results, steps
+from srvae_plugin import load_dataset
 from srvae_plugin.cli.run import run_main
+from srvae_plugin.config import gin_files
 from srvae_plugin.data import teapots_renderer
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.teapots import draw_factors, zero_shot_rows
 from srvae_plugin.metrics.codes import sample_codes_and_factors
 from srvae_plugin.metrics.dci_regressors import compute_dci_regression
-from srvae_plugin.representation import CachedRepresentation
+from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs.representation import CachedRepresentation
 
 RNG = np.random.RandomState
 PI = np.pi
@@ -324,7 +326,7 @@ def test_perfect_codes_are_disentangled_under_the_papers_settings():
         def codes_at(self, rows):
             return data.factors_at(rows)
 
-    with gin_config.only(["srvae_teapots.gin"]):
+    with gin_files.only(["srvae_teapots.gin"]):
         for regressor in ("random_forest", "lasso"):
             with gin.config_scope(regressor):
                 compute = gin.get_configurable(compute_dci_regression)
@@ -438,8 +440,8 @@ def test_the_protocol_goes_through_a_whole_run(tmp_path):
 
 
 def test_the_protocol_has_the_papers_numbers():
-    with gin_config.only(["srvae_teapots.gin"]):
-        settings = steps.training_settings()
+    with gin_files.only(["srvae_teapots.gin"]):
+        settings = pipeline.training_settings()
         assert settings.batch_size == 64
         assert gin.query_parameter("vae/AdamOptimizer.learning_rate") == 1e-5
         assert gin.query_parameter("encoder.num_latent") == 10

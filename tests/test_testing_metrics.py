@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from example_packages import from_example, require_found
 
-from srvae_plugin.exporters import Exported
+from srvae_plugin.interchange.exporters import Exported
 from srvae_plugin.testing import CheckError, check_exporter, check_metric
 from srvae_plugin.testing.metrics import CHECKS, INVARIANCES, metric_outcomes
 
@@ -216,7 +216,10 @@ def into_a_folder(trained, folder):
 @pytest.mark.parametrize(
     ("exporter", "message"),
     [
-        (lambda trained, folder: folder, "expected srvae_plugin.exporters.Exported(file, facts)"),
+        (
+            lambda trained, folder: folder,
+            "expected srvae_plugin.interchange.exporters.Exported(file, facts)",
+        ),
         (written("../beside"), "expected one below"),
         (beside_its_folder, "it writes log.txt beside its folder: expected nothing there"),
         (lambda trained, folder: Exported(folder / "no", {}), "/export/no is not there: expected"),

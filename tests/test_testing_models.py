@@ -9,11 +9,11 @@ from example_packages import from_example, require_found
 from torch import nn
 
 from srvae_plugin import Gaussian
-from srvae_plugin.model import Decomposition
-from srvae_plugin.optimizers import make_optimizers
+from srvae_plugin.models.base import Decomposition
 from srvae_plugin.testing import CheckError, check_model
 from srvae_plugin.testing.complete_run import a_tiny_run_completes
 from srvae_plugin.testing.models import CHECKS, model_outcomes
+from srvae_plugin.training.optimizers import make_optimizers
 
 LinearVAE = from_example("model").LinearVAE
 SMALL = (2, 6, 5)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from srvae_plugin import command_line
+from srvae_plugin.cli import command_line
 from srvae_plugin.cli import evaluate as evaluate_cli
 from srvae_plugin.cli import run as run_cli
-from srvae_plugin.study import cli as study_cli
+from srvae_plugin.cli import study as study_cli
 
 SCRIPT = Path(sys.executable).with_name("srvae-run")
 TINY = Path(__file__).with_name("tiny.gin")

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from srvae_plugin import checkpoint, gin_config, plugins, steps
-from srvae_plugin.curves import learning_curves
+from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
-from srvae_plugin.model import Losses
+from srvae_plugin.models.base import Losses
 from srvae_plugin.models.vae import VAE
-from srvae_plugin.optimizers import make_optimizers
-from srvae_plugin.train import (
+from srvae_plugin.plots.curves import learning_curves
+from srvae_plugin.runs import pipeline
+from srvae_plugin.training import checkpoint
+from srvae_plugin.training.loop import (
     CHECKPOINT,
     InterruptedTrainingError,
     NonFiniteLossError,
@@ -28,6 +29,7 @@ from srvae_plugin.train import (
     train,
 )
 from srvae_plugin.training.numerics import memory_format
+from srvae_plugin.training.optimizers import make_optimizers
 
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
 TINY += ["srvae_encoder.base_channels = 2", "srvae_decoder.base_channels = 2"]
@@ -42,8 +44,8 @@ def data():
 
 
 def trained(folder, data, *bindings, resume=False, config="c"):
-    with gin_config.only(bindings=[*TINY, *bindings]):
-        return train(steps.training_settings(), data, folder, config=config, resume=resume)
+    with gin_files.only(bindings=[*TINY, *bindings]):
+        return train(pipeline.training_settings(), data, folder, config=config, resume=resume)
 
 
 def rows(folder):
@@ -112,9 +114,9 @@ def test_scalars_have_a_row_every_log_steps_and_at_the_last(tmp_path, data):
 
 def test_no_steps_leave_the_initial_network(tmp_path, data):
     model, losses = trained(tmp_path, data, "model.training_steps = 0")
-    with gin_config.only(bindings=TINY):
+    with gin_files.only(bindings=TINY):
         checkpoint.seed_everything(1)
-        fresh = steps.training_settings().model
+        fresh = pipeline.training_settings().model
         fresh.build((1, 64, 64))
     assert same_weights(model, fresh)
     assert losses["global_step"] == 0
@@ -143,7 +145,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, data, monkeypatch
         group = next(iter(optimizers.values())).param_groups[0]
         group["params"][0].data.fill_(math.inf)
 
-    monkeypatch.setattr("srvae_plugin.train._update", poison)
+    monkeypatch.setattr("srvae_plugin.training.loop._update", poison)
     with pytest.raises(NonFiniteLossError, match="weights"):
         trained(tmp_path, data, "model.checkpoint_every = 1")
     assert not (tmp_path / CHECKPOINT).exists()
@@ -207,10 +209,10 @@ def test_a_damaged_checkpoint_is_named(tmp_path, data, damage):
 )
 def test_settings_out_of_range_are_refused(binding):
     with (
-        gin_config.only(bindings=[*TINY, binding]),
+        gin_files.only(bindings=[*TINY, binding]),
         pytest.raises(ValueError, match=binding.partition(" ")[0]),
     ):
-        steps.training_settings()
+        pipeline.training_settings()
 
 
 def test_unknown_device_and_optimizer_group():
@@ -239,7 +241,7 @@ class TwoPlayers(VAE):
 
 
 def test_each_objective_moves_its_own_group_by_gradients_taken_before():
-    with gin_config.only(bindings=TINY):
+    with gin_files.only(bindings=TINY):
         model = TwoPlayers(1.0)
         model.build((1, 64, 64))
         groups = model.parameter_groups()
@@ -262,7 +264,7 @@ def test_tensorboard_files_hold_the_csvs_numbers(tmp_path, data):
 
 
 def test_settings_work_without_gin(tmp_path, data):
-    from srvae_plugin.networks import srvae_decoder, srvae_encoder
+    from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
 
     def encoder(shape):
         return srvae_encoder(shape, num_latent=2, base_channels=2)
@@ -298,7 +300,7 @@ def test_weights_do_not_depend_on_how_adam_goes_through_memory(
     bindings = [f"model.model = @{name}()", f"model.channels_last = {channels_last}", *more]
     bindings += ["vae_optimizer.learning_rate = 0.01", "model.training_steps = 3"]
     fused, _ = trained(tmp_path / "fused", data, *bindings)
-    monkeypatch.setattr("srvae_plugin.optimizers._FUSED", ())
+    monkeypatch.setattr("srvae_plugin.training.optimizers._FUSED", ())
     plain, _ = trained(tmp_path / "plain", data, *bindings)
     for a, b in zip(fused.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
@@ -318,8 +320,8 @@ class Partial(VAE):
 
 
 def test_frozen_and_unused_parameters_stay_and_logs_may_be_empty(tmp_path, data):
-    with gin_config.only(bindings=TINY):
-        settings = steps.training_settings()
+    with gin_files.only(bindings=TINY):
+        settings = pipeline.training_settings()
         settings.model.__class__ = Partial
         model, losses = train(settings, data, tmp_path)
     assert model.unused.tolist() == model.frozen.tolist() == [1, 1]
@@ -378,8 +380,8 @@ NEEDED = {
 def test_every_model_of_ours_trains_compiled(tmp_path, data, name):
     bindings = [f"model.model = @{name}()", "model.compile = True", "model.training_steps = 2"]
     torch._dynamo.reset()
-    with gin_config.only(bindings=[*TINY, *bindings, *NEEDED.get(name, [])]):
-        _, losses = train(steps.training_settings(), data, tmp_path)
+    with gin_files.only(bindings=[*TINY, *bindings, *NEEDED.get(name, [])]):
+        _, losses = train(pipeline.training_settings(), data, tmp_path)
     assert losses["global_step"] == 2
     assert math.isfinite(losses["loss"])
 

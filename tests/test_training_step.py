@@ -11,17 +11,24 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from srvae_plugin import gin_config, steps, train
+from srvae_plugin.config import gin_files
 from srvae_plugin.data.byte_table import byte_table_of
 from srvae_plugin.data.dsprites import DSprites, dsprites_full, dsprites_noshape
 from srvae_plugin.data.dsprites_variants import color_dsprites
 from srvae_plugin.data.image_grid import ImageGrid
 from srvae_plugin.data.images_only import ImagesOnly
-from srvae_plugin.data.mapped_images import MappedImages
-from srvae_plugin.model import Losses
+from srvae_plugin.data.storage.mapped_images import MappedImages
+from srvae_plugin.models.base import Losses
 from srvae_plugin.models.vae import VAE
-from srvae_plugin.representation import CachedRepresentation, Representation
-from srvae_plugin.training.batches import Batches, DeviceImages, HostImages, Prefetched
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.representation import CachedRepresentation, Representation
+from srvae_plugin.training import loop
+from srvae_plugin.training.batches import (
+    Batches,
+    DeviceImages,
+    HostImages,
+    Prefetched,
+)
 from srvae_plugin.training.capture import CapturedStep, choose_step
 from srvae_plugin.training.finite import FiniteCheck
 
@@ -47,8 +54,8 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 def trained(folder, data, name, *bindings, resume=False):
     bindings = [*TINY, f"model.model = @{name}()", *MODELS[name], *bindings]
-    with gin_config.only(bindings=bindings):
-        return train.train(steps.training_settings(), data, folder, resume=resume)
+    with gin_files.only(bindings=bindings):
+        return loop.train(pipeline.training_settings(), data, folder, resume=resume)
 
 
 def rows(folder):
@@ -155,8 +162,8 @@ def captures(monkeypatch):
     def choose(mode, *given):
         return "plain" if mode == "plain" else "captured"
 
-    monkeypatch.setattr(train, "choose_step", choose)
-    monkeypatch.setattr(train, "CapturedStep", functools.partial(CapturedStep, record=run_again))
+    monkeypatch.setattr(loop, "choose_step", choose)
+    monkeypatch.setattr(loop, "CapturedStep", functools.partial(CapturedStep, record=run_again))
 
 
 @every_model
@@ -221,7 +228,7 @@ class Own(VAE):
 
 def test_what_cannot_be_captured_is_said(caplog):
     gpu = torch.device("cuda")
-    with gin_config.only(bindings=TINY):
+    with gin_files.only(bindings=TINY):
         own, vae = Own(1.0), VAE(1.0)
     weight = [torch.nn.Parameter(torch.zeros(1))]
     adam, sgd = {"vae": torch.optim.Adam(weight)}, {"vae": torch.optim.SGD(weight)}
@@ -244,10 +251,10 @@ def test_what_cannot_be_captured_is_said(caplog):
 def test_an_unknown_step_is_refused():
     bindings = [*TINY, "model.model = @vae()", "vae.beta = 1.0", "model.step = 'fast'"]
     with (
-        gin_config.only(bindings=bindings),
+        gin_files.only(bindings=bindings),
         pytest.raises(ValueError, match=r"model\.step = 'fast': expected one of auto, plain"),
     ):
-        steps.training_settings()
+        pipeline.training_settings()
 
 
 # --- nothing in a step waits for the device ---
@@ -298,8 +305,8 @@ def test_no_step_waits_for_the_device(tmp_path, data, name, how, monkeypatch):
             taken.append(step)
             return losses
 
-    monkeypatch.setattr(train, "choose_step", lambda *given: "captured")
-    monkeypatch.setattr(train, "CapturedStep", Refusing)
+    monkeypatch.setattr(loop, "choose_step", lambda *given: "captured")
+    monkeypatch.setattr(loop, "CapturedStep", Refusing)
     trained(tmp_path, data, name)
     assert taken == list(range(7))
 
@@ -339,7 +346,7 @@ def test_a_captured_run_names_the_first_bad_step(tmp_path, name, captures, monke
             found = super().sample_observations(num, random_state)
             return found if self.left else np.full_like(found, np.nan)
 
-    with pytest.raises(train.NonFiniteLossError, match=r"step 3: .*reconstruction_loss.* not fin"):
+    with pytest.raises(loop.NonFiniteLossError, match=r"step 3: .*reconstruction_loss.* not fin"):
         trained(tmp_path, Poisoned([1, 2, 3, 4, 5]), name)
 
 
@@ -347,7 +354,7 @@ def test_a_captured_run_names_the_first_bad_step(tmp_path, name, captures, monke
 
 
 def test_codes_of_rows_are_those_of_images(data):
-    with gin_config.only(bindings=TINY):
+    with gin_files.only(bindings=TINY):
         model = VAE(1.0)
         model.build((1, 64, 64))
     function = Representation(model, batch_size=50)

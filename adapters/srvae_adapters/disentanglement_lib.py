@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from srvae_adapters import tf1_hub
-from srvae_plugin.exporters import Exported, Trained
-from srvae_plugin.model import DisentanglementModel
+from srvae_plugin.interchange.exporters import Exported, Trained
+from srvae_plugin.models.base import DisentanglementModel
+from srvae_plugin.models.networks import GaussianEncoder
 from srvae_plugin.models.sr_vae import ResidualVAE
 from srvae_plugin.models.vae import BaseVAE
-from srvae_plugin.networks import GaussianEncoder
 
 SCRIPT = "make_tfhub.py"
 _EXAMPLES = 32
@@ -111,7 +111,7 @@ def describe(model: DisentanglementModel) -> tuple[dict[str, Any], Arrays]:
     if not isinstance(model.encoder, GaussianEncoder):
         raise ValueError(
             f"the encoder is a {type(model.encoder).__name__}, which cannot be written for "
-            "TensorFlow 1: expected srvae_plugin.networks.GaussianEncoder"
+            "TensorFlow 1: expected srvae_plugin.models.networks.GaussianEncoder"
         )
     arrays = Arrays()
     networks = {

@@ -11,13 +11,14 @@ import gin
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin import gin_config, plugins, results, steps
+from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.exporters import Exported, Trained
+from srvae_plugin.interchange.exporters import Exported, Trained
+from srvae_plugin.interchange.optional import require
 from srvae_plugin.metrics.dci import IMPORTANCE_FILE
-from srvae_plugin.optional import require
-from srvae_plugin.representation import CachedRepresentation, RepresentationFunction
+from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs.representation import CachedRepresentation, RepresentationFunction
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -108,7 +109,7 @@ def export_npz(
     Raises ValueError as `encode_rows` does.
     """
     data = trained.data
-    function = steps.cached(trained.function, data)
+    function = pipeline.cached(trained.function, data)
     rows = encode_rows(data, function, num_observations, seed)
     arrays: dict[str, Any] = {
         "factors": rows.factors,
@@ -139,17 +140,17 @@ def dci_importance(
     done = results.is_complete(scored, "evaluation")
     files = [results.gin_file(scored, "evaluation")] if done else []
     with (
-        gin_config.configured(files, recorded=True),
-        gin_config.configured((), trained.bindings),
+        gin_files.configured(files, recorded=True),
+        gin_files.configured((), trained.bindings),
         tempfile.TemporaryDirectory() as scratch,
     ):
-        seed = gin_config.bound("evaluation.random_seed") or 0
+        seed = gin_files.bound("evaluation.random_seed") or 0
         try:
             plugins.find("metrics", "dci")(
                 trained.data, function, np.random.RandomState(seed), artifact_dir=scratch
             )
         except ValueError as error:
-            logger.warning("no importance matrix: %s", gin_config.one_line(error))
+            logger.warning("no importance matrix: %s", gin_files.one_line(error))
             return None
         return np.load(Path(scratch) / IMPORTANCE_FILE, allow_pickle=False)
 

@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from srvae_plugin import results
-from srvae_plugin.exporters import Exported, Trained, load_folder, load_trained
+from srvae_plugin.interchange.exporters import (
+    Exported,
+    Trained,
+    load_folder,
+    load_trained,
+)
+from srvae_plugin.runs import results
 
 
 class RepresentationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -7,7 +7,7 @@ from pathlib import Path
 import gin
 import torch
 
-from srvae_plugin.exporters import Exported, Trained
+from srvae_plugin.interchange.exporters import Exported, Trained
 
 FILE = "encoder.pt2"
 

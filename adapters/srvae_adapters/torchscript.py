@@ -15,8 +15,8 @@ import gin
 import torch
 from torch import Tensor, nn
 
-from srvae_plugin.exporters import Exported, Trained
-from srvae_plugin.foreign_models import LAYOUTS, FileFunction, TorchScriptFile
+from srvae_plugin.interchange.exporters import Exported, Trained
+from srvae_plugin.interchange.foreign_models import LAYOUTS, FileFunction, TorchScriptFile
 
 FILE = Path("representation") / "pytorch_model.pt"
 

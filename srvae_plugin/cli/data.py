@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from srvae_plugin.command_line import add_bind, make_parser, run_command
+from srvae_plugin.cli.command_line import add_bind, make_parser, run_command
 
 EXAMPLES = """\
 examples:
@@ -47,7 +47,7 @@ def data_main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _draw_sheet(options: argparse.Namespace) -> None:
-    from srvae_plugin.contact_sheet import write_sheet
+    from srvae_plugin.plots.contact_sheet import write_sheet
 
     output = options.output or Path(f"{options.name}.png")
     write_sheet(options.name, output, options.path, options.bind, options.seed, options.overwrite)

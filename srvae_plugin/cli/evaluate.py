@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srvae_plugin.command_line import (
+from srvae_plugin.cli.command_line import (
     add_bind,
     add_existing,
     add_gin,
@@ -24,7 +24,7 @@ from srvae_plugin.command_line import (
 
 if TYPE_CHECKING:
     from srvae_plugin.data.ground_truth import GroundTruthData
-    from srvae_plugin.evaluate import RepresentationFunction, Scores
+    from srvae_plugin.runs.evaluate import RepresentationFunction, Scores
 
 NOT_ALL_SCORED = 3
 HELP = """\
@@ -112,9 +112,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _work(options: argparse.Namespace) -> None:
     use_threads(options.threads)
-    from srvae_plugin.evaluate import MetricsFailedError, RunMetricsFailedError
-    from srvae_plugin.gin_sources import import_modules
-    from srvae_plugin.summary import score_table
+    from srvae_plugin.config.gin_sources import import_modules
+    from srvae_plugin.runs.evaluate import MetricsFailedError, RunMetricsFailedError
+    from srvae_plugin.runs.summary import score_table
 
     import_modules(options.modules, options.gin or ())
     try:
@@ -133,7 +133,7 @@ def _work(options: argparse.Namespace) -> None:
 
 def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
     """The scores, by representation, and the folder they are in."""
-    from srvae_plugin import evaluate
+    from srvae_plugin.runs import evaluate
 
     files = options.gin or ["metrics/paper.gin"]
     keep = {"resume": options.resume, "overwrite": options.overwrite}
@@ -166,7 +166,7 @@ def _is_table(data: GroundTruthData | None) -> bool:
 
 def _table_record(path: Path) -> dict[str, Any]:
     """What the results say of the data of a table that brings its own factors."""
-    from srvae_plugin.data.locate import expanded
+    from srvae_plugin.data.storage.locate import expanded
 
     place = {"typed": str(path), "absolute": str(expanded(path))}
     return {"name": "codes", "paths": {"codes": place}}
@@ -176,8 +176,8 @@ def _foreign(
     options: argparse.Namespace, files: Sequence[str]
 ) -> tuple[RepresentationFunction, GroundTruthData | None, str]:
     """A function that is no run's, its data set if it has one, and what tells it from others."""
-    from srvae_plugin import evaluate
-    from srvae_plugin.data.locate import expanded
+    from srvae_plugin.data.storage.locate import expanded
+    from srvae_plugin.runs import evaluate
 
     if options.function:
         function = evaluate.load_function(options.function)
@@ -186,7 +186,7 @@ def _foreign(
         version = _digest(source) if source.is_file() else ""
         return function, None, f"{options.function} {version}"
     if options.model:
-        from srvae_plugin.foreign_models import load_foreign
+        from srvae_plugin.interchange.foreign_models import load_foreign
 
         encoder, data = load_foreign(options.model, options.layout, files, options.bind)
         return encoder, data, f"{_digest(options.model)} {encoder.layout}"

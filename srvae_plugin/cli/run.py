@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from srvae_plugin.command_line import (
+from srvae_plugin.cli.command_line import (
     add_bind,
     add_existing,
     add_gin,
@@ -77,28 +77,29 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from srvae_plugin import dlib_studies
+    from srvae_plugin.study import numbered
 
-    study = dlib_studies.find_study(options.study)
+    study = numbered.find_study(options.study)
     if options.model_num is None:
-        lines = dlib_studies.describe([study])
+        lines = numbered.describe([study])
     else:
-        lines = dlib_studies.NumberedModel(options.study, options.model_num).describe()
+        lines = numbered.NumberedModel(options.study, options.model_num).describe()
     print("\n".join(lines))
 
 
 def _run(options: argparse.Namespace) -> None:
     use_threads(options.threads)
-    from srvae_plugin import dlib_studies, summary
-    from srvae_plugin.run import run
+    from srvae_plugin.runs import summary
+    from srvae_plugin.runs.run import run
+    from srvae_plugin.study import numbered
 
     files, bindings, study = options.gin, options.bind, None
     if options.study:
-        known = dlib_studies.find_study(options.study)
+        known = numbered.find_study(options.study)
         if options.model_num is None:
             raise ValueError(f"--study {known.name} needs --model-num 0 .. {known.num_models - 1}")
-        study = dlib_studies.NumberedModel(known.name, options.model_num)
-        files, bindings = [dlib_studies.MODEL_FILE], [*study.bindings(), *bindings]
+        study = numbered.NumberedModel(known.name, options.model_num)
+        files, bindings = [numbered.MODEL_FILE], [*study.bindings(), *bindings]
         output = Path("runs") / known.name / str(options.model_num)
     else:
         output = Path("runs") / "-".join(Path(f).stem for f in files)

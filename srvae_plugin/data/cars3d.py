@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from srvae_plugin.data.array_cache import cached_array
 from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
-from srvae_plugin.data.locate import Origin, PathLike, source_key
+from srvae_plugin.data.storage.array_cache import cached_array
+from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 
 FACTOR_SIZES = (4, 24, 183)
 FACTOR_NAMES = ("elevation", "azimuth", "object type")

@@ -6,11 +6,11 @@ import logging
 
 from PIL import Image
 
-from srvae_plugin.data.array_cache import streamed_array
-from srvae_plugin.data.image_files import picture_names, pictures
 from srvae_plugin.data.images_only import ImagesOnly
-from srvae_plugin.data.locate import Origin, PathLike, source_key
-from srvae_plugin.data.mapped_images import MappedImages
+from srvae_plugin.data.storage.array_cache import streamed_array
+from srvae_plugin.data.storage.image_files import picture_names, pictures
+from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
+from srvae_plugin.data.storage.mapped_images import MappedImages
 
 NUM_IMAGES = 86_366
 IMAGE_SHAPE = (64, 64, 3)

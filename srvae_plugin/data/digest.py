@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from srvae_plugin.data.array_cache import cache_folder
 from srvae_plugin.data.dsprites_variants import PaintedDSprites
-from srvae_plugin.data.own_images import ImageFiles
+from srvae_plugin.data.storage.array_cache import cache_folder
+from srvae_plugin.data.storage.own_images import ImageFiles
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.files import write_text
 

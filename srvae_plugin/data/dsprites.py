@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data import dsprites_renderer as renderer
-from srvae_plugin.data.array_cache import cached_array
 from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.dsprites_original import FILE_NAME, read_original
 from srvae_plugin.data.ground_truth import FactorGrid
-from srvae_plugin.data.locate import expanded
+from srvae_plugin.data.storage.array_cache import cached_array
+from srvae_plugin.data.storage.locate import expanded
 
 WHITE_PIXELS = 128_328_864
 DISTINCT_IMAGES = 715_706

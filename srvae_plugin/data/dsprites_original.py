@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.dsprites_renderer import FACTOR_SIZES, IMAGE_SIZE, PACKED_BYTES
-from srvae_plugin.data.locate import expanded
+from srvae_plugin.data.storage.locate import expanded
 
 FILE_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 

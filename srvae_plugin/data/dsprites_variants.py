@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
-from srvae_plugin.data.locate import Origin, PathLike
+from srvae_plugin.data.storage.locate import Origin, PathLike
 
 SCREAM = Origin(
     "scream_dsprites",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.mapped_images import StoredImages
+from srvae_plugin.data.storage.mapped_images import StoredImages
 
 _SEED = 0
 

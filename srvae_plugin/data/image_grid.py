@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.ground_truth import FactorGrid
-from srvae_plugin.data.mapped_images import MappedImages
+from srvae_plugin.data.storage.mapped_images import MappedImages
 
 
 class ImageGrid(FactorGrid):

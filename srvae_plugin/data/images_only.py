@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.byte_table import ByteTable
-from srvae_plugin.data.mapped_images import StoredImages
+from srvae_plugin.data.storage.mapped_images import StoredImages
 
 
 class ImagesOnly:
@@ -16,7 +16,8 @@ class ImagesOnly:
     observation of such a row is any image, drawn uniformly with replacement.
 
     Args:
-        images: the images, for example :class:`srvae_plugin.data.mapped_images.MappedImages`.
+        images: the images, for example
+            :class:`srvae_plugin.data.storage.mapped_images.MappedImages`.
         name: what error messages call the data set.
         source: the file or folder that the images come from.
     """

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.array_cache import streamed_array
 from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
-from srvae_plugin.data.locate import Origin, PathLike, source_key
-from srvae_plugin.data.npz_stream import NpyMember, npy_member
+from srvae_plugin.data.storage.array_cache import streamed_array
+from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
+from srvae_plugin.data.storage.npz_stream import NpyMember, npy_member
 
 FACTOR_NAMES = (
     "object color",

@@ -21,14 +21,14 @@ from srvae_plugin.data.factor_columns import (
     read_columns,
 )
 from srvae_plugin.data.held_out import SomeImages, split
-from srvae_plugin.data.image_files import picture_names
 from srvae_plugin.data.image_scale import Layout, Scale
 from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.data.images_only import ImagesOnly
-from srvae_plugin.data.locate import expanded
-from srvae_plugin.data.mapped_images import StoredImages
-from srvae_plugin.data.npz_arrays import array_names, read_array
-from srvae_plugin.data.own_images import SUFFIXES, ImageFiles, NpzImages
+from srvae_plugin.data.storage.image_files import picture_names
+from srvae_plugin.data.storage.locate import expanded
+from srvae_plugin.data.storage.mapped_images import StoredImages
+from srvae_plugin.data.storage.npz_arrays import array_names, read_array
+from srvae_plugin.data.storage.own_images import SUFFIXES, ImageFiles, NpzImages
 
 _log = logging.getLogger("srvae_plugin")
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.array_cache import streamed_array
 from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
-from srvae_plugin.data.locate import Origin, PathLike, source_key
-from srvae_plugin.data.npz_stream import npy_member
+from srvae_plugin.data.storage.array_cache import streamed_array
+from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
+from srvae_plugin.data.storage.npz_stream import npy_member
 
 FACTOR_SIZES = (10, 10, 10, 8, 4, 15)
 FACTOR_NAMES = (

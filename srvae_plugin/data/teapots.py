@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data import teapots_renderer as renderer
-from srvae_plugin.data.array_cache import streamed_array
 from srvae_plugin.data.image_table import ImageTable, bin_factors
-from srvae_plugin.data.locate import expanded
-from srvae_plugin.data.mapped_images import MappedImages, StoredImages
-from srvae_plugin.data.npz_arrays import read_array
-from srvae_plugin.data.own_images import NpzImages
+from srvae_plugin.data.storage.array_cache import streamed_array
+from srvae_plugin.data.storage.locate import expanded
+from srvae_plugin.data.storage.mapped_images import MappedImages, StoredImages
+from srvae_plugin.data.storage.npz_arrays import read_array
+from srvae_plugin.data.storage.own_images import NpzImages
 
 Split = Literal["all", "train", "validation", "test", "gap"]
 

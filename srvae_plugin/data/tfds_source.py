@@ -26,14 +26,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from srvae_plugin.data import celeba, dsprites_renderer, shapes3d, smallnorb
-from srvae_plugin.data.array_cache import streamed_array
+from srvae_plugin.data import (
+    celeba,
+    dsprites_renderer,
+    shapes3d,
+    smallnorb,
+)
 from srvae_plugin.data.dsprites import DSprites
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
 from srvae_plugin.data.images_only import ImagesOnly
-from srvae_plugin.data.locate import Origin, PathLike, expanded, source_key
-from srvae_plugin.data.mapped_images import MappedImages
+from srvae_plugin.data.storage.array_cache import streamed_array
+from srvae_plugin.data.storage.locate import (
+    Origin,
+    PathLike,
+    expanded,
+    source_key,
+)
+from srvae_plugin.data.storage.mapped_images import MappedImages
 
 Convert = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 

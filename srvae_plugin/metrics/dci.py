@@ -15,7 +15,6 @@ from scipy.stats import entropy
 from sklearn.ensemble import GradientBoostingRegressor
 
 from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors
-from srvae_plugin.metrics.boosted_trees.backends import find_backend, parallel_settings
 from srvae_plugin.metrics.checks import (
     check_latents,
     standardize,
@@ -28,6 +27,7 @@ from srvae_plugin.metrics.codes import (
     check_sample,
     sample_codes_and_factors,
 )
+from srvae_plugin.metrics.learners.boosted_trees.backends import find_backend, parallel_settings
 
 IMPORTANCE_FILE = "dci_importance_matrix.npy"
 _OFFSET = 1e-11  # the original's, keeps the entropy of a row of zeros defined

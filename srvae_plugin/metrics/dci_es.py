@@ -29,7 +29,7 @@ from srvae_plugin.metrics.codes import (
     check_sample,
     sample_codes_and_factors,
 )
-from srvae_plugin.metrics.probes import (
+from srvae_plugin.metrics.learners.probes import (
     FOREST,
     NUM_TREES,
     PROBES,
@@ -68,7 +68,7 @@ def loss_capacity(
         train: codes (points, latent) and factors (points, factor) to fit on.
         test: codes and factors to test on.
         seeds: (factor,) seed of each factor's probes.
-        probe: `random_forest`, `mlp` or `rff`, see `srvae_plugin.metrics.probes`.
+        probe: `random_forest`, `mlp` or `rff`, see `srvae_plugin.metrics.learners.probes`.
         probe_sizes: depths, widths or (even) numbers of features, ascending, two or more; None: the
             family's defaults.
         categorical_factors: factors whose values have no order, by index. The others, whole or

@@ -24,7 +24,12 @@ from srvae_plugin.metrics.codes import (
     table_rows,
 )
 from srvae_plugin.metrics.factor_kinds import only_classes
-from srvae_plugin.metrics.predictors import Accuracies, PredictorFn, accuracies, draw_seeds
+from srvae_plugin.metrics.learners.predictors import (
+    Accuracies,
+    PredictorFn,
+    accuracies,
+    draw_seeds,
+)
 
 logger = logging.getLogger(__name__)
 

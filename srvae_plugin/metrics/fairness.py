@@ -24,7 +24,12 @@ from srvae_plugin.metrics.codes import (
     points_used,
     sample_codes_and_factors,
 )
-from srvae_plugin.metrics.predictors import PredictorFn, Task, draw_seeds, predict
+from srvae_plugin.metrics.learners.predictors import (
+    PredictorFn,
+    Task,
+    draw_seeds,
+    predict,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from srvae_plugin.metrics.checks import check_codes, check_count, check_factors
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.dci import dci
 from srvae_plugin.metrics.discretizer import DiscretizerFn
+from srvae_plugin.metrics.learners.predictors import draw_seeds
 from srvae_plugin.metrics.mig import mig
-from srvae_plugin.metrics.predictors import draw_seeds
 from srvae_plugin.metrics.sap_score import sap_score
 from srvae_plugin.metrics.unified_scores import MatrixFn, unified_scores
 

@@ -15,10 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import (
-    varying_factors,
-    warn_collapsed,
-)
+from srvae_plugin.metrics.checks import varying_factors, warn_collapsed
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,

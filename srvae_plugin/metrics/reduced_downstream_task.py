@@ -18,7 +18,12 @@ from srvae_plugin.metrics.checks import check_count, varying_factors
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.dci import fit_importance, importance_matrix
 from srvae_plugin.metrics.downstream_task import check_sizes, draw_samples
-from srvae_plugin.metrics.predictors import Accuracies, PredictorFn, accuracies, draw_seeds
+from srvae_plugin.metrics.learners.predictors import (
+    Accuracies,
+    PredictorFn,
+    accuracies,
+    draw_seeds,
+)
 
 CorrelationMeasure = Callable[
     [NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]

@@ -21,7 +21,7 @@ from srvae_plugin.metrics.codes import (
     points_used,
 )
 from srvae_plugin.metrics.downstream_task import check_sizes, fitting, sizes_that_fit
-from srvae_plugin.metrics.predictors import (
+from srvae_plugin.metrics.learners.predictors import (
     PredictorFn,
     Task,
     accuracies,

@@ -20,11 +20,7 @@ from sklearn.metrics import mutual_info_score
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.aggregation import aggregate
-from srvae_plugin.metrics.checks import (
-    check_latents,
-    varying_factors,
-    warn_collapsed,
-)
+from srvae_plugin.metrics.checks import check_latents, varying_factors, warn_collapsed
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
@@ -34,7 +30,7 @@ from srvae_plugin.metrics.codes import (
 from srvae_plugin.metrics.dci import importance_matrix
 from srvae_plugin.metrics.discretizer import discretize_codes
 from srvae_plugin.metrics.factor_kinds import only_classes
-from srvae_plugin.metrics.predictors import draw_seeds
+from srvae_plugin.metrics.learners.predictors import draw_seeds
 from srvae_plugin.metrics.sap_score import prediction_accuracies
 
 MatrixFn = Callable[..., NDArray[Any]]

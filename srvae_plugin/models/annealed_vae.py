@@ -9,9 +9,19 @@ import gin
 import torch
 from torch import Tensor
 
-from srvae_plugin.losses import gaussian_kl, make_reconstruction_loss, penalized, require_weight
-from srvae_plugin.model import Images, Losses, takes_tensor_step
-from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
+from srvae_plugin.models.base import Images, Losses, takes_tensor_step
+from srvae_plugin.models.losses import (
+    gaussian_kl,
+    make_reconstruction_loss,
+    penalized,
+    require_weight,
+)
+from srvae_plugin.models.vae import (
+    BaseVAE,
+    DecoderFactory,
+    EncoderFactory,
+    vae_losses,
+)
 
 
 def anneal(c_max: float, step: int | Tensor, iteration_threshold: float) -> float | Tensor:
@@ -43,7 +53,7 @@ class AnnealedVAE(BaseVAE):
 
     Example:
         >>> from functools import partial
-        >>> from srvae_plugin.networks import srvae_decoder, srvae_encoder
+        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
         >>> model = AnnealedVAE(gamma=1000.0, c_max=25.0, iteration_threshold=100000,
         ...                     encoder=partial(srvae_encoder, num_latent=10),
         ...                     decoder=srvae_decoder)

@@ -9,14 +9,19 @@ import gin
 import torch
 from torch import Tensor
 
-from srvae_plugin.losses import (
+from srvae_plugin.models.base import Images, Losses, takes_tensor_step
+from srvae_plugin.models.losses import (
     make_reconstruction_loss,
     penalized,
     require_weight,
     total_correlation,
 )
-from srvae_plugin.model import Images, Losses, takes_tensor_step
-from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
+from srvae_plugin.models.vae import (
+    BaseVAE,
+    DecoderFactory,
+    EncoderFactory,
+    vae_losses,
+)
 
 
 class BetaTCVAE(BaseVAE):
@@ -25,7 +30,7 @@ class BetaTCVAE(BaseVAE):
     The objective is the VAE's plus (beta - 1) * TC: with alpha = gamma = 1 the paper's three
     terms, mutual information, total correlation and dimension-wise KL, add up to the KL of the
     VAE and the surplus of TC. TC comes from weighted sampling on the batch and without its
-    constant (see `srvae_plugin.losses.total_correlation`): `loss` and `regularizer` are shifted
+    constant (see `models.losses.total_correlation`): `loss` and `regularizer` are shifted
     by (beta - 1) times that constant, which has no gradient.
 
     Source: Chen et al., "Isolating Sources of Disentanglement in Variational Autoencoders",
@@ -40,7 +45,7 @@ class BetaTCVAE(BaseVAE):
 
     Example:
         >>> from functools import partial
-        >>> from srvae_plugin.networks import srvae_decoder, srvae_encoder
+        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
         >>> model = BetaTCVAE(beta=6.0, encoder=partial(srvae_encoder, num_latent=10),
         ...                   decoder=srvae_decoder)
         >>> model.build((1, 64, 64))

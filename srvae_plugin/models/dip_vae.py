@@ -9,15 +9,25 @@ import gin
 import torch
 from torch import Tensor
 
-from srvae_plugin.losses import (
+from srvae_plugin.models.base import (
+    Gaussian,
+    Images,
+    Losses,
+    takes_tensor_step,
+)
+from srvae_plugin.models.losses import (
     batch_covariance,
     covariance_penalty,
     make_reconstruction_loss,
     penalized,
     require_weight,
 )
-from srvae_plugin.model import Gaussian, Images, Losses, takes_tensor_step
-from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
+from srvae_plugin.models.vae import (
+    BaseVAE,
+    DecoderFactory,
+    EncoderFactory,
+    vae_losses,
+)
 
 DIP_TYPES = ("i", "ii")
 
@@ -44,7 +54,7 @@ class DIPVAE(BaseVAE):
 
     Example:
         >>> from functools import partial
-        >>> from srvae_plugin.networks import srvae_decoder, srvae_encoder
+        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
         >>> model = DIPVAE(lambda_od=10.0, lambda_d_factor=10.0,
         ...                encoder=partial(srvae_encoder, num_latent=10), decoder=srvae_decoder)
         >>> model.build((1, 64, 64))

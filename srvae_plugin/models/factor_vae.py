@@ -11,10 +11,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srvae_plugin.discriminator import make_discriminator
-from srvae_plugin.losses import make_reconstruction_loss, penalized, require_weight
-from srvae_plugin.model import Images, Latents, Losses, Scalar, Shape, takes_tensor_step
-from srvae_plugin.models.vae import BaseVAE, DecoderFactory, EncoderFactory, vae_losses
+from srvae_plugin.models.base import (
+    Images,
+    Latents,
+    Losses,
+    Scalar,
+    Shape,
+    takes_tensor_step,
+)
+from srvae_plugin.models.losses import make_reconstruction_loss, penalized, require_weight
+from srvae_plugin.models.networks.discriminator import make_discriminator
+from srvae_plugin.models.vae import (
+    BaseVAE,
+    DecoderFactory,
+    EncoderFactory,
+    vae_losses,
+)
 
 DiscriminatorFactory = Callable[[int], nn.Module]
 PairOfLogits = Float[Tensor, "batch 2"]
@@ -64,13 +76,13 @@ class FactorVAE(BaseVAE):
         encoder, decoder: see `BaseVAE`.
         reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
         discriminator: num_latent -> module from latents to two logits (see
-            `srvae_plugin.discriminator`). None: gin's `discriminator.discriminator_fn`.
+            `models.networks.discriminator`). None: gin's `discriminator.discriminator_fn`.
 
     Raises ValueError for a gamma that is negative or not finite.
 
     Example:
         >>> from functools import partial
-        >>> from srvae_plugin.networks import srvae_decoder, srvae_encoder
+        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
         >>> model = FactorVAE(gamma=10.0, encoder=partial(srvae_encoder, num_latent=10),
         ...                   decoder=srvae_decoder)
         >>> model.build((1, 64, 64))

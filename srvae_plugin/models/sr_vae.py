@@ -34,8 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from srvae_plugin.losses import bernoulli_nll, require_weight, squared_error
-from srvae_plugin.model import (
+from srvae_plugin.models.base import (
     Decomposition,
     Gaussian,
     Images,
@@ -44,6 +43,7 @@ from srvae_plugin.model import (
     check_traversal,
     takes_tensor_step,
 )
+from srvae_plugin.models.losses import bernoulli_nll, require_weight, squared_error
 from srvae_plugin.models.vae import (
     BaseVAE,
     DecoderFactory,

@@ -10,14 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srvae_plugin.losses import (
-    bound_activation,
-    gaussian_kl,
-    intensities,
-    make_reconstruction_loss,
-    require_weight,
-)
-from srvae_plugin.model import (
+from srvae_plugin.models.base import (
     DisentanglementModel,
     Gaussian,
     Images,
@@ -26,7 +19,14 @@ from srvae_plugin.model import (
     Shape,
     takes_tensor_step,
 )
-from srvae_plugin.networks import make_decoder, make_gaussian_encoder
+from srvae_plugin.models.losses import (
+    bound_activation,
+    gaussian_kl,
+    intensities,
+    make_reconstruction_loss,
+    require_weight,
+)
+from srvae_plugin.models.networks import make_decoder, make_gaussian_encoder
 
 EncoderFactory = Callable[[Shape], nn.Module]
 DecoderFactory = Callable[[int, Shape], nn.Module]
@@ -36,7 +36,7 @@ class BaseVAE(DisentanglementModel):
     """A Gaussian encoder and a decoder.
 
     Arguments:
-        encoder: observation_shape -> encoder module (see `srvae_plugin.networks`). None: what
+        encoder: observation_shape -> encoder module (see `models.networks`). None: what
             gin binds to `encoder.encoder_fn` and `encoder.num_latent`.
         decoder: (num_latent, observation_shape) -> decoder module. None: gin's
             `decoder.decoder_fn`.
@@ -107,7 +107,7 @@ class VAE(BaseVAE):
 
     Example:
         >>> from functools import partial
-        >>> from srvae_plugin.networks import srvae_decoder, srvae_encoder
+        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
         >>> model = VAE(beta=4.0, encoder=partial(srvae_encoder, num_latent=10),
         ...             decoder=srvae_decoder)
         >>> model.build((1, 64, 64))

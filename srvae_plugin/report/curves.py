@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.report.models import Model
-from srvae_plugin.report.svg import Axis, axis, color, document, element, vertical_grid
+from srvae_plugin.report.svg import (
+    Axis,
+    axis,
+    color,
+    document,
+    element,
+    vertical_grid,
+)
 
 _LINES = 40
 """Up to so many runs are drawn each."""

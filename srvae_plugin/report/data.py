@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from srvae_plugin.config.text import DATA_LINE, gin_dict
 from srvae_plugin.report.data_sets import (
     from_config,
     from_record,
@@ -22,7 +23,7 @@ from srvae_plugin.report.data_sets import (
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.run import DataSet, Run, Settings
 from srvae_plugin.report.study import STUDY, with_study
-from srvae_plugin.results import DATA_LINE, REFUSED, gin_dict
+from srvae_plugin.runs.results import REFUSED
 
 _NO_STEPS = {"results", "visualizations", "artifacts", "tfhub", "tf_checkpoint"}
 

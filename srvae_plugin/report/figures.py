@@ -8,9 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.published import PublishedScore
+from srvae_plugin.report.published import PublishedScore
 from srvae_plugin.report.scores import Row, Table
-from srvae_plugin.report.svg import Axis, axis, color, document, element, vertical_grid
+from srvae_plugin.report.svg import (
+    Axis,
+    axis,
+    color,
+    document,
+    element,
+    vertical_grid,
+)
 
 _WIDTH, _MARGIN = 720.0, 14.0
 _ROW = 54.0

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from srvae_plugin.published import CONFIDENCE, PublishedScore, mean_text
 from srvae_plugin.report.curves import Curve, curve_chart, thinned
 from srvae_plugin.report.figures import hinton, legend, strip_plot
 from srvae_plugin.report.lists import lists
@@ -27,7 +26,14 @@ from srvae_plugin.report.pictures import (
     picture,
 )
 from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
-from srvae_plugin.report.scores import Bootstrap, Table, data_sets, overall, score_tables
+from srvae_plugin.report.published import CONFIDENCE, PublishedScore, mean_text
+from srvae_plugin.report.scores import (
+    Bootstrap,
+    Table,
+    data_sets,
+    overall,
+    score_tables,
+)
 from srvae_plugin.report.settings import Variants
 from srvae_plugin.report.svg import color
 from srvae_plugin.version import __version__

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from srvae_plugin.published import PublishedScore
 from srvae_plugin.report.keys import Score
 from srvae_plugin.report.models import number
+from srvae_plugin.report.published import PublishedScore
 from srvae_plugin.report.run import Run, Settings
 from srvae_plugin.report.scores import Row, Table
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin import comparisons, statistics
+from srvae_plugin.report import comparisons, statistics
 from srvae_plugin.report.keys import (
     TRAINING,
     Score,
@@ -21,7 +21,7 @@ from srvae_plugin.report.keys import (
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.run import Run, Where
 from srvae_plugin.report.settings import Variants
-from srvae_plugin.statistics import Interval, Summary
+from srvae_plugin.report.statistics import Interval, Summary
 
 ALL_PAIRS = 6
 """Up to so many models every one is compared with every other."""

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import gin
 
-from srvae_plugin import gin_config, gin_reach, results, steps
-from srvae_plugin.dlib_studies import NumberedModel
+from srvae_plugin.config import gin_files, gin_reach
+from srvae_plugin.config.text import gin_dict
+from srvae_plugin.runs import pipeline
+from srvae_plugin.study.numbered import NumberedModel
 from srvae_plugin.study.plan import PlannedRun
 
 
@@ -63,25 +65,25 @@ class _Idle:
             meant = having if having == self._models else {model}
             if not any((binding, each) in self._read for each in meant):
                 whom = f"the runs of {model}" if len(meant) == 1 else "any run of the study"
-                raise gin_config.ConfigError(
+                raise gin_files.ConfigError(
                     f"binding {binding!r} concerns nothing in {whom}{instead}"
                 )
 
 
 def _configuration(run: PlannedRun, idle: _Idle | None = None) -> str:
     try:
-        with gin_config.configured(run.files, run.bindings):
-            plan = steps.run_plan()
-            steps.training_settings()
-            if gin_config.bound("dataset.name") is None:
-                raise gin_config.ConfigError("no value bound for dataset.name")
+        with gin_files.configured(run.files, run.bindings):
+            plan = pipeline.run_plan()
+            pipeline.training_settings()
+            if gin_files.bound("dataset.name") is None:
+                raise gin_files.ConfigError("no value bound for dataset.name")
             if idle is not None:
                 metrics = _functions(run, plan.metrics)
                 roots = gin_reach.steps_of_run(metrics)
                 idle.note(run, gin_reach.idle_bindings(roots, run.shared))
             return gin.config_str()
     except ValueError as error:
-        raise gin_config.ConfigError(f"{run}: {gin_config.one_line(error)}") from None
+        raise gin_files.ConfigError(f"{run}: {gin_files.one_line(error)}") from None
 
 
 def _functions(run: PlannedRun, metrics: Sequence[str]) -> Sequence[str]:
@@ -104,7 +106,7 @@ def _with_values(text: str, first: PlannedRun, run: PlannedRun) -> str | None:
 
 def dataset_lines(config: str) -> tuple[str, ...]:
     """The bindings of the data set in a configuration."""
-    found = results.gin_dict(config).items()
+    found = gin_dict(config).items()
     return tuple(f"{name} = {value}" for name, value in found if name.startswith("dataset."))
 
 
@@ -120,8 +122,8 @@ def prepare_datasets(runs: Iterable[tuple[PlannedRun, str]]) -> dict[tuple[str, 
     wrong = {}
     for lines, run in first.items():
         try:
-            with gin_config.configured(run.files, run.bindings):
-                steps.bound_dataset()
+            with gin_files.configured(run.files, run.bindings):
+                pipeline.bound_dataset()
         except (ValueError, OSError) as error:
-            wrong[lines] = gin_config.one_line(error)
+            wrong[lines] = gin_files.one_line(error)
     return wrong

@@ -10,9 +10,9 @@ from typing import Any
 
 import gin
 
-from srvae_plugin import gin_config
-from srvae_plugin.gin_config import ConfigError
-from srvae_plugin.results import gin_dict
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.gin_files import ConfigError
+from srvae_plugin.config.text import gin_dict
 
 _ONLY = (
     "A study's gin file binds study.* only, and what its runs bind stands in lists: "
@@ -117,7 +117,7 @@ def read_study(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Stu
     """
     own = [b for b in bindings if b.lstrip().startswith("study.")]
     try:
-        with gin_config.configured(files, own, load_plugins=False):
+        with gin_files.configured(files, own, load_plugins=False):
             _require_study_only()
             study = gin.get_configurable(Study)()
     except ConfigError as error:

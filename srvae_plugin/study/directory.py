@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from srvae_plugin.data_record import differing_lines, record_in, with_record
+from srvae_plugin.config.data_record import differing_lines, record_in, with_record
+from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import write_text
-from srvae_plugin.results import gin_dict, write_json
+from srvae_plugin.runs.results import write_json
 from srvae_plugin.study.locks import LOCK
 from srvae_plugin.study.plan import PlannedRun
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from srvae_plugin.study.directory import LOG
-from srvae_plugin.study.worker import GRACE_SECONDS, Job
+from srvae_plugin.study.job import GRACE_SECONDS, Job
 
 _POLL_SECONDS = 0.1
 _THREADS = (
@@ -91,7 +91,7 @@ def launch(
     It leads a process group of its own, so that Ctrl-C on the terminal reaches the study alone,
     and ends when this process does.
     """
-    command = [sys.executable, "-P", "-m", "srvae_plugin.study.worker"]
+    command = [sys.executable, "-P", "-m", "srvae_plugin.cli.study_worker"]
     with (folder / LOG).open("ab") as log:
         log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} on {platform.node()}\n".encode())
         log.flush()

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from srvae_plugin import dlib_studies, gin_config
+from srvae_plugin.config import gin_files
+from srvae_plugin.study import numbered
 from srvae_plugin.study.definition import Study, is_gin_file
 
 _SEED = "model.random_seed"
@@ -104,7 +105,7 @@ def _numbered(
     study: Study, files: tuple[str, ...], bindings: tuple[str, ...]
 ) -> Iterator[PlannedRun]:
     """Runs of a study of disentanglement_lib, with the bindings that `srvae-run --study` gives."""
-    source = dlib_studies.find_study(study.numbered)
+    source = numbered.find_study(study.numbered)
     seeds = source.num_seeds
     everything = [number for number in range(source.num_models) if source.can_run(number)]
     chosen = everything if study.model_nums is None else study.model_nums
@@ -115,10 +116,10 @@ def _numbered(
         )
     for block, numbers in itertools.groupby(chosen, lambda number: number // seeds):
         # Only the seed and the number differ within a block; one call for each would take a minute.
-        first = dlib_studies.NumberedModel(study.numbered, block * seeds).bindings()
+        first = numbered.NumberedModel(study.numbered, block * seeds).bindings()
         values = dict(binding.split(" = ", 1) for binding in first)
         name = values["model.name"].strip("'")
-        swept = next(b for b in dlib_studies.METHODS[name].bindings if "{}" in b).split(" = ")[0]
+        swept = next(b for b in numbered.METHODS[name].bindings if "{}" in b).split(" = ")[0]
         shared = tuple(b for b in first if b.split(" = ")[0] not in (_SEED, _MODEL_NUM))
         for number in numbers:
             seed = number % seeds
@@ -128,7 +129,7 @@ def _numbered(
                 settings={swept: float(values[swept])},
                 dataset=values["dataset.name"].strip("'"),
                 seed=seed,
-                files=(dlib_studies.MODEL_FILE, *files),
+                files=(numbered.MODEL_FILE, *files),
                 shared=shared + bindings,
                 own=((_MODEL_NUM, number), (_SEED, seed)),
                 folder=f"runs/{number}",
@@ -149,7 +150,7 @@ def _find(name: str, beside: Sequence[Path]) -> str:
     for folder in (Path.cwd(), *beside):
         if (folder / name).is_file():
             return str((folder / name).resolve())
-    gin_config.find_file(name)
+    gin_files.find_file(name)
     return name
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from srvae_plugin.study.engine import Ended, launch, wait_or_stop
-from srvae_plugin.study.worker import Job
+from srvae_plugin.study.job import Job
 
 RETRIES = 10
 """How often a run is started again after its node or worker was lost."""

@@ -10,11 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srvae_plugin.study.config import dataset_lines, prepare_datasets
-from srvae_plugin.study.directory import LOG, RunState, StudyJson, claim
+from srvae_plugin.study.directory import (
+    LOG,
+    RunState,
+    StudyJson,
+    claim,
+)
 from srvae_plugin.study.engine import Ended, Engine
+from srvae_plugin.study.job import GRACE_SECONDS, Job
 from srvae_plugin.study.table import StudyView, Timer
-from srvae_plugin.study.worker import GRACE_SECONDS, Job
-from srvae_plugin.train import stop_signals
+from srvae_plugin.training.loop import stop_signals
 
 logger = logging.getLogger("srvae_plugin")
 

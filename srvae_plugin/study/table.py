@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from srvae_plugin.results import is_complete
+from srvae_plugin.runs.results import is_complete
 from srvae_plugin.study.directory import STATUSES, RunState
 
 logger = logging.getLogger("srvae_plugin")

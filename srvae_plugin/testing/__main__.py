@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 
-from srvae_plugin import gin_config
-from srvae_plugin.model import Shape
-from srvae_plugin.plugins import Group, nearest
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.plugins import Group, nearest
+from srvae_plugin.models.base import Shape
 from srvae_plugin.testing.checks import Outcome
 from srvae_plugin.testing.models import SHAPES
 from srvae_plugin.testing.package import check_plugin, plugins_of
@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = _chosen(options.package, options.only)
         with (
-            gin_config.configured((), SMALL_NETWORKS),
-            gin_config.configured(options.gin, options.bind),
+            gin_files.configured((), SMALL_NETWORKS),
+            gin_files.configured(options.gin, options.bind),
         ):
             statuses = [
                 _print(each, options.debug)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for each in check_plugin(group, entry_point, options.shape or SHAPES)
             ]
     except ValueError as error:
-        print(f"{PROGRAM}: error: {gin_config.one_line(error)}", file=sys.stderr)
+        print(f"{PROGRAM}: error: {gin_files.one_line(error)}", file=sys.stderr)
         return 2
     counts = {status: statuses.count(status) for status in ("ok", "FAILED", "skipped")}
     print(", ".join(f"{number} {status}" for status, number in counts.items()))

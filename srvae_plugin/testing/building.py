@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from srvae_plugin.model import DisentanglementModel, Shape
+from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.testing.checks import CheckError, kind_of
 
 MakeModel = Callable[[], DisentanglementModel]

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from srvae_plugin.gin_config import one_line
+from srvae_plugin.config.gin_files import one_line
 
 Check = Callable[..., "str | None"]
 _Plugin = TypeVar("_Plugin")

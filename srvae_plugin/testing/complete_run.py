@@ -11,16 +11,17 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from srvae_plugin import pictures, results, summary
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.metrics import compute_mig
-from srvae_plugin.model import DisentanglementModel, Shape
-from srvae_plugin.repeatable import seeded
-from srvae_plugin.representation import Representation
-from srvae_plugin.run import RunSummary
-from srvae_plugin.steps import WEIGHTS, save_weights
+from srvae_plugin.models.base import DisentanglementModel, Shape
+from srvae_plugin.plots import pictures
+from srvae_plugin.runs import results, summary
+from srvae_plugin.runs.pipeline import WEIGHTS, save_weights
+from srvae_plugin.runs.repeatable import seeded
+from srvae_plugin.runs.representation import Representation
+from srvae_plugin.runs.run import RunSummary
 from srvae_plugin.testing.building import BATCH, MakeModel
-from srvae_plugin.train import TrainingSettings, train
+from srvae_plugin.training.loop import TrainingSettings, train
 
 _STEPS, _POINTS = 3, 48
 _SHOWN = (1, 3)

@@ -11,9 +11,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from srvae_plugin.exporters import Exported, Trained, load_trained
-from srvae_plugin.steps import postprocess_with_gin, train_with_gin
-from srvae_plugin.testing.checks import CheckError, Outcome, in_stages, kind_of, require
+from srvae_plugin.interchange.exporters import Exported, Trained, load_trained
+from srvae_plugin.runs.pipeline import postprocess_with_gin, train_with_gin
+from srvae_plugin.testing.checks import (
+    CheckError,
+    Outcome,
+    in_stages,
+    kind_of,
+    require,
+)
 
 Exporter = Callable[[Trained, Path], Exported]
 
@@ -40,7 +46,8 @@ def it_writes_a_file_into_its_folder(exporter: Exporter, trained: Trained) -> No
         done = exporter(trained, folder)
         if not isinstance(done, Exported):
             raise CheckError(
-                f"it returns {kind_of(done)}: expected srvae_plugin.exporters.Exported(file, facts)"
+                f"it returns {kind_of(done)}: expected "
+                "srvae_plugin.interchange.exporters.Exported(file, facts)"
             )
         if not (done.file.resolve().is_relative_to(folder) and done.file.exists()):
             raise CheckError(f"its file {done.file} is not there: expected one below {folder}")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from srvae_plugin.plugins import METRIC_ARGUMENTS
+from srvae_plugin.config.plugins import METRIC_ARGUMENTS
 from srvae_plugin.testing.checks import (
     Check,
     CheckError,
@@ -26,7 +26,13 @@ from srvae_plugin.testing.checks import (
     reason,
     require,
 )
-from srvae_plugin.testing.representations import LookUp, Numbered, noise, noisy, perfect
+from srvae_plugin.testing.representations import (
+    LookUp,
+    Numbered,
+    noise,
+    noisy,
+    perfect,
+)
 
 Metric = Callable[..., dict[str, Any]]
 SIZES = (3, 4, 5)

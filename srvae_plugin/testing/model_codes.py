@@ -6,9 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srvae_plugin.model import Decomposition, Gaussian, Shape
-from srvae_plugin.representation import Representation
-from srvae_plugin.testing.building import BATCH, MakeModel, built, images, tensor
+from srvae_plugin.models.base import Decomposition, Gaussian, Shape
+from srvae_plugin.runs.representation import Representation
+from srvae_plugin.testing.building import (
+    BATCH,
+    MakeModel,
+    built,
+    images,
+    tensor,
+)
 from srvae_plugin.testing.checks import CheckError, kind_of
 
 TOLERANCE = 1e-5

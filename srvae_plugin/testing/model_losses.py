@@ -5,11 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from srvae_plugin.model import DisentanglementModel, Losses, Shape
-from srvae_plugin.optimizers import make_optimizers
-from srvae_plugin.testing.building import MakeModel, built, images, tensor
+from srvae_plugin.models.base import DisentanglementModel, Losses, Shape
+from srvae_plugin.testing.building import (
+    MakeModel,
+    built,
+    images,
+    tensor,
+)
 from srvae_plugin.testing.checks import CheckError, kind_of
-from srvae_plugin.train import _update
+from srvae_plugin.training.loop import _update
+from srvae_plugin.training.optimizers import make_optimizers
 
 _STEPS = 10
 

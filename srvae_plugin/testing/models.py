@@ -14,10 +14,15 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from srvae_plugin.model import DisentanglementModel, Shape
-from srvae_plugin.steps import save_weights
+from srvae_plugin.models.base import DisentanglementModel, Shape
+from srvae_plugin.runs.pipeline import save_weights
 from srvae_plugin.testing import model_codes, model_losses
-from srvae_plugin.testing.building import MakeModel, built, images, tensor
+from srvae_plugin.testing.building import (
+    MakeModel,
+    built,
+    images,
+    tensor,
+)
 from srvae_plugin.testing.checks import (
     CheckError,
     Outcome,

@@ -12,10 +12,15 @@ from typing import Any
 
 import gin
 
-from srvae_plugin import gin_config, plugins
-from srvae_plugin.model import Shape
-from srvae_plugin.plugins import GROUPS, METRIC_ARGUMENTS, Group
-from srvae_plugin.testing.checks import CheckError, Outcome, called, outcome
+from srvae_plugin.config import gin_files, plugins
+from srvae_plugin.config.plugins import GROUPS, METRIC_ARGUMENTS, Group
+from srvae_plugin.models.base import Shape
+from srvae_plugin.testing.checks import (
+    CheckError,
+    Outcome,
+    called,
+    outcome,
+)
 from srvae_plugin.testing.datasets import dataset_outcomes
 from srvae_plugin.testing.exporters import exporter_outcomes
 from srvae_plugin.testing.metrics import metric_outcomes, with_few_points
@@ -97,7 +102,7 @@ def _metric(name: str, plugin: Callable[..., Any]) -> Callable[..., Any]:
         return called(functools.partial(plugin, *arguments, **settings), name)
 
     settings = set(inspect.signature(plugin).parameters) - set(METRIC_ARGUMENTS)
-    bound = [each for each in settings if gin_config.bound(f"{name}.{each}") is not None]
+    bound = [each for each in settings if gin_files.bound(f"{name}.{each}") is not None]
     return with_few_points(metric, {}, bound)
 
 

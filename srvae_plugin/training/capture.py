@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from srvae_plugin.model import DisentanglementModel, Losses
+from srvae_plugin.models.base import DisentanglementModel, Losses
 
 _log = logging.getLogger("srvae_plugin")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from srvae_plugin.model import Losses
+from srvae_plugin.models.base import Losses
 
 _NEVER = torch.iinfo(torch.int64).max
 

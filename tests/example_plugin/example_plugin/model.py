@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from srvae_plugin import DisentanglementModel, Gaussian
-from srvae_plugin.losses import bernoulli_nll
+from srvae_plugin.models.losses import bernoulli_nll
 from srvae_plugin.models.vae import vae_losses
 
 

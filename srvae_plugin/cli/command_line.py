@@ -1,0 +1,196 @@
+"""What all commands share: their options, and what becomes of errors, signals and log lines."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import select
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from srvae_plugin.training.allocator import keep_freed_memory
+from srvae_plugin.version import __version__
+
+
+def make_parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """Parser of a command, with `--version` and `--debug`; texts are shown as they are."""
+    parser = argparse.ArgumentParser(
+        name,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"srvae_plugin {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback behind an error")
+    return parser
+
+
+def add_gin(parser: argparse._ActionsContainer, default: str) -> None:
+    """Add `--gin`; `default` goes on with its help."""
+    parser.add_argument(
+        "--gin", action="append", metavar="FILE", help=f"gin file; may be repeated{default}"
+    )
+
+
+def add_bind(parser: argparse.ArgumentParser) -> None:
+    """Add `--bind`."""
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="'NAME = VALUE'",
+        help="gin binding on top of the files, such as 'sr_vae.beta = 4.0'; may be repeated",
+    )
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Add `--import`."""
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module first, such as one with the networks of a run (a run directory "
+        "imports nothing of its own accord); found in the working directory, too; may be repeated",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Add `--output`, a folder."""
+    parser.add_argument("--output", type=Path, metavar="DIR", help=meaning)
+
+
+def add_existing(parser: argparse.ArgumentParser, resume: str, overwrite: str) -> None:
+    """Add `--resume` and `--overwrite`, which exclude each other, with these texts of help."""
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help=resume)
+    existing.add_argument("--overwrite", action="store_true", help=overwrite)
+
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT",
+)  # fmt: skip
+
+_WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads`."""
+    parser.add_argument(
+        "--threads",
+        type=_at_least_one,
+        metavar="N",
+        help="threads to compute with (default: one a core); 1 on a machine that others keep busy",
+    )
+
+
+def _at_least_one(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
+    return int(text)
+
+
+def use_threads(threads: int | None) -> None:
+    """Have this process compute with so many threads; None: as torch does by itself.
+
+    It has to be called before torch is imported, which reads the environment once. Says so in a
+    line where the machine has more to do than cores and no number of threads was chosen.
+    """
+    if threads is not None:
+        os.environ.update({name: str(threads) for name in _THREAD_VARIABLES})
+        import torch  # which would take no more threads than cores from the environment
+
+        torch.set_num_threads(threads)
+    advise_threads(threads)
+
+
+def wait_passively() -> None:
+    """Let OpenMP's threads sleep while they wait, here and in processes started from here.
+
+    By default they spin, and beside other work each then waits for one that is not being run:
+    a training step takes many times longer (docs/training.md has numbers). Without effect once
+    torch is imported.
+    """
+    if not any(name in os.environ for name in _WAIT_VARIABLES):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def advise_threads(threads: int | None) -> None:
+    """Log a line if the machine is busy and neither option nor environment names `threads`."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if threads is None and "OMP_NUM_THREADS" not in os.environ and load > cores > 1:
+        logging.getLogger("srvae_plugin").warning(
+            "this machine is busy (load %.1f on %d cores): --threads 1 may be as fast, or faster",
+            load, cores,
+        )  # fmt: skip
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived outside training, where there is nothing to checkpoint."""
+
+
+def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
+    """Run a command and end the process as the commands' help says.
+
+    Bad input (ValueError, OSError, RuntimeError) becomes one line and exit status 2, with `debug` a
+    traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
+    with 128 and the number of the signal; so does a reader of the output, such as `head`, that has
+    seen enough. Work that computes calls `use_threads` first.
+    """
+    _log_to_stderr()
+    wait_passively()
+    keep_freed_memory()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        work()
+        sys.stdout.flush()
+    except (KeyboardInterrupt, _Terminated) as stop:
+        status = 130 if isinstance(stop, KeyboardInterrupt) else 143
+        _fail(name, "stopped; finished steps are kept, --resume goes on", status)
+    except (ValueError, OSError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError) and _output_is_closed():
+            sys.exit(128 + signal.SIGPIPE)
+        if debug:
+            raise
+        signum = getattr(error, "signum", None)
+        if signum is None:
+            from srvae_plugin.config.gin_files import one_line
+
+            _fail(name, f"error: {one_line(error)}", 2)
+        _fail(name, f"{error}; go on with the same command and --resume", 128 + signum)
+
+
+def _log_to_stderr() -> None:
+    """Show our own log lines and warnings, and of other libraries what is a warning."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("srvae_plugin").setLevel(logging.INFO)
+    warnings.showwarning = lambda message, *place: logging.warning("warning: %s", message)
+
+
+def _output_is_closed() -> bool:
+    """Whether nobody reads the standard output any more, which is then left alone."""
+    output = select.poll()
+    output.register(sys.stdout, select.POLLERR)
+    if not output.poll(0):
+        return False
+    # The interpreter flushes once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
+def _terminate(signum: int, frame: FrameType | None) -> Any:
+    raise _Terminated
+
+
+def _fail(name: str, message: str, status: int) -> NoReturn:
+    print(f"{name}: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,86 @@
+"""Command line: `srvae-report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from srvae_plugin.cli.command_line import make_parser, run_command
+
+HELP = """\
+Write one HTML page about runs, and scores.csv beside it.
+
+A place is a study directory, a run directory, any folder of run directories (disentanglement_lib's
+own too), or a JSON file that its aggregate_results_to_json wrote. The page shows every seed, mean,
+median and interquartile mean with bootstrap intervals, best and worst third of the seeds, the
+published numbers with every difference of protocol, paired differences, learning curves,
+traversals, and what failed. It needs no other file and no network.
+"""
+EXAMPLES = """\
+examples:
+  srvae-report studies/ablation --output ablation.html
+  srvae-report runs/sr_vae-* runs/vae-* --compare-with VAE
+  srvae-report --published
+  srvae-report runs --published-csv ours.csv      # columns as printed by --published-columns
+
+exit status: 0 done, 2 bad input (one line says what).
+"""
+
+
+def report_main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `srvae-report`."""
+    parser = make_parser("srvae-report", HELP, EXAMPLES)
+    parser.add_argument("places", nargs="*", type=Path, metavar="DIR", help="folder of runs")
+    parser.add_argument(
+        "--output", type=Path, default=Path("report.html"), metavar="HTML",
+        help="the page (default: report.html); scores.csv is written beside it",
+    )  # fmt: skip
+    parser.add_argument("--title", default="", help="of the page (default: the folders' names)")
+    parser.add_argument(
+        "--published", action="store_true", help="only list the published numbers and their sources"
+    )
+    parser.add_argument(
+        "--published-csv", action="append", type=Path, default=[], metavar="FILE",
+        help="published numbers of your own, with the same columns; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--published-columns", action="store_true", help="only print the columns of such a file; "
+        "as `metric` any metric.key works, such as mig.discrete_mig, beside the packaged names",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compare-with", metavar="MODEL", help="compare every model with this one (its label in "
+        "the report); default: all pairs of up to six models",
+    )  # fmt: skip
+    parser.add_argument("--confidence", type=float, default=0.95, help="of intervals")
+    parser.add_argument("--resamples", type=int, default=2000, help="bootstrap resamples")
+    parser.add_argument("--seed", type=int, default=0, help="of the resamples")
+    parser.add_argument("--overwrite", action="store_true", help="replace page and scores.csv")
+    options = parser.parse_args(arguments)
+    only_list = options.published or options.published_columns
+    if bool(options.places) == only_list:
+        parser.error("give folders of runs, or --published or --published-columns alone")
+
+    def work() -> None:
+        from srvae_plugin.report import published
+
+        if options.published_columns:
+            print(",".join(published.COLUMNS))
+            print("optional: " + ",".join(published.PROTOCOL_COLUMNS))
+            print("confidence: " + ", ".join(published.CONFIDENCE))
+            print(f"metric: {', '.join(published.SCORES)}, or any metric.key reported")
+            return
+        if options.published:
+            print(published.as_text(published.published_scores(options.published_csv)))
+            return
+        from srvae_plugin.report.scores import Bootstrap
+        from srvae_plugin.report.write import write_report
+
+        done = write_report(
+            options.places, options.output, published=options.published_csv,
+            bootstrap=Bootstrap(options.confidence, options.resamples, options.seed),
+            compare_with=options.compare_with, title=options.title, overwrite=options.overwrite,
+        )  # fmt: skip
+        print(f"{done.runs} runs of {len(done.models)} models: {'; '.join(done.models)}")
+        print(f"report  {done.page}\nscores  {done.scores}")
+
+    run_command("srvae-report", work, options.debug)

@@ -1,0 +1,1 @@
+"""Configuration: gin files and plug-ins."""

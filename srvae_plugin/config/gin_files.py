@@ -1,0 +1,376 @@
+"""Reads gin files and bindings, with errors a user can act on.
+
+gin keeps one global configuration; the modules `gin_*` are the only ones that touch its internals
+(gin-config 0.5 is its last release).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import difflib
+import importlib.util  # noqa: F401  (gin's own `include` needs it imported)
+import inspect
+import itertools
+import re
+import tokenize
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gin
+from beartype import BeartypeConf
+from beartype.door import is_bearable
+from gin import config as gin_state
+
+from srvae_plugin.config import gin_messages, gin_sources, plugins
+from srvae_plugin.config.gin_messages import one_line as one_line
+from srvae_plugin.config.gin_messages import signature_hints
+from srvae_plugin.config.gin_sources import packaged_configs as packaged_configs
+
+Texts = str | Path | Sequence[str | Path] | None
+"""Files or bindings; a single one needs no list."""
+
+_PARSE_ERRORS = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    SyntaxError,
+    ImportError,
+    OSError,
+    tokenize.TokenError,
+)
+_COUNTS = {"num_train", "num_test", "num_eval", "num_variance_estimate", "num_bins", "num_latent"}
+_MODEL = ("", "srvae_plugin.models.base", "model")
+_NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
+
+
+class ConfigError(ValueError):
+    """A gin file or binding that cannot be used; the message is one line and names it."""
+
+
+class Choice(NamedTuple):
+    """A function that one step of a run uses, by its gin name, and what goes with it.
+
+    Files and bindings are weaker than those of the whole run.
+    """
+
+    function: str
+    files: Sequence[str | Path] = ()
+    bindings: Sequence[str] = ()
+
+
+def find_file(name: str | Path) -> Path:
+    """Path of a gin file: as given, or else relative to the packaged ones.
+
+    Raises ConfigError if it is at neither place.
+    """
+    for path in (Path(name), packaged_configs() / name):
+        if path.is_file():
+            return path.resolve()
+    packaged = [str(p.relative_to(packaged_configs())) for p in packaged_configs().rglob("*.gin")]
+    folder = Path(name).parent
+    known = [*(str(p) for p in folder.glob("*.gin")), *packaged]
+    raise ConfigError(
+        f"gin file {str(name)!r} not found: it is neither a path from {Path.cwd()} nor one of the "
+        f"packaged files in {packaged_configs()}{_nearest_file(str(name), known)}"
+    )
+
+
+def _nearest_file(name: str, known: Sequence[str]) -> str:
+    """Return "; did you mean ...?": of the whole paths, or else of what ends them."""
+    for part in (lambda p: str(p.with_suffix("")), lambda p: p.stem):
+        by_part = {part(Path(path)): path for path in reversed(known)}
+        if close := difflib.get_close_matches(part(Path(name)), list(by_part), n=1, cutoff=0.7):
+            return f"; did you mean {by_part[close[0]]!r}?"
+    return ""
+
+
+def as_list(texts: Texts) -> list[Any]:
+    """Files or bindings as a list: a single one stands for itself, None for none."""
+    if texts is None:
+        return []
+    return [texts] if isinstance(texts, str | Path) else list(texts)
+
+
+@contextlib.contextmanager
+def configured(
+    files: Texts = (),
+    bindings: Texts = (),
+    *,
+    load_plugins: bool = True,
+    recorded: bool = False,
+) -> Iterator[None]:
+    """Add these files and bindings to gin's configuration; restore the former one on exit.
+
+    A single file or binding needs no list. Later ones win, but for `dataset.name = "auto"`, which
+    stands for the data set that is known already and replaces no name.
+
+    Arguments:
+        files, bindings: read in this order, the bindings last.
+        load_plugins: without, it is a matter of milliseconds, and only what is imported already is
+            a known name.
+        recorded: the files were left by a finished step: nothing that they import is run.
+
+    Raises ConfigError for a missing file, a syntax error, an unknown name (with the closest
+    known one), a value of the wrong type, and for two files that name different models while no
+    binding says which.
+    """
+    if load_plugins:
+        plugins.load()
+    before = {key: dict(values) for key, values in gin_state._CONFIG.items()}
+    operative = dict(gin_state._OPERATIVE_CONFIG)
+    imports = set(gin_state._IMPORTS)
+    made = dict(gin_sources.made)
+    with _ours_first():
+        try:
+            gin_state._OPERATIVE_CONFIG.clear()
+            with gin.unlock_config():
+                _parse(as_list(files), as_list(bindings), gin_sources.Reader(recorded))
+            check_types()
+            _check_macros()
+            yield
+        finally:
+            gin.clear_config()
+            gin_state._CONFIG.update(before)
+            gin_state._OPERATIVE_CONFIG.update(operative)
+            gin_state._IMPORTS.update(imports)
+            gin_sources.made.clear()
+            gin_sources.made.update(made)
+
+
+@contextlib.contextmanager
+def _ours_first() -> Iterator[None]:
+    """Let a short name that another library registered too, such as `mig`, mean ours.
+
+    The other's goes by its full name. gin files of ours, of users and of finished runs thus mean
+    the same, and results get the same keys, whether disentanglement_lib is imported or not.
+    """
+    registry = gin_state._REGISTRY
+    shared = {
+        entry.name: entry
+        for _, entry in registry.items()
+        if entry.module.startswith("srvae_plugin")
+        and len(registry.matching_selectors(entry.name)) > 1
+    }
+    short_names = {entry.selector: name for name, entry in shared.items()}
+    minimal = registry.minimal_selector
+    registry._selector_map.update(shared)  # gin prefers a complete match to all others
+    registry.minimal_selector = lambda selector: short_names.get(selector) or minimal(selector)
+    try:
+        yield
+    finally:
+        registry.minimal_selector = minimal
+        for name in shared:
+            del registry._selector_map[name]
+
+
+@contextlib.contextmanager
+def only(files: Texts = (), bindings: Texts = (), *, recorded: bool = False) -> Iterator[None]:
+    """Like `configured`, but what was bound before does not count meanwhile."""
+    with configured():
+        gin.clear_config()
+        with configured(files, bindings, recorded=recorded):
+            yield
+
+
+def _parse(
+    files: Sequence[str | Path], bindings: Sequence[str], reader: gin_sources.Reader
+) -> None:
+    models: dict[str, Any] = {}
+    for name in files:
+        path = find_file(name)
+        _parse_file(path, reader)
+        source = gin_sources.made.get(_MODEL)
+        if source is not None and source.named == str(path):
+            models[str(name)] = bound("model.model")
+    for binding in bindings:
+        _parse_binding(binding, reader)
+    source = gin_sources.made.get(_MODEL)
+    if len(models) > 1 and source is not None and source.named not in bindings:
+        _refuse_two_models(models)
+
+
+def _refuse_two_models(models: dict[str, Any]) -> None:
+    """Refuse files that name different models: which was meant is not for the order to say."""
+    names = list(models)
+    for first, second in itertools.pairwise(names):
+        if models[first] != models[second]:
+            raise ConfigError(
+                f"{first} binds model.model = {models[first]} and {second} binds model.model = "
+                f"{models[second]}: leave one of the files out, or say which with --bind "
+                f"'model.model = {models[second]}'"
+            )
+
+
+def _parse_file(path: Path, reader: gin_sources.Reader) -> None:
+    gin_sources.not_imported.clear()
+    try:
+        reader.parse_file(path)
+    except _PARSE_ERRORS as error:
+        message = gin_messages.of_file(error, reader.file or path)
+        if modules := ", ".join(dict.fromkeys(gin_sources.not_imported)):
+            asked = " ".join(f"--import {name}" for name in dict.fromkeys(gin_sources.not_imported))
+            message += (
+                f"; it was made with the module {modules}, and a run directory imports nothing of "
+                f"its own accord: add {asked} (found in the working directory too)"
+            )
+        raise ConfigError(message) from None
+
+
+def _parse_binding(binding: str, reader: gin_sources.Reader) -> None:
+    try:
+        reader.parse_binding(binding)
+    except _PARSE_ERRORS as error:
+        raise ConfigError(gin_messages.of_binding(error, binding)) from None
+    if not re.match(r"[\w./]+\s*=|\s*(import|include|from)\s", binding.strip()):
+        raise ConfigError(f"binding {binding!r}: expected the form 'name.parameter = value'")
+
+
+def bound(name: str) -> Any:
+    """Value that gin binds to `configurable.parameter`; None if there is none."""
+    try:
+        return gin.query_parameter(name)
+    except ValueError:
+        return None
+
+
+def values_of(selector: str) -> dict[str, Any]:
+    """All that gin binds to the parameters of the configurable of that full name, evaluated."""
+    return copy.deepcopy(gin_state._CONFIG.get(("", selector), {}))
+
+
+def is_later(name: str, other: str) -> bool:
+    """Whether `configurable.parameter` was bound after the other one."""
+    return _order(name) > _order(other)
+
+
+def is_typed(name: str) -> bool:
+    """Whether a binding of the command line, no file, set `configurable.parameter`."""
+    source = gin_sources.made.get(_key(name))
+    return source is not None and not source.file
+
+
+def _order(name: str) -> int:
+    source = gin_sources.made.get(_key(name))
+    return -1 if source is None else source.order
+
+
+def _key(name: str) -> gin_sources.Key:
+    configurable, _, parameter = name.rpartition(".")
+    return ("", gin_state._REGISTRY.get_match(configurable).selector, parameter)
+
+
+def reference_name(value: Any) -> str:
+    """Name of the configurable that a bound `@name` refers to: without its module if that suffices.
+
+    Raises ConfigError if the value is no such reference.
+    """
+    if not isinstance(value, gin_state.ConfigurableReference):
+        raise ConfigError(f"{value!r}: expected a reference such as @mig")
+    name = value.selector.rpartition(".")[2]
+    found = [entry.selector for entry in gin_state._REGISTRY.get_all_matches(name)]
+    return name if found == [value.selector] else value.selector
+
+
+def parameters_of(entry: Any) -> list[str]:
+    """Parameters that gin may bind on an entry of its registry."""
+    try:
+        return gin_messages.parameters(entry.selector)
+    except (TypeError, NameError, ValueError):  # annotations that do not resolve
+        return []
+
+
+def require_bound(name: str) -> None:
+    """Raise ConfigError unless all that the configurable needs is bound.
+
+    That is every parameter without a default, of itself and of what it refers to by `@x()`.
+    """
+    if missing := _missing(name, ""):
+        raise ConfigError(f"no value bound for {', '.join(missing)}")
+
+
+def _missing(name: str, scope: str) -> list[str]:
+    entry = gin_state._REGISTRY.get_match(name)
+    values = {
+        **gin_state._CONFIG.get(("", entry.selector), {}),
+        **gin_state._CONFIG.get((scope, entry.selector), {}),
+    }
+    prefix = f"{scope}/{entry.name}" if scope else entry.name
+    missing = [
+        f"{prefix}.{parameter.name}"
+        for parameter in inspect.signature(entry.wrapped).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind is not parameter.VAR_KEYWORD
+        and parameter.name not in values
+    ]
+    for leaf in gin_state._iterate_flattened_values(tuple(values.values())):
+        if isinstance(leaf, gin_state.ConfigurableReference) and leaf.evaluate:
+            inner, _, selector = leaf.scoped_selector.rpartition("/")
+            missing += _missing(selector, inner)
+    return missing
+
+
+def check_types() -> None:
+    """Raise ConfigError if a bound value does not fit its parameter's annotation.
+
+    References (`@name`, `%name`) are left to the function that receives them.
+    """
+    for (scope, selector), values in gin_state._CONFIG.items():
+        entry = gin_state._REGISTRY.get_match(selector)
+        if entry is None or not entry.module.startswith("srvae_plugin"):
+            continue
+        hints = signature_hints(entry.wrapped)
+        for parameter, value in values.items():
+            hint = hints.get(parameter)
+            name = f"{scope}/{entry.name}" if scope else entry.name
+            _check_count(f"{name}.{parameter}", parameter, value)
+            if hint is None or _has_reference(value) or is_bearable(value, hint, conf=_NUMBERS):
+                continue
+            raise ConfigError(
+                f"{name}.{parameter} = {value!r}: expected {_readable(hint)}{_reference_to(value)}"
+            )
+
+
+def _check_macros() -> None:
+    """Refuse a name that is bound and read by nothing: most often a binding without its prefix."""
+    defined = {scope for scope, selector in gin_state._CONFIG if selector == "gin.macro"}
+    read = {
+        leaf.scoped_selector.rpartition("/")[0]
+        for values in gin_state._CONFIG.values()
+        for leaf in gin_state._iterate_flattened_values(tuple(values.values()))
+        if isinstance(leaf, gin_state.ConfigurableReference)
+    }
+    for name in sorted(defined - read):
+        raise ConfigError(
+            f"{name} = ... is read by nothing: expected 'name.parameter = value', or a macro that "
+            f"is used as %{name}"
+        )
+
+
+def _check_count(name: str, parameter: str, value: Any) -> None:
+    """Refuse counts below 1 before any work: the functions themselves would only do it later."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if parameter in _COUNTS and any(isinstance(v, int) and v < 1 for v in values):
+        raise ConfigError(f"{name} = {value!r}: expected at least 1")
+
+
+def _reference_to(value: Any) -> str:
+    """Return "; did you mean @...?" for a string that is the name of something."""
+    if not isinstance(value, str) or value not in gin_messages.names():
+        return ""
+    return f"; did you mean @{value}{'()' if value in plugins.names('models') else ''}?"
+
+
+def _has_reference(value: Any) -> bool:
+    return any(
+        isinstance(leaf, gin_state.ConfigurableReference)
+        for leaf in gin_state._iterate_flattened_values(value)
+    )
+
+
+def _readable(hint: Any) -> str:
+    if isinstance(hint, type):
+        return hint.__name__
+    return re.sub(r"\b(?:typing|collections\.abc)\.", "", str(hint)).replace("Literal", "one of ")

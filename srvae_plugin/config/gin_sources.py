@@ -1,0 +1,210 @@
+"""Parses gin files, notes where each binding was made, and finds the modules that files import.
+
+gin itself reads an included file from whichever known folder has one of that name first, knows no
+byte order marks, and forgets which file a value came from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import itertools
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gin import config as gin_state
+
+Key = tuple[str, str, str]
+"""Scope, full name of the configurable, parameter."""
+_DATASET = ("srvae_plugin.dataset", "name")
+"""What disentanglement_lib's files bind to "auto": "the step before knows", never a name."""
+_IMPORT = re.compile(r"^(?:import|from)[ \t]+([\w.]+).*$", re.MULTILINE)
+_BOTH_ORDERS = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Source(NamedTuple):
+    """Where a binding was made last."""
+
+    order: int
+    """Later ones are greater."""
+    named: str
+    """What the user named: a file's path or the text of a binding."""
+    file: str
+    """The file that has the line, which `named` may include; "" for a binding."""
+
+
+made: dict[Key, Source] = {}
+"""Where the bindings that hold at the moment come from; those of before `configured` are not in."""
+not_imported: list[str] = []
+"""Modules that recorded configurations name and that were not imported."""
+_clock = itertools.count()
+_look_in: list[Path] = []
+"""Further folders in which gin files may find modules."""
+
+
+def packaged_configs() -> Path:
+    """Folder of the gin files that come with the package."""
+    here = Path(__file__).resolve().parents[1]
+    installed = here / "configs"
+    return installed if installed.is_dir() else here.parent / "gin"
+
+
+def is_users(path: str) -> bool:
+    """Whether a gin file was written for the run: not packaged, recorded or disentanglement_lib's.
+
+    Those serve many models, and may bind what one of them does not read.
+    """
+    parts = Path(path).resolve().parts
+    packaged = packaged_configs().resolve() in Path(path).resolve().parents
+    return not packaged and "disentanglement_lib" not in parts and not _is_recorded(path)
+
+
+def _is_recorded(path: str) -> bool:
+    """Whether gin itself wrote a file: its headings are hard to type by chance."""
+    return "\n# " + "=" * 78 + "\n" in "\n" + read_text(Path(path))
+
+
+class Reader:
+    """Parses files and bindings into gin's configuration, and keeps `made` up to date.
+
+    Arguments:
+        recorded: the files were written by a finished step: what they import, and is not imported
+            yet, is left alone. Nothing in a run directory runs code of its own accord.
+    """
+
+    def __init__(self, recorded: bool = False):
+        self._recorded = recorded
+        self._named = ""
+        self._stack: list[Path] = []
+
+    @property
+    def file(self) -> Path | None:
+        """The file being parsed or, after an error, that has it."""
+        return self._stack[-1] if self._stack else None
+
+    def parse_file(self, path: Path) -> None:
+        """Parse a file of the user's and all that it includes."""
+        self._named = str(path)
+        self._stack.clear()
+        with self._hooks():
+            self._parse(path)
+
+    def parse_binding(self, text: str) -> None:
+        """Parse a binding; a module that it imports may lie in the working directory."""
+        self._named = text
+        self._stack.clear()
+        _make_importable(text, [Path.cwd(), *_look_in])
+        with self._hooks():
+            gin_state.parse_config(text)
+
+    @contextlib.contextmanager
+    def _hooks(self) -> Iterator[None]:
+        bind, parse_file = gin_state.bind_parameter, gin_state.parse_config_file
+
+        def noted(key: Any, value: Any) -> None:
+            parsed = gin_state.ParsedBindingKey.parse(key)
+            if parsed.scope_selector_arg[1:] == _DATASET and value == "auto":
+                return
+            bind(key, value)
+            file = str(self._stack[-1]) if self._stack else ""
+            made[parsed.scope_selector_arg] = Source(next(_clock), self._named, file)
+
+        gin_state.bind_parameter = noted
+        gin_state.parse_config_file = lambda name, *_, **__: self._include(name)
+        try:
+            yield
+        finally:
+            gin_state.bind_parameter, gin_state.parse_config_file = bind, parse_file
+
+    def _include(self, name: str) -> Any:
+        """Beside the file that includes it, from the working directory, or a packaged one."""
+        for folder in (self._stack[-1].parent, Path.cwd(), packaged_configs()):
+            if (folder / name).is_file():
+                return self._parse((folder / name).resolve())
+        raise OSError(
+            f"included file {name!r} not found beside it, from {Path.cwd()} or among the packaged "
+            "ones"
+        )
+
+    def _parse(self, path: Path) -> Any:
+        if path in self._stack:
+            raise ValueError(f"{path} includes itself")
+        text = read_text(path)
+        if self._recorded:
+            text = _IMPORT.sub(_unless_imported, text)
+        else:
+            _make_importable(text, [path.parent, Path.cwd(), *_look_in])
+        stream = io.StringIO(text)
+        stream.name = str(path)  # gin names it in its errors
+        self._stack.append(path)
+        includes, imports = gin_state.parse_config(stream)
+        self._stack.pop()
+        return gin_state.ParsedConfigFileIncludesAndImports(str(path), imports, includes)
+
+
+def read_text(path: Path) -> str:
+    """Text of a gin file, whatever its byte order mark.
+
+    Raises ValueError if it is no text.
+    """
+    content = path.read_bytes()
+    try:
+        encoding = "utf-16" if content.startswith(_BOTH_ORDERS) else "utf-8-sig"
+        return io.TextIOWrapper(io.BytesIO(content), encoding).read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _unless_imported(statement: re.Match[str]) -> str:
+    module = statement[1]
+    if module in sys.modules or module.startswith("__gin__"):
+        return statement[0]
+    not_imported.append(module)
+    return ""
+
+
+def _make_importable(text: str, folders: Sequence[Path]) -> None:
+    """Put the folder of a module that a text imports on Python's path, if it has it."""
+    for name in _IMPORT.findall(text):
+        _find_module(name, folders)
+
+
+def _find_module(name: str, folders: Sequence[Path]) -> None:
+    top = name.partition(".")[0]
+    if top in sys.modules:
+        return
+    for folder in folders:
+        if (folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file():
+            if str(folder) not in sys.path:
+                # For good, as `python -m` has it: the module may import more when it is called.
+                sys.path.insert(0, str(folder))
+                importlib.invalidate_caches()
+            return
+
+
+def look_for_modules_in(folders: Sequence[str | Path]) -> None:
+    """Let gin files and `import_modules` find modules in these folders too."""
+    _look_in.extend(Path(folder) for folder in folders)
+
+
+def import_modules(names: Sequence[str], beside: Sequence[str | Path] = ()) -> None:
+    """Import modules by name, as `--import` has them.
+
+    They are looked for in the working directory, beside the files and wherever Python looks.
+
+    Raises ValueError for one that is not found or cannot be imported.
+    """
+    folders = [Path.cwd(), *(Path(file).resolve().parent for file in beside), *_look_in]
+    for name in names:
+        _find_module(name, folders)
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # a module of the user's may raise anything
+            raise ValueError(
+                f"--import {name}: {type(error).__name__}: {error} (looked in "
+                f"{', '.join(dict.fromkeys(map(str, folders)))} and where Python looks)"
+            ) from error

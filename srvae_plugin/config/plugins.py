@@ -1,0 +1,213 @@
+"""Finds models, data sets, metrics and exporters by entry point and registers them with gin.
+
+Our own are found the same way. A package adds one with, for example::
+
+    [options.entry_points]
+    srvae_plugin.models =
+        my_vae = my_package.my_vae:MyVAE
+
+and `model.model = @my_vae()` works in any gin file. The object is registered under its entry
+point's name unless its package registered it with gin already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import inspect
+import logging
+import os
+import re
+import typing
+import weakref
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, NamedTuple
+
+import gin
+from beartype.door import is_bearable
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.storage.locate import expanded
+
+logger = logging.getLogger("srvae_plugin")
+
+Group = Literal["models", "datasets", "metrics", "exporters"]
+GROUPS: tuple[Group, ...] = ("models", "datasets", "metrics", "exporters")
+METRIC_ARGUMENTS = (
+    "ground_truth_data",
+    "representation_function",
+    "random_state",
+    "artifact_dir",
+)
+
+
+class Broken(NamedTuple):
+    """A plug-in that could not be loaded."""
+
+    group: Group
+    name: str
+    distribution: str
+    error: str
+
+    def __str__(self) -> str:
+        return (
+            f"plug-in {self.name!r} ({self.group}) of {self.distribution} is broken: {self.error}"
+        )
+
+
+class Plugins(NamedTuple):
+    """Everything found, as gin-configurable objects by group and name."""
+
+    found: dict[Group, dict[str, Callable[..., Any]]]
+    broken: list[Broken]
+
+
+@functools.cache
+def load() -> Plugins:
+    """Load and register all plug-ins, once a process; report broken ones and go on."""
+    plugins = Plugins({group: {} for group in GROUPS}, [])
+    for group in GROUPS:
+        for entry_point in sorted(entry_points(group=f"srvae_plugin.{group}"), key=_own_first):
+            try:
+                if entry_point.name in plugins.found[group]:
+                    raise ValueError(f"the name {entry_point.name!r} is taken already")
+                plugins.found[group][entry_point.name] = _register(group, entry_point)
+            except Exception as error:  # a plug-in's own code may raise anything
+                broken = Broken(
+                    group,
+                    entry_point.name,
+                    _distribution(entry_point),
+                    f"{type(error).__name__}: {error}",
+                )
+                plugins.broken.append(broken)
+                logger.warning("%s", broken)
+    return plugins
+
+
+def _own_first(entry_point: EntryPoint) -> tuple[bool, str]:
+    own = entry_point.value.startswith(("srvae_plugin.", "srvae_adapters."))
+    return (not own, entry_point.name)
+
+
+def _distribution(entry_point: EntryPoint) -> str:
+    dist = entry_point.dist
+    return "an unknown distribution" if dist is None else f"{dist.name} {dist.version}"
+
+
+def _register(group: Group, entry_point: EntryPoint) -> Callable[..., Any]:
+    plugin = entry_point.load()
+    if not callable(plugin):
+        raise TypeError(f"expected a class or a function, {entry_point.value} is {plugin!r}")
+    try:
+        return gin.get_configurable(plugin)
+    except ValueError:  # not registered by its own package
+        pass
+    denylist = None
+    if group == "metrics":
+        parameters = inspect.signature(plugin).parameters
+        denylist = [name for name in METRIC_ARGUMENTS if name in parameters]
+    module = entry_point.value.partition(":")[0].partition(".")[0]
+    gin.register(entry_point.name, module=module, denylist=denylist)(plugin)
+    return gin.get_configurable(plugin)
+
+
+def names(group: Group) -> list[str]:
+    """Names of all working plug-ins of a group."""
+    return sorted(load().found[group])
+
+
+def find(group: Group, name: str) -> Callable[..., Any]:
+    """Return the configurable plug-in of that name.
+
+    Raises ValueError that names the closest known name, or what broke if it is a broken one.
+    """
+    found = load().found[group]
+    if name in found:
+        return found[name]
+    for broken in load().broken:
+        if (broken.group, broken.name) == (group, name):
+            raise ValueError(str(broken))
+    kind = {"datasets": "data set"}.get(group, group.rstrip("s"))
+    raise ValueError(
+        f"unknown {kind} {name!r}{nearest(name, found)}; known: {', '.join(sorted(found))}"
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean ...?" if a known name is close to this one, else ""."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+@gin.register("dataset", module="srvae_plugin")
+def load_dataset(name: str, **options: Any) -> GroundTruthData:
+    """Return the ground-truth data set of that name (gin: `dataset.name`).
+
+    Arguments:
+        name: disentanglement_lib's name of a data set, or a plug-in's.
+        options: the data set's own, for example `path`, a file of the original data; in gin
+            `dataset.path = "..."`.
+
+    Raises ValueError for an unknown name or option and for files that are not what they should
+    be.
+    """
+    factory = find("datasets", name)
+    accepted = inspect.signature(factory).parameters
+    for option in options:
+        if option not in accepted:
+            raise ValueError(
+                f"dataset.{option}: the data set {name!r} has no such option"
+                f"{nearest(option, accepted)}; it takes {', '.join(accepted) or 'none'}"
+            )
+    hints = typing.get_type_hints(inspect.unwrap(factory))
+    for option, value in options.items():
+        if not is_bearable(value, hints.get(option, Any)):
+            raise ValueError(f"dataset.{option} = {value!r}: expected {hints[option]}")
+    paths = [option for option in options if option in path_options(factory)]
+    found = {o: str(expanded(options[o])) for o in paths if options[o] is not None}
+    texts = sorted((option, repr(value)) for option, value in options.items())
+    key = (name, *texts, *map(_stamp, found.values()))
+    data = _open.get(key)
+    if data is None:
+        data = _open[key] = factory(**options | found)
+    with contextlib.suppress(TypeError):  # a data set of another's that cannot be a key
+        _made[data] = (name, dict(options))
+    return data
+
+
+def path_options(factory: Callable[..., Any]) -> list[str]:
+    """Options of a data set that are paths, by their annotation or name."""
+    hints = typing.get_type_hints(inspect.unwrap(factory))
+    return [
+        option
+        for option in inspect.signature(factory).parameters
+        if "PathLike" in str(hints.get(option)) or re.search(r"(^|_)(path|dir)$", option)
+    ]
+
+
+def made_with(data: GroundTruthData) -> tuple[str, dict[str, Any]] | None:
+    """Name and options that `load_dataset` made a data set with; None if it did not make it."""
+    try:
+        return _made.get(data)
+    except TypeError:
+        return None
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Changes when a file is written again."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+_made: weakref.WeakKeyDictionary[GroundTruthData, tuple[str, dict[str, Any]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+_open: weakref.WeakValueDictionary[tuple[Any, ...], GroundTruthData] = weakref.WeakValueDictionary()
+"""Data sets in use, so that the steps of a run share one."""

@@ -1,0 +1,38 @@
+"""Configurations as text: what a finished step recorded, read without gin."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+DATA_LINE = "# data set: "
+"""Begins the line of a configuration that holds the record of its data set."""
+
+
+def gin_dict(config: str) -> dict[str, str]:
+    """Bindings of an operative gin configuration as strings, as disentanglement_lib has them."""
+    lines = _logical_lines(config)
+    pairs = (line.split(" = ", 1) for line in lines if " = " in line and not line.startswith("#"))
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def dataset_bindings(path: Path) -> dict[str, Any]:
+    """What a step's gin file binds under `dataset`, by option; macros are resolved."""
+    bound = gin_dict(path.read_text(encoding="utf-8"))
+    found = {key: value for key, value in bound.items() if key.startswith("dataset.")}
+    return {
+        key.partition(".")[2]: ast.literal_eval(bound.get(value.removeprefix("%"), value))
+        for key, value in found.items()
+    }
+
+
+def _logical_lines(config: str) -> list[str]:
+    """Lines with gin's continuations (a value on indented lines, or after a backslash) joined."""
+    lines: list[str] = []
+    for line in config.splitlines():
+        if lines and line.startswith(" ") and line.strip():
+            lines[-1] = f"{lines[-1].rstrip().removesuffix(chr(92)).rstrip()} {line.strip()}"
+        else:
+            lines.append(line)
+    return lines

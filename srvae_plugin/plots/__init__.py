@@ -1,0 +1,1 @@
+"""Pictures of trained models and of data sets."""

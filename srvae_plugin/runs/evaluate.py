@@ -1,0 +1,401 @@
+"""Scores of a run, of any representation function, or of a table of codes."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gin
+from numpy.typing import NDArray
+
+from srvae_plugin.config import gin_files, gin_reach
+from srvae_plugin.runs import results, pipeline
+from srvae_plugin.data.factor_columns import FACTOR_ARRAYS, chosen_rows, read_columns
+from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.held_out import split, to_score
+from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
+from srvae_plugin.data.storage.locate import expanded
+from srvae_plugin.data.storage.npz_arrays import array_names, read_array
+from srvae_plugin.data.table import FactorTable
+from srvae_plugin.config.data_record import (differing_lines, other_content, record_in, record_of, with_record,)
+from srvae_plugin.config.gin_files import Choice, as_list
+from srvae_plugin.runs.repeatable import warn_if_random
+from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes
+
+logger = logging.getLogger("srvae_plugin")
+
+Files = gin_files.Texts
+Bindings = str | Sequence[str] | None
+Scores = dict[str, dict[str, Any]]
+"""scores[metric][key]"""
+TABLE_BINDINGS = ("factor_kinds", "factor_bins", "held_out")
+"""What of `dataset` holds for a table of codes with factors."""
+Choose = Callable[[str], Choice]
+"""What a metric, by its name in `run.metrics`, is scored with."""
+
+
+class Foreign(NamedTuple):
+    """What is recorded with the scores of a model that was not trained here."""
+
+    model: Mapping[str, Any]
+    """`name`; `label` and `seed`, None if they were not given."""
+    data: Mapping[str, Any] = {}
+    """Entries of the data set's record that gin does not know, see `data_record`."""
+
+
+class MetricsFailedError(ValueError):
+    """Some metrics could not be computed: `failed` says why, `scores` has the others'."""
+
+    def __init__(self, failed: list[str], scores: Scores):
+        self.failed, self.scores = failed, scores
+        super().__init__(f"not scored: {'; '.join(failed)}")
+
+
+class RunMetricsFailedError(MetricsFailedError):
+    """The same of a run: `by_kind` has the scores of each of its representations."""
+
+    def __init__(self, failed: list[str], by_kind: dict[str, Scores]):
+        self.by_kind = by_kind
+        super().__init__(failed, next(iter(by_kind.values())))
+
+
+def evaluate_run(
+    run: str | Path,
+    files: Files = None,
+    bindings: Bindings = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Scores]:
+    """Score every representation of a run directory with the metrics that gin binds.
+
+    Results go to `<run>/metrics/<kind>/<metric>`. Raises ValueError if one of them is there
+    already, unless `resume` keeps or `overwrite` replaces it, and for a binding that nothing reads;
+    RunMetricsFailedError, after all else is scored, if a metric cannot be computed.
+    """
+    run, files, bindings = Path(run), as_list(files), as_list(bindings)
+    kinds = [
+        path.name
+        for path in sorted((run / "postprocessed").glob("*"))
+        if not path.name.startswith(".") and results.is_complete(path, "postprocess")
+    ]
+    if not kinds:
+        raise ValueError(f"{run} is not a run directory: it has no finished postprocessed/<kind>")
+    metrics, wanted = _planned(files, bindings)
+    if missing := [kind for kind in wanted or () if kind not in kinds]:
+        raise ValueError(f"{run} has no representation {missing[0]!r}; it has: {', '.join(kinds)}")
+    kinds = [kind for kind in kinds if wanted is None or kind in wanted]
+    for kind in kinds:
+        _require_new(run / "metrics" / kind, metrics, resume, overwrite)
+    scores: dict[str, Scores] = {}
+    failed: list[str] = []
+    for kind in kinds:
+        try:
+            scores[kind] = evaluate_representation(metrics, run, kind, files, bindings, overwrite)
+        except MetricsFailedError as error:
+            scores[kind] = error.scores
+            failed += [f"{kind}: {reason}" if len(kinds) > 1 else reason for reason in error.failed]
+    if failed:
+        raise RunMetricsFailedError(failed, scores)
+    return scores
+
+
+def evaluate_representation(
+    metrics: Sequence[str],
+    run: Path,
+    kind: str,
+    files: Sequence[str | Path],
+    bindings: Sequence[str],
+    overwrite: bool = False,
+    choose: Choose = Choice,
+) -> Scores:
+    """Score one representation of a run; finished metrics are kept unless `overwrite`.
+
+    All metrics share one cache of codes. `choose` gives what a metric is scored with beside
+    `files` and `bindings`.
+    """
+    source = run / "postprocessed" / kind
+    processed = results.gin_file(source, "postprocess")
+    with gin_files.configured(files, bindings):
+        data = pipeline.bound_dataset(processed)
+        pipeline.require_shape(source, data)
+        pipeline.say_other_data(source, data)
+    function = pipeline.cached(pipeline.load_representation(source), to_score(data))
+    output = run / "metrics" / kind
+    of_what = results.read_results(source, "postprocess")["uuid"]
+    return _score_all(
+        metrics, function, data, output, files, bindings, overwrite, of_what, source, choose
+    )
+
+
+def evaluate_function(
+    function: RepresentationFunction,
+    data: GroundTruthData | None,
+    output: str | Path,
+    files: Files = None,
+    bindings: Bindings = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    of_what: str = "",
+    foreign: Foreign | None = None,
+) -> Scores:
+    """Score any representation function with the metrics that gin binds.
+
+    Arguments:
+        function: observations (batch, height, width, channel) to codes (batch, latent); it is
+            tried twice on 64 observations, with a warning if it is not deterministic, and then
+            called once for each distinct observation of a finite data set.
+        data: None for the data set that gin binds.
+        output: folder for `<metric>/results`.
+        files, bindings: see `gin_config.configured`.
+        resume, overwrite: as in `evaluate_run`.
+        of_what: identifies the representation; `resume` refuses results of another.
+        foreign: what the results say of the model and, if gin does not bind it, of its data.
+
+    Raises MetricsFailedError, after the other metrics, if one cannot be computed.
+    """
+    output, files, bindings = Path(output), as_list(files), as_list(bindings)
+    metrics, _ = _planned(files, bindings)
+    _require_new(output, metrics, resume, overwrite)
+    with gin_files.configured(files, bindings):
+        if data is None:
+            data = pipeline.bound_dataset()
+        seed = gin_files.bound("evaluation.random_seed") or 0
+    if not hasattr(function, "codes_at"):
+        warn_if_random(function, data, seed)
+        function = pipeline.cached(function, to_score(data))
+    return _score_all(
+        metrics, function, data, output, files, bindings, overwrite, of_what, foreign=foreign
+    )
+
+
+def _score_all(
+    metrics: Sequence[str],
+    function: RepresentationFunction,
+    data: GroundTruthData,
+    output: Path,
+    files: Sequence[str | Path],
+    bindings: Sequence[str],
+    overwrite: bool,
+    of_what: str,
+    source: Path | None = None,
+    choose: Choose = Choice,
+    foreign: Foreign | None = None,
+) -> Scores:
+    """Score with every metric; one that cannot be computed does not stop the others."""
+    if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
+        for folder in (output / metric.partition("/")[0] for metric in metrics):
+            if folder.exists():
+                shutil.rmtree(folder)
+    scores: Scores = {}
+    failed: list[str] = []
+    cause: Exception | None = None
+    for metric in metrics:
+        name = metric.partition("/")[0]
+        folder = output / name
+        choice = choose(metric)
+        with gin_files.configured(
+            [*files, *choice.files],
+            [*choice.bindings, *bindings, f"evaluation.evaluation_fn = @{choice.function}"],
+        ):
+            if source is not None:
+                # The same object: this records the data set in the operative configuration.
+                data = pipeline.bound_dataset(results.gin_file(source, "postprocess"))
+            record = {**record_of(data), **(foreign.data if foreign else {})}
+            identity = with_record(f"{of_what}\n{gin.config_str()}", record)
+            if not _is_kept(folder, identity):
+                refused = output / f"{name}{results.REFUSED}"
+                refused.unlink(missing_ok=True)
+                records: dict[str, Any] = {"evaluation_dataset": record}
+                if foreign:
+                    records["foreign_model"] = foreign.model
+                try:
+                    pipeline.score(
+                        function,
+                        to_score(data),
+                        folder,
+                        True,
+                        source and source / "results",
+                        identity,
+                        records,
+                    )
+                except Exception as error:  # a representation of the user's may raise anything
+                    failed.append(f"{name}: {_said(error)}")
+                    # For reports: without it the metric would seem not to have been asked for.
+                    refusal = {"metric": choice.function, "error": _said(error), **records}
+                    results.write_json(refused, refusal)
+                    logger.error("%s is not scored: %s", name, _said(error))
+                    cause = cause or error
+                    continue
+        scores[name] = results.read_results(folder, "evaluation")
+    if failed:
+        raise MetricsFailedError(failed, scores) from cause
+    return scores
+
+
+def _said(error: Exception) -> str:
+    """One line; of what is not our own error, its type too."""
+    text = gin_files.one_line(error)
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _is_kept(folder: Path, identity: str) -> bool:
+    """Whether finished results are there; ValueError if they are of something else."""
+    if not results.is_complete(folder, "evaluation"):
+        return False
+    saved = folder / pipeline.IDENTITY
+    before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    if other := other_content(before, identity):
+        raise ValueError(
+            f"{folder}: {other}: --overwrite scores it again, --output names another folder"
+        )
+    first = before.partition("\n")[0], identity.partition("\n")[0]
+    if first[0] != first[1] or differing_lines(before, identity):
+        raise ValueError(
+            f"{folder} holds the results of another representation or configuration: --overwrite "
+            "replaces them"
+        )
+    if record_in(before) is None:
+        logger.warning(
+            "%s is of an older version: it does not say what its data contained, which is taken to "
+            "be the same now", folder,
+        )  # fmt: skip
+    return True
+
+
+def _planned(
+    files: Sequence[str | Path], bindings: Sequence[str]
+) -> tuple[Sequence[str], Sequence[str] | None]:
+    """The metrics and, if the user bound them, the representations to score."""
+    with gin_files.configured(files, bindings):
+        plan = pipeline.run_plan()
+        if not plan.metrics:
+            raise ValueError("run.metrics is empty: nothing to score")
+        gin_reach.require_read(gin_reach.steps_of_scoring(plan.metrics), bindings)
+        chosen = gin_files.is_typed("run.representations")
+        return plan.metrics, plan.representations if chosen else None
+
+
+def _require_new(output: Path, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
+    names = [metric.partition("/")[0] for metric in metrics]
+    there = [
+        n for n in names if (output / n).exists() and not (output / n / results.REFUSED).is_file()
+    ]
+    if there and not (resume or overwrite):
+        raise ValueError(
+            f"{output} has results of {', '.join(there)}: --resume keeps them, --overwrite "
+            "replaces them"
+        )
+
+
+def load_function(name: str) -> RepresentationFunction:
+    """Import `module:function`, looking in the current directory too.
+
+    Raises ValueError if there is no such module or callable.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise ValueError(f"--function {name!r}: expected the form module:function")
+    # For good, as `python -m` has it: the function may import more when it is called.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        function = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:  # a foreign module may raise anything
+        raise ValueError(f"--function {name!r} cannot be loaded: {_said(error)}") from error
+    if not callable(function):
+        raise ValueError(f"--function {name!r}: expected a function, it is {function!r}")
+    return function
+
+
+def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> TabulatedCodes:
+    """Read a table of codes from an npz (nothing is unpickled).
+
+    It holds `codes` (observation, latent) and `factors` (observation, factor), with
+    `factor_names` and `factor_kinds` if you like, as `srvae_plugin.data.own_data.npz` reads them.
+    `dataset.factor_kinds`, `dataset.factor_bins` and `dataset.held_out` hold for it. Without
+    `factors` the rows are those of the data set that gin binds, in its own order; if it binds none
+    they have no factors.
+
+    Raises ValueError if the file is damaged or holds something else.
+    """
+    path = expanded(path)
+    try:
+        names = array_names(path)
+        wanted = [name for name in ("codes", *FACTOR_ARRAYS) if name in names]
+        arrays = {name: read_array(path, name) for name in wanted}
+    except FileNotFoundError:
+        raise ValueError(f"{path} not found") from None
+    except OSError as error:
+        raise ValueError(f"{path} is damaged or no npz of plain arrays: {error}") from None
+    if "codes" not in arrays:
+        raise ValueError(f"{path} has no array 'codes' (observation, latent)")
+    codes = arrays.pop("codes")
+    _refuse_transposed(path, codes, arrays.get("factors"))
+    with gin_files.configured(files, bindings):
+        bound = {name: gin_files.bound(f"dataset.{name}") for name in TABLE_BINDINGS}
+        if "factors" in arrays:
+            return _codes_with_factors(path, codes, arrays, bound)
+        if gin_files.bound("dataset.name") in (None, "auto"):
+            return _codes_alone(path, codes)
+        data = pipeline.bound_dataset()
+    if not isinstance(data, FactorGrid | FactorTable):
+        raise ValueError(f"{path} has no array 'factors', and dataset.name is no finite data set")
+    if to_score(data) is not data:
+        raise ValueError(
+            f"{path} has no array 'factors', and dataset.held_out takes rows out of the data set, "
+            "so that codes and rows do not match: store factors beside the codes, or unbind it"
+        )
+    return TabulatedCodes(codes, data)
+
+
+def _refuse_transposed(path: Path, codes: NDArray[Any], factors: NDArray[Any] | None) -> None:
+    """Raise ValueError if one of the arrays has an observation in each column."""
+    if factors is None or codes.ndim != 2 or factors.ndim != 2 or len(codes) == len(factors):
+        return
+    for name, array, other in (("codes", codes, factors), ("factors", factors, codes)):
+        if array.shape[1] == len(other) and array.shape[0] < array.shape[1]:
+            raise ValueError(
+                f"{path}: {name} has shape {array.shape}, the other array {other.shape}: expected "
+                f"one row per observation in both; transpose {name}, {name}.T"
+            )
+
+
+def _codes_with_factors(
+    path: Path, codes: NDArray[Any], arrays: dict[str, NDArray[Any]], bound: dict[str, Any]
+) -> TabulatedCodes:
+    if codes.ndim != 2 or not codes.size:
+        raise ValueError(f"{path}: codes: got shape {codes.shape}; expected (observation, latent)")
+    count = len(arrays["factors"]) if arrays["factors"].ndim else 0
+    if count != len(codes) and arrays["factors"].shape[1:] != (len(codes),):
+        turn = ": transpose them, store codes.T" if codes.shape[1] == count else ""
+        raise ValueError(
+            f"{path}: codes: got shape {codes.shape} for factors of shape "
+            f"{arrays['factors'].shape}; expected ({count}, latent), one row an observation{turn}"
+        )
+    try:
+        columns = read_columns(arrays, len(codes), bound["factor_kinds"], bound["factor_bins"])
+        if bound["held_out"] is not None:
+            _, rows = split(len(codes), bound["held_out"])
+            codes, columns = codes[rows], chosen_rows(columns, rows)
+        table = FactorTable(columns.factors, columns.names, factor_kinds=columns.kinds)
+        return TabulatedCodes(codes, table)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _codes_alone(path: Path, codes: NDArray[Any]) -> TabulatedCodes:
+    if codes.ndim != 2 or not codes.size:
+        raise ValueError(f"{path}: codes: got shape {codes.shape}; expected (observation, latent)")
+    logger.warning(
+        "%s has no array 'factors', and dataset.name is not bound: only metrics that need no "
+        "factors can be scored",
+        path,
+    )
+    name = f"{path} (without an array 'factors', and dataset.name is not bound)"
+    return TabulatedCodes(codes, ImagesOnly(RowNumbers(len(codes)), name, str(path)))

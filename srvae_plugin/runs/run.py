@@ -1,0 +1,191 @@
+"""A whole run: train -> representation -> metrics -> pictures, in one directory."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import gin
+import torch
+
+from srvae_plugin.config import gin_files, gin_reach, plugins
+from srvae_plugin.plots import pictures
+from srvae_plugin.runs import results, pipeline
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.config.data_record import (differing_lines, other_content, record_in, record_of, with_record,)
+from srvae_plugin.runs.evaluate import evaluate_representation
+from srvae_plugin.files import write_text
+from srvae_plugin.config.gin_files import Choice, Texts, as_list
+from srvae_plugin.training.optimizers import make_optimizers
+from srvae_plugin.training.scalars import require_tensorboard
+from srvae_plugin.runs.pipeline import RunPlan
+from srvae_plugin.training.loop import find_device, shape_of
+
+logger = logging.getLogger("srvae_plugin")
+
+CONFIG = "config.gin"
+
+
+class StepChoices(Protocol):
+    """What each step after training is given, if that differs from step to step."""
+
+    def postprocess(self, kind: str) -> Choice:
+        """What makes a representation."""
+
+    def evaluation(self, kind: str, metric: str) -> Choice:
+        """What scores a representation with a metric, by its name in `run.metrics`."""
+
+
+@dataclass
+class RunSummary:
+    """What a run made: scores[representation][metric][key], and where everything lies."""
+
+    directory: Path
+    training: dict[str, Any]
+    scores: dict[str, dict[str, dict[str, Any]]]
+    pictures: dict[str, Path]
+
+
+class Checked(NamedTuple):
+    """What a run needs, built once."""
+
+    plan: RunPlan
+    config: str
+    """The whole configuration as text, with the record of its data set."""
+    device: str
+    data: GroundTruthData
+    """Held for the whole run, so that its steps share it."""
+    functions: Mapping[str, str]
+    """Of each representation, the function that makes it."""
+
+
+def check(files: Texts, bindings: Texts, study: StepChoices | None = None) -> Checked:
+    """Build everything a run needs once, so that bad input fails before any work.
+
+    A binding that nothing of the run reads is bad input, too.
+    """
+    with gin_files.configured(files, bindings):
+        plan = pipeline.run_plan()
+        settings = pipeline.training_settings()
+        device = find_device(settings.device)
+        if settings.tensorboard:
+            require_tensorboard()
+        data = pipeline.bound_dataset()
+        _require_factors(plan.metrics, data)
+        settings.model.build(shape_of(data))
+        groups = settings.model.parameter_groups()
+        make_optimizers(groups)
+        metrics = [study.evaluation("mean", m).function for m in plan.metrics] if study else []
+        roots = gin_reach.steps_of_run(metrics or plan.metrics, groups)
+        gin_reach.require_read(roots, bindings)
+        functions = {kind: pipeline.function_of(kind) for kind in plan.representations}
+        config = with_record(gin.config_str(), record_of(data))
+        return Checked(plan, config, str(device), data, functions)
+
+
+def run(
+    files: Texts,
+    bindings: Texts,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    study: StepChoices | None = None,
+) -> RunSummary:
+    """Run everything into `output`.
+
+    Arguments:
+        files, bindings: see `gin_config.configured`.
+        output: the run directory; ValueError if it exists, unless `resume` or `overwrite`.
+        resume: keep finished steps, go on from a checkpoint; the configuration must be the same.
+        overwrite: delete `output` first.
+        study: the model of a study that `files` and `bindings` are of: it has seeds and settings
+            for each of the steps after training.
+    """
+    files, bindings, output = as_list(files), as_list(bindings), Path(output)
+    plan, config, device, data, functions = check(files, bindings, study)
+    begun = time.monotonic()
+    _prepare(output, config, resume, overwrite)
+
+    pipeline.train_with_gin(output / "model", False, files, bindings, resume=True)
+    summary = RunSummary(output, results.read_results(output / "model", "train"), {}, {})
+    for kind in plan.representations:
+        represent = output / "postprocessed" / kind
+        if not results.is_complete(represent, "postprocess"):
+            choice = study.postprocess(kind) if study else Choice(functions[kind])
+            function = f"postprocess.postprocess_fn = @{choice.function}"
+            pipeline.postprocess_with_gin(
+                output / "model",
+                represent,
+                True,
+                [*files, *choice.files],
+                [*choice.bindings, *bindings, function],
+            )
+        choose = functools.partial(study.evaluation, kind) if study else Choice
+        summary.scores[kind] = evaluate_representation(
+            plan.metrics, output, kind, files, bindings, choose=choose
+        )
+    if plan.pictures:
+        model = pipeline.load_model(output)
+        curves = output / "model" / "scalars.csv"
+        summary.pictures = pictures.save_all(model, data, curves, output / "visualizations")
+    environment = results.environment(device, torch.get_num_threads(), time.monotonic() - begun)
+    environment["data_source"] = getattr(data, "source", None)
+    results.write_json(output / "environment.json", environment)
+    return summary
+
+
+def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:
+    """ValueError if nothing that is asked for can be scored without factors; else say what not."""
+    if data.num_factors:
+        return
+    found = {name: plugins.find("metrics", name.rpartition("/")[2]) for name in metrics}
+    refused = [name for name, metric in found.items() if pipeline.needs_factors(metric)]
+    if refused and len(refused) == len(found):
+        pipeline.require_factors(data)
+    if refused:
+        logger.warning("not to be scored, since there are no factors: %s", ", ".join(refused))
+
+
+def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:
+    """Make the run directory, or check that it may be gone on with."""
+    saved = output / CONFIG
+    if output.exists() and any(output.iterdir()) and not overwrite:
+        if not resume:
+            raise ValueError(
+                f"{output} exists: --resume goes on with it, --overwrite deletes it, --output "
+                "names another folder"
+            )
+        if not saved.is_file():
+            raise ValueError(f"{output} is not a run directory ({CONFIG} is missing)")
+        before = saved.read_text(encoding="utf-8")
+        if other := other_content(before, config):
+            raise ValueError(
+                f"{output}: {other}. Put the former data back, choose another --output, or "
+                "--overwrite"
+            )
+        if changed := differing_lines(before, config):
+            raise ValueError(
+                f"{output} was made with another configuration; lines that differ: "
+                f"{'; '.join(changed)}. Choose another --output, or --overwrite; "
+                "srvae-evaluate scores what is trained already with other metric settings"
+            )
+        if record_in(before) is None and not (output / "model").exists():
+            write_text(saved, config)  # a study wrote it, which does not open data
+        elif record_in(before) is None:
+            logger.warning(
+                "%s was made by an older version: it does not say what its data contained, which "
+                "is taken to be the same now", output,
+            )  # fmt: skip
+        return
+    if overwrite and output.exists():
+        if any(output.iterdir()) and not saved.is_file():
+            raise ValueError(f"{output} is not a run directory: --overwrite does not delete it")
+        shutil.rmtree(output)
+    write_text(saved, config)

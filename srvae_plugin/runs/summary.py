@@ -1,0 +1,54 @@
+"""The score table and the list of files that a run ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from srvae_plugin.runs.run import RunSummary
+
+_NOT_SCORES = ("uuid", "elapsed_time")
+
+
+def as_text(done: RunSummary) -> str:
+    """Scores of every metric, the training losses, and where everything lies."""
+    return "\n".join(
+        ["", score_table(done.scores), "", _training(done.training), "", *_places(done)]
+    )
+
+
+def score_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Table of scores[representation][metric][key]."""
+    rows = [("representation", "metric", "score", "value")]
+    for kind, metrics in scores.items():
+        for metric, values in metrics.items():
+            shown = {k: v for k, v in values.items() if k not in _NOT_SCORES}
+            rows += [(kind, metric, key, _number(value)) for key, value in shown.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    table.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(table)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _training(losses: dict[str, Any]) -> str:
+    """The usual losses, of those that the model logs."""
+    said = f"trained for {losses['global_step']} steps"
+    if "elapsed_time" in losses:
+        said += f" in {losses['elapsed_time']:.0f} s"
+    names = {"reconstruction_loss": "reconstruction", "kl_loss": "KL"}
+    shown = [f"{name} {losses[key]:.2f}" for key, name in names.items() if key in losses]
+    return f"{said}: {', '.join(shown)} nats per image" if shown else said
+
+
+def _places(done: RunSummary) -> list[str]:
+    places = {"run directory": done.directory, "weights": done.directory / "model"}
+    places |= {"scores": done.directory / "metrics", **done.pictures}
+    width = max(map(len, places))
+    return [f"{name.ljust(width)}  {path}" for name, path in places.items()]
