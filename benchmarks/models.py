@@ -27,7 +27,7 @@ import torch
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.files import replacing
 from srvae_plugin.training.allocator import keep_freed_memory
-from srvae_plugin.training.loop import _update
+from srvae_plugin.training.loop import update_parameters
 from srvae_plugin.training.optimizers import make_optimizers
 
 SHAPE, BATCH = (1, 64, 64), 64
@@ -48,7 +48,7 @@ def training_step(name: str) -> Callable[[int], None]:
     model.to(memory_format=torch.channels_last)
     optimizers = make_optimizers(model.parameter_groups())
     x = torch.rand(BATCH, *SHAPE).contiguous(memory_format=torch.channels_last)
-    return lambda step: _update(model.losses(x, step).objectives, optimizers)
+    return lambda step: update_parameters(model.losses(x, step).objectives, optimizers)
 
 
 def step_seconds(names: list[str], steps: int) -> dict[str, list[float]]:

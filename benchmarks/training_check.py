@@ -17,7 +17,7 @@ from training_contenders import our_model
 from training_plain import LEARNING_RATE, PlainSRVAE, Settings, observations, plain_training
 
 from srvae_plugin.config import gin_files
-from srvae_plugin.training.loop import _update
+from srvae_plugin.training.loop import update_parameters
 from srvae_plugin.training.optimizers import make_optimizers
 
 SEEDS = 5
@@ -93,7 +93,7 @@ def our_training(model: Any) -> Callable[[Tensor], float]:
 
     def update(x: Tensor) -> float:
         losses = model.losses(x, 0)
-        _update(losses.objectives, optimizers)
+        update_parameters(losses.objectives, optimizers)
         return losses.logs["loss"].item()
 
     return update

@@ -35,7 +35,7 @@ from srvae_plugin.models.networks.discriminator import fc_discriminator
 from srvae_plugin.models.sr_vae import SRVAE
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.runs import pipeline
-from srvae_plugin.training.loop import _update, train
+from srvae_plugin.training.loop import train, update_parameters
 from srvae_plugin.training.optimizers import adam_optimizer
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "golden_models.json").read_text())
@@ -118,7 +118,7 @@ def test_training_is_the_original_s(name, monkeypatch):
         result = model.losses(x.permute(0, 3, 1, 2), step)
         found = {key: result.logs[key].item() for key in GOLDEN[name][step]}
         assert found == pytest.approx(GOLDEN[name][step], rel=1e-5, abs=1e-5)
-        _update(result.objectives, optimizers)
+        update_parameters(result.objectives, optimizers)
 
 
 # --- what each becomes where its own term is off ---

@@ -90,8 +90,8 @@ def test_check_command_refuses_another_model(monkeypatch, command, tmp_path, cap
 @pytest.mark.parametrize(("name", "updates"), [("srvae", 1), ("vae", 1), ("vae_in_a_row", 3)])
 def test_a_step_of_ours_is_an_update_of_the_training_loop(name, updates, monkeypatch):
     made, counts = [], []
-    update = loop._update
-    monkeypatch.setattr(loop, "_update", lambda *given: made.append(update(*given)))
+    update = loop.update_parameters
+    monkeypatch.setattr(loop, "update_parameters", lambda *given: made.append(update(*given)))
 
     def turn():
         counts.append(len(made))

@@ -23,7 +23,7 @@ from srvae_plugin.models.factor_vae import (
 )
 from srvae_plugin.models.networks.discriminator import fc_discriminator, make_discriminator
 from srvae_plugin.runs import pipeline
-from srvae_plugin.training.loop import _update
+from srvae_plugin.training.loop import update_parameters
 from srvae_plugin.training.optimizers import make_optimizers
 
 # --- the terms ---
@@ -144,7 +144,9 @@ def test_each_objective_moves_its_own_networks_alone():
     assert all(gradients["vae"][names[id(p)]].any() for p in groups["discriminator"])
     assert gradients["discriminator"]["encoder.e1.weight"].any()
     before = {name: p.clone() for name, p in model.named_parameters()}
-    _update(objectives, {name: torch.optim.SGD(group, 0.1) for name, group in groups.items()})
+    update_parameters(
+        objectives, {name: torch.optim.SGD(group, 0.1) for name, group in groups.items()}
+    )
     for group, parameters in groups.items():
         for p in parameters:
             name = names[id(p)]

@@ -13,7 +13,7 @@ from srvae_plugin.testing.building import (
     tensor,
 )
 from srvae_plugin.testing.checks import CheckError, kind_of
-from srvae_plugin.training.loop import _update
+from srvae_plugin.training.loop import update_parameters
 from srvae_plugin.training.optimizers import make_optimizers
 
 _STEPS = 10
@@ -153,7 +153,7 @@ def gradients_reach_every_parameter(make: MakeModel, shape: Shape) -> str | None
                     f"the objective {key!r} depends on no parameter: expected gradients; is it "
                     "detached?"
                 )
-        _update(objectives, optimizers)
+        update_parameters(objectives, optimizers)
         for key, group in _groups(model).items():
             for parameter in group:
                 if parameter.grad is not None and parameter.grad.any():
@@ -217,7 +217,7 @@ def training_stays_finite(make: MakeModel, shape: Shape) -> str | None:
     x = (images(shape, batch=8) > 0.9).float()
     before = _objectives(model, shape, 0, x)
     for step in range(_STEPS):
-        _update(model.losses(x, step).objectives, optimizers)
+        update_parameters(model.losses(x, step).objectives, optimizers)
     after = _objectives(model, shape, 0, x)
     for key, parameter in model.named_parameters():
         tensor(f"after {_STEPS} steps the parameter {key!r}", parameter)

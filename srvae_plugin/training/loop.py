@@ -229,7 +229,7 @@ def train(
     def plain_step(drawn: Tensor, step: int | Tensor) -> Losses:
         losses = losses_of(drawn, step)
         finite.note(losses, step)
-        _update(losses.objectives, optimizers)
+        update_parameters(losses.objectives, optimizers)
         return losses
 
     take: Callable[[Tensor, int], Losses] = plain_step
@@ -294,7 +294,7 @@ def _compiled(losses: Callable[[Tensor, int], Losses]) -> Callable[[Tensor, int]
     return compute
 
 
-def _update(objectives: dict[str, Tensor], optimizers: dict[str, Optimizer]) -> None:
+def update_parameters(objectives: dict[str, Tensor], optimizers: dict[str, Optimizer]) -> None:
     """Step every optimizer on the gradient of its own objective, all taken before any step."""
     for position, (group, objective) in enumerate(objectives.items(), 1):
         of_group = [p for g in optimizers[group].param_groups for p in g["params"]]
