@@ -2,6 +2,9 @@
 
 import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from srvae_plugin.version import __version__
@@ -56,3 +59,28 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(import_module(f"srvae_plugin.{module}"), name)
     raise AttributeError(f"module 'srvae_plugin' has no attribute {name!r}")
+
+
+class _Moved:
+    """Finds what networks, models and exporters of users import under its former name."""
+
+    homes = {  # noqa: RUF012  (never changed)
+        f"{__name__}.networks": "models.networks",
+        f"{__name__}.model": "models.base",
+        f"{__name__}.losses": "models.losses",
+        f"{__name__}.exporters": "interchange.exporters",
+    }
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return spec_from_loader(name, cls()) if name in cls.homes else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        home = import_module(f"{__name__}.{self.homes[module.__name__]}")
+        module.__dict__.update({k: v for k, v in vars(home).items() if not k.startswith("__")})
+
+
+sys.meta_path.append(_Moved)

@@ -63,3 +63,16 @@ def test_an_installed_package_finds_its_gin_files(built, tmp_path, kind):
 
 def test_no_python_file_in_gin():
     assert list((ROOT / "gin").rglob("*.py")) == []
+
+
+def test_former_names_of_what_users_build_on_still_import():
+    from srvae_plugin import exporters, losses, model, networks
+    from srvae_plugin.interchange.exporters import Exported
+    from srvae_plugin.models.base import DisentanglementModel
+    from srvae_plugin.models.losses import bernoulli_loss
+    from srvae_plugin.models.networks import GaussianEncoder
+
+    assert networks.GaussianEncoder is GaussianEncoder
+    assert model.DisentanglementModel is DisentanglementModel
+    assert exporters.Exported is Exported
+    assert losses.bernoulli_loss is bernoulli_loss
