@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import gin
 import torch
@@ -32,6 +32,7 @@ logger = logging.getLogger("srvae_plugin")
 CONFIG = "config.gin"
 
 
+@runtime_checkable
 class StepChoices(Protocol):
     """What each step after training is given, if that differs from step to step."""
 
