@@ -42,7 +42,7 @@ _PARSE_ERRORS = (
     tokenize.TokenError,
 )
 _COUNTS = {"num_train", "num_test", "num_eval", "num_variance_estimate", "num_bins", "num_latent"}
-_MODEL = ("", "srvae_plugin.models.base", "model")
+_MODEL = ("", "srvae_plugin.model", "model")
 _NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
 
 

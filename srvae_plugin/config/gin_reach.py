@@ -47,7 +47,7 @@ def steps_of_run(metrics: Iterable[str], groups: Iterable[str] = ()) -> list[Roo
 def steps_of_scoring(metrics: Iterable[str]) -> list[Root]:
     """What scoring reads."""
     roots = [Root("srvae_plugin.evaluation"), Root("srvae_plugin.dataset")]
-    roots += [Root("srvae_plugin.runs.run", "", ("metrics", "representations"))]
+    roots += [Root("srvae_plugin.run", "", ("metrics", "representations"))]
     for metric in metrics:
         scope, _, function = metric.rpartition("/")
         roots.append(Root(function, scope))

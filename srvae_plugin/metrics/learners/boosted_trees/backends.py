@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.utils import check_random_state
+
 from srvae_plugin.metrics.learners.boosted_trees.histogram import fit_histogram
 from srvae_plugin.metrics.learners.boosted_trees.learner import BoostedTrees
 

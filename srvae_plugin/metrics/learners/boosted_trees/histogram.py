@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+
 from srvae_plugin.metrics.learners.boosted_trees.learner import checked_codes, checked_labels
 
 

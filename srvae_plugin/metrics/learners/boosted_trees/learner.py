@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 from scipy.stats import gmean
+
 from srvae_plugin.metrics.learners.boosted_trees.arrays import (
     NODES,
     SAME_VALUE,

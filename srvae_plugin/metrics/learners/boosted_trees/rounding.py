@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from srvae_plugin.metrics.learners.boosted_trees.arrays import (
     SAME_VALUE,
     Points,

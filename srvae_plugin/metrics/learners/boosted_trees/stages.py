@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+
 from srvae_plugin.metrics.learners.boosted_trees.arrays import (
     INNER,
     NODES,
@@ -15,7 +16,6 @@ from srvae_plugin.metrics.learners.boosted_trees.arrays import (
     kernel,
 )
 from srvae_plugin.metrics.learners.boosted_trees.growth import grow_tree
-
 from srvae_plugin.metrics.learners.exponential import exp_all
 
 LEARNING_RATE = 0.1
