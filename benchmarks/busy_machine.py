@@ -27,7 +27,7 @@ ARMS = {
 _OPENMP = ("OMP_", "GOMP_", "KMP_", "MKL_")
 TRAIN = """
 import sys, time
-from srvae_plugin import train
+from srvae_plugin.training import loop as train
 from srvae_plugin.runs.pipeline import train_with_gin
 folder, seconds = sys.argv[1], float(sys.argv[2])
 update, ends = train.update_parameters, []
