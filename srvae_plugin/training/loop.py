@@ -203,7 +203,9 @@ def train(
     optimizers = make_optimizers(model.parameter_groups())
     how = choose_step(settings.step, device, model, optimizers)
     source, finite = source_of(data, device), FiniteCheck(device)
-    compute = _compiled(model.losses) if settings.compile else model.losses
+    compute: Callable[[Tensor, Any], Losses] = model.losses
+    if settings.compile:
+        compute = _compiled(model.losses)
 
     at = checkpoint.Checkpoint(0, 0.0)
     if resume and path.is_file():
@@ -277,7 +279,7 @@ def train(
     return model, {**totals, "global_step": step, "training_seconds": time.monotonic() - begun}
 
 
-def _compiled(losses: Callable[[Tensor, int], Losses]) -> Callable[[Tensor, int], Losses]:
+def _compiled(losses: Callable[[Tensor, Any], Losses]) -> Callable[[Tensor, Any], Losses]:
     """Compile them so that one graph may be gone back through once for every objective.
 
     torch may by default give the graph's memory to its first way back, and then refuses a second
@@ -287,7 +289,7 @@ def _compiled(losses: Callable[[Tensor, int], Losses]) -> Callable[[Tensor, int]
 
     compiled = torch.compile(losses)
 
-    def compute(x: Tensor, step: int) -> Losses:
+    def compute(x: Tensor, step: Any) -> Losses:
         with functorch.patch(donated_buffer=False):  # read when a graph is made, here
             return compiled(x, step)
 
