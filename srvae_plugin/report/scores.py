@@ -154,7 +154,7 @@ def _rows(
         runs = [
             run
             for run in model.of(data_set)
-            if where not in run.scores or variants.text_of(run, where) == way
+            if (variants.text_of(run, where) == way if where in run.scores else not run.is_more)
         ]
         found = [value_of(run, (kind, what.metric), what.key) for run in runs]
         # A model that was never scored so has no failed runs in it.

@@ -25,6 +25,7 @@ from srvae_plugin.data.storage.npz_arrays import array_names, read_array
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.config.data_record import (differing_lines, other_content, record_in, record_of, with_record,)
 from srvae_plugin.config.gin_files import Choice, as_list
+from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes
 
@@ -44,7 +45,8 @@ class Foreign(NamedTuple):
     """What is recorded with the scores of a model that was not trained here."""
 
     model: Mapping[str, Any]
-    """`name`; `label` and `seed`, None if they were not given."""
+    """`name`; `label` and `seed`, None if they were not given; `content` is added, see
+    `content_of`."""
     data: Mapping[str, Any] = {}
     """Entries of the data set's record that gin does not know, see `data_record`."""
 
@@ -166,8 +168,13 @@ def evaluate_function(
         if data is None:
             data = pipeline.bound_dataset()
         seed = gin_files.bound("evaluation.random_seed") or 0
-    if not hasattr(function, "codes_at"):
+    is_table = hasattr(function, "codes_at")
+    if not is_table:
         warn_if_random(function, data, seed)
+    if foreign:
+        content = content_of(function, data)
+        foreign = foreign._replace(model={**foreign.model, "content": content})
+    if not is_table:
         function = pipeline.cached(function, to_score(data))
     return _score_all(
         metrics, function, data, output, files, bindings, overwrite, of_what, foreign=foreign
