@@ -86,6 +86,34 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
         plugins.logger.warning("warning: these concern nothing that is done here: %s", said)
 
 
+def require_no_dataset(but: Sequence[str], why: str) -> None:
+    """Refuse bindings of a data set that is not looked at, and warn of those in files.
+
+    It is called within `gin_config.configured`.
+
+    Arguments:
+        but: parameters of `dataset` that hold nevertheless.
+        why: why it is not looked at and what to do, as the end of a sentence.
+
+    Raises ConfigError that names a binding of the command line.
+    """
+    name = gin_files.bound("dataset.name")
+    factory = plugins.load().found["datasets"].get(name) if isinstance(name, str) else None
+    own = {entry.selector for entry in _configurables(factory)}
+    by_file: dict[str, list[str]] = {}
+    for key, source in gin_sources.made.items():
+        of_dataset = key[1] == "srvae_plugin.dataset" and key[2] not in but
+        if not of_dataset and key[1] not in own:
+            continue
+        if not source.file:
+            raise ConfigError(f"binding {source.named!r} is not looked at: {why}")
+        by_file.setdefault(source.file, []).append(_written(key))
+    for file, names in by_file.items():
+        plugins.logger.warning(
+            "warning: %s of %s is not looked at: %s", ", ".join(sorted(names)), file, why
+        )
+
+
 def idle_bindings(roots: Iterable[Root], bindings: Sequence[str]) -> dict[str, str]:
     """Those of the bindings that nothing reads, each with what to bind instead.
 

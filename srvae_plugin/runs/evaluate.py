@@ -325,11 +325,11 @@ def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> Ta
 
     It holds `codes` (observation, latent) and `factors` (observation, factor), with
     `factor_names` and `factor_kinds` if you like, as `srvae_plugin.data.own_data.npz` reads them.
-    `dataset.factor_kinds`, `dataset.factor_bins` and `dataset.held_out` hold for it. Without
-    `factors` the rows are those of the data set that gin binds, in its own order; if it binds none
+    `dataset.factor_kinds`, `dataset.factor_bins` and `dataset.held_out` hold for it; what else is
+    bound of a data set is refused, or warned of if it is in a file. Without `factors` the rows are those of the data set that gin binds, in its own order; if it binds none
     they have no factors.
 
-    Raises ValueError if the file is damaged or holds something else.
+    Raises ValueError if the file is damaged or holds something else, ConfigError for a binding.
     """
     path = expanded(path)
     try:
@@ -347,6 +347,11 @@ def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> Ta
     with gin_files.configured(files, bindings):
         bound = {name: gin_files.bound(f"dataset.{name}") for name in TABLE_BINDINGS}
         if "factors" in arrays:
+            gin_reach.require_no_dataset(
+                TABLE_BINDINGS,
+                f"{path} has factors of its own, which the codes are scored by; unbind it, or "
+                "leave the array 'factors' out of the file",
+            )
             return _codes_with_factors(path, codes, arrays, bound)
         if gin_files.bound("dataset.name") in (None, "auto"):
             return _codes_alone(path, codes)
