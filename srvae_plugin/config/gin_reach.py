@@ -77,7 +77,8 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
                 f"binding {source.named!r} concerns nothing that is done here{read.instead(key)}"
             )
     by_file: dict[str, list[str]] = {}
-    for key in idle:
+    unread = {(name, "gin.macro", "value") for name in gin_files.unread_macros()}  # said already
+    for key in (key for key in idle if key not in unread):
         source = gin_sources.made[key]
         if source.file == source.named and gin_sources.is_users(source.file):
             by_file.setdefault(source.file, []).append(_written(key))
