@@ -54,6 +54,11 @@ def steps_of_scoring(metrics: Iterable[str]) -> list[Root]:
     return roots
 
 
+def steps_of_metric() -> list[Root]:
+    """What the one metric reads that `evaluation.evaluation_fn` is bound to."""
+    return [Root("srvae_plugin.evaluation"), Root("srvae_plugin.dataset")]
+
+
 def roots_of(function: Any) -> list[Root]:
     """Root of a configurable object; none of one that gin does not know."""
     return [Root(entry.selector) for entry in _configurables(function)]
@@ -85,6 +90,29 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
     if by_file:
         said = "; ".join(f"{file}: {', '.join(sorted(names))}" for file, names in by_file.items())
         plugins.logger.warning("warning: these concern nothing that is done here: %s", said)
+
+
+def text_of(roots: Iterable[Root]) -> str:
+    """All bindings that are read from some roots on, one a line; those to defaults are left out.
+
+    It is called within `gin_config.configured`.
+    """
+    read = _Reading(roots).keys
+    lines = [
+        f"{_written((scope, selector, name))} = {value!r}"
+        for (scope, selector), values in gin_state._CONFIG.items()
+        for name, value in values.items()
+        if (scope, selector, name) in read and not _is_default(selector, name, value)
+    ]
+    return "\n".join(sorted(lines))
+
+
+def _is_default(selector: str, name: str, value: Any) -> bool:
+    try:
+        parameter = inspect.signature(gin_state._REGISTRY[selector].wrapped).parameters[name]
+    except (TypeError, ValueError, KeyError):
+        return False
+    return type(parameter.default) is type(value) and parameter.default == value
 
 
 def require_no_dataset(but: Sequence[str], why: str) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gin
 from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files, gin_reach
@@ -37,6 +36,8 @@ Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
 TABLE_BINDINGS = ("factor_kinds", "factor_bins", "held_out")
 """What of `dataset` holds for a table of codes with factors."""
+_FORM = "# what this metric reads:"
+"""Stands in the identities of scores; older ones hold all that gin bound."""
 Choose = Callable[[str], Choice]
 """What a metric, by its name in `run.metrics`, is scored with."""
 
@@ -214,8 +215,9 @@ def _score_all(
                 # The same object: this records the data set in the operative configuration.
                 data = pipeline.bound_dataset(results.gin_file(source, "postprocess"))
             record = {**record_of(data), **(foreign.data if foreign else {})}
-            identity = with_record(f"{of_what}\n{gin.config_str()}", record)
-            if not _is_kept(folder, identity):
+            read = gin_reach.text_of(gin_reach.steps_of_metric())
+            identity = with_record(f"{of_what}\n{_FORM}\n{read}", record)
+            if not _is_kept(folder, identity, "" if source else ", --output names another folder"):
                 refused = output / f"{name}{results.REFUSED}"
                 refused.unlink(missing_ok=True)
                 records: dict[str, Any] = {"evaluation_dataset": record}
@@ -251,21 +253,29 @@ def _said(error: Exception) -> str:
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _is_kept(folder: Path, identity: str) -> bool:
-    """Whether finished results are there; ValueError if they are of something else."""
+def _is_kept(folder: Path, identity: str, elsewhere: str) -> bool:
+    """Whether finished results are there; ValueError if they are of something else.
+
+    `elsewhere` ends the advice of how to score nevertheless.
+    """
     if not results.is_complete(folder, "evaluation"):
         return False
     saved = folder / pipeline.IDENTITY
     before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    advice = f"--overwrite scores it again{elsewhere}"
     if other := other_content(before, identity):
-        raise ValueError(
-            f"{folder}: {other}: --overwrite scores it again, --output names another folder"
-        )
+        raise ValueError(f"{folder}: {other}: {advice}")
     first = before.partition("\n")[0], identity.partition("\n")[0]
-    if first[0] != first[1] or differing_lines(before, identity):
+    different = differing_lines(before, identity)
+    if first[0] == first[1] and different and _FORM not in before.splitlines():
         raise ValueError(
-            f"{folder} holds the results of another representation or configuration: --overwrite "
-            "replaces them"
+            f"{folder} was scored by an older version, which recorded more than what the metric "
+            f"reads, so that the settings cannot be compared: {advice}"
+        )
+    if first[0] != first[1] or different:
+        lines = f" (lines that differ: {'; '.join(different)})" if first[0] == first[1] else ""
+        raise ValueError(
+            f"{folder} holds the results of another representation or configuration{lines}: {advice}"
         )
     if record_in(before) is None:
         logger.warning(
