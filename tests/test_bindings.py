@@ -186,6 +186,15 @@ def test_a_run_is_scored_on_the_data_that_is_bound(finished, tmp_path, caplog):
     assert "trained on" not in caplog.text
 
 
+def test_rows_held_out_that_were_trained_on_are_said(finished, tmp_path, caplog):
+    assert scored(finished, tmp_path, "dataset.held_out = .5") == 0
+    (said,) = [r.message for r in caplog.records if "held_out = 0.5, but" in r.message]
+    assert "all of the rows that it is scored on were trained on" in said
+    caplog.clear()
+    assert scored(finished, tmp_path) == 0
+    assert "trained on" not in caplog.text
+
+
 def test_options_of_the_runs_data_do_not_leak_into_another(finished, tmp_path, capsys):
     assert scored(finished, tmp_path, "dataset.name = 'dummy_data'") == 2
     line = capsys.readouterr().err.splitlines()[-1]

@@ -11,6 +11,7 @@ from srvae_plugin.data.dsprites import dsprites_full
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig
 from srvae_plugin.runs import results
+from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
 
 SIZES = (3, 4, 5)
@@ -346,3 +347,16 @@ def test_a_data_set_beside_a_tables_own_factors_is_refused_or_said(tmp_path, cap
     )
     (said,) = [r.message for r in caplog.records if "not looked at" in r.message]
     assert f"dataset.name of {mine}" in said
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_draws_of_a_generator_of_ones_own_do_not_repeat_and_that_is_said(caplog, repeats):
+    random_state = np.random if repeats else np.random.RandomState(3)
+
+    def encode(observations):
+        return random_state.rand(len(observations), 2)
+
+    warn_if_random(encode, dsprites_full(), 0)
+    assert "is not deterministic" in caplog.text
+    assert ("repeated by the same seed" in caplog.text) == repeats
+    assert ("do not repeat" in caplog.text) != repeats

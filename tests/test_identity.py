@@ -19,7 +19,7 @@ from srvae_plugin.data.digest import digest_of
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import group_by_model
-from srvae_plugin.report.scores import Bootstrap, score_tables
+from srvae_plugin.report.scores import Bootstrap, overall, score_tables
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.run import run as run_all
@@ -403,3 +403,41 @@ def test_functions_are_told_apart_by_their_codes(place):
     rows, (note,) = runs_and_notes(place)
     assert sorted(rows.values()) == [1, 1]
     assert "not pooled" in note
+
+
+def test_the_number_of_points_used_is_said_of_every_way(place):
+    codes = np.random.RandomState(0).rand(60, 3)
+    for name, points in (("a", 30), ("b", 400)):
+        np.savez(place / f"{name}.npz", codes=codes, factors=arrays()["factors"])
+        bound = ["--bind", "run.metrics = ['mig']", "--bind", f"mig.num_train = {points}"]
+        evaluate_main(["--codes", f"{name}.npz", "--label", "m", "--seed", "0",
+                       "--output", f"s/{name}", *bound])  # fmt: skip
+    tables, _ = tables_of(place / "s")
+    titles = sorted(t.score.title for t in tables if t.score.metric == "mig")
+    assert len(titles) == 2
+    assert "not recorded" not in "".join(titles)
+    assert "mig: num_train = 30" in titles[0]
+    assert "mig: num_train = 60" in titles[1]
+    assert all([len(row.runs) for row in table.rows] == [1] for table in tables)
+
+
+def test_one_mean_over_data_sets_is_for_the_same_factors_alone(place):
+    def together():
+        tables, _ = tables_of(place / "runs")
+        return [t.score.title for t, _ in overall(tables, QUICK)]
+
+    def run(name, *bindings):
+        run_all(["tiny.gin"], [*bindings, "run.metrics = []"], place / f"runs/{name}")
+
+    write(place / "A.npz")
+    write(place / "B.npz", **CHANGES["images"])
+    run("a", "dataset.path = 'A.npz'")
+    run("b", "dataset.path = 'B.npz'")
+    assert together() == []
+    shutil.rmtree(place / "runs")
+    run("c", "dataset.name = 'dsprites_full'")
+    run("d", "dataset.name = 'dsprites_noshape'")
+    assert together() == []
+    shutil.rmtree(place / "runs/d")
+    run("e", "dataset.name = 'noisy_dsprites'")
+    assert together() != []

@@ -228,6 +228,23 @@ def say_other_data(step: Path, data: GroundTruthData) -> None:
         )  # fmt: skip
     if before and now != before:
         logger.warning("scored on %s, trained on %s", _described(now), _described(before))
+    trained = record or {"options": dataset_bindings(trained_in(step))}
+    share, was = _held_out(known), _held_out(trained)
+    same = record["digest"] == known["digest"] if comparable else not record
+    if share > was and same:
+        logger.warning(
+            "warning: dataset.held_out = %g, but the model was trained %s: %s of the rows that it "
+            "is scored on were trained on",
+            share, f"with {was:g}" if was else "without it", "some" if was else "all",
+        )  # fmt: skip
+
+
+def _held_out(record: Mapping[str, Any]) -> float:
+    """Share of the rows that a recorded data set holds out; 0 for none."""
+    try:
+        return float(record.get("options", {}).get("held_out") or 0)
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _trained_on(step: Path) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _why_not(
     if not getattr(type(model).losses, "takes_tensor_step", False):
         return (
             f"{type(model).__name__}.losses is not marked with "
-            "@srvae_plugin.model.takes_tensor_step"
+            "@srvae_plugin.models.base.takes_tensor_step"
         )
     for name, optimizer in optimizers.items():
         if type(optimizer) not in _CAPTURABLE:
