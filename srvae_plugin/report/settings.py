@@ -126,12 +126,11 @@ def _points(where: Where, runs: Sequence[Run]) -> _Way:
 def _texts(ways: Sequence[_Way], used: Sequence[_Way]) -> dict[_Way, str]:
     if len(ways) == 1:
         return {ways[0]: ""}
-    whole = {way: way | points for way, points in zip(ways, used, strict=True)}
-    shared = frozenset.intersection(*whole.values())
-    names = sorted({name for way in whole.values() for name, _ in way - shared})
+    shared = frozenset.intersection(*ways)
+    names = sorted({name for way in ways for name, _ in way - shared})
     texts = {}
-    for way, all_of_it in whole.items():
-        said = dict(all_of_it)
+    for way, points in zip(ways, used, strict=True):
+        said = dict(way | points)
         # How many points were used is a number of the results, and no setting: it may be missing.
         shown = [name for name in names if name in said or not _counts_points(name)]
         texts[way] = ", ".join(f"{name} = {said.get(name, 'not recorded')}" for name in shown)
