@@ -173,7 +173,7 @@ def test_an_unread_macro_of_a_file_is_said_once_and_a_typed_one_refused(tmp_path
     with configured([path], ["B = 3.0"]):
         assert gin.query_parameter("B/macro.value") == 3.0
     with (
-        pytest.raises(ConfigError, match="B = ... is read by nothing"),
+        pytest.raises(ConfigError, match=r"B = \.\.\. is read by nothing"),
         configured([path], ["B = 3.0", "vae.beta = 2.0"]),
     ):
         pass

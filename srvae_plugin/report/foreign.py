@@ -44,15 +44,18 @@ def _put_apart(runs: Sequence[Run]) -> str:
     """Make each content a model of its own, and say so."""
     folders = ", ".join(sorted({str(run.folder) for run in runs}))
     first = runs[0]
-    what = f"{first.label}{_seed(first)}" if first.label else "one folder"
+    what = f"{first.label}{_seed(first)}" if first.label else first.name
+    advice = "its own --label or --seed" if first.label else "an --output of its own"
     known = all(run.content for run in runs)
     why = "scores of different models" if known else "scores that do not say what was scored"
+    names: dict[str, str] = {}
     for run in runs:
+        place = names.setdefault(run.content, run.name) if run.content else run.name
         content = f", content {run.content[:8]}" if run.content else ""
-        run.label = f"{run.label or run.name} ({run.name}{content})"
+        run.label = f"{run.label or run.name} ({place}{content})"
     return (
         f"{what} on {first.data_set}: {why} in {folders}; they are not pooled but shown as models "
-        "of their own: give each its own --label or --seed"
+        f"of their own: give each {advice}"
     )
 
 
