@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files, gin_reach
-from srvae_plugin.runs import results, pipeline
+from srvae_plugin.config.data_record import (
+    differing_lines,
+    other_content,
+    record_in,
+    record_of,
+    with_record,
+)
+from srvae_plugin.config.gin_files import Choice, as_list
 from srvae_plugin.data.factor_columns import FACTOR_ARRAYS, chosen_rows, read_columns
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.held_out import split, to_score
@@ -22,8 +29,7 @@ from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.config.data_record import (differing_lines, other_content, record_in, record_of, with_record,)
-from srvae_plugin.config.gin_files import Choice, as_list
+from srvae_plugin.runs import pipeline, results
 from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes
@@ -275,7 +281,8 @@ def _is_kept(folder: Path, identity: str, elsewhere: str) -> bool:
     if first[0] != first[1] or different:
         lines = f" (lines that differ: {'; '.join(different)})" if first[0] == first[1] else ""
         raise ValueError(
-            f"{folder} holds the results of another representation or configuration{lines}: {advice}"
+            f"{folder} holds the results of another representation or configuration{lines}: "
+            f"{advice}"
         )
     if record_in(before) is None:
         logger.warning(
@@ -336,8 +343,8 @@ def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> Ta
     It holds `codes` (observation, latent) and `factors` (observation, factor), with
     `factor_names` and `factor_kinds` if you like, as `srvae_plugin.data.own_data.npz` reads them.
     `dataset.factor_kinds`, `dataset.factor_bins` and `dataset.held_out` hold for it; what else is
-    bound of a data set is refused, or warned of if it is in a file. Without `factors` the rows are those of the data set that gin binds, in its own order; if it binds none
-    they have no factors.
+    bound of a data set is refused, or warned of if it is in a file. Without `factors` the rows are
+    those of the data set that gin binds, in its own order; if it binds none they have no factors.
 
     Raises ValueError if the file is damaged or holds something else, ConfigError for a binding.
     """

@@ -21,21 +21,37 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from srvae_plugin.config.text import dataset_bindings
 from srvae_plugin.config import gin_files, plugins
-from srvae_plugin.runs import results
+from srvae_plugin.config.data_record import place, record_of, with_record
+from srvae_plugin.config.plugins import load_dataset
+from srvae_plugin.config.text import dataset_bindings
 from srvae_plugin.data.factor_kinds import CLASS, CONTINUOUS
-from srvae_plugin.data.ground_truth import (FactorGrid, GroundTruthData, continuous_factors, names_of,)
+from srvae_plugin.data.ground_truth import (
+    FactorGrid,
+    GroundTruthData,
+    continuous_factors,
+    names_of,
+)
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.config.data_record import place, record_of, with_record
 from srvae_plugin.files import replacing, write_text
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.config.plugins import load_dataset
+from srvae_plugin.runs import results
 from srvae_plugin.runs.repeatable import seeded
-from srvae_plugin.runs.representation import CachedRepresentation, Representation, RepresentationFunction
-from srvae_plugin.training.loop import (CHECKPOINT, TrainingSettings, check_seed, find_device, shape_of, train,)
+from srvae_plugin.runs.representation import (
+    CachedRepresentation,
+    Representation,
+    RepresentationFunction,
+)
+from srvae_plugin.training.loop import (
+    CHECKPOINT,
+    TrainingSettings,
+    check_seed,
+    find_device,
+    shape_of,
+    train,
+)
 from srvae_plugin.training.numerics import memory_format
 
 logger = logging.getLogger("srvae_plugin")
