@@ -36,7 +36,7 @@ def prefixed(prefix, values):
     return {f"{prefix}.{key}": value for key, value in values.items()}
 
 
-def make_run(folder, seed, scores, model="sr_vae", config=None, kind="mean", loss=20.0):
+def make_run(folder, seed, scores, model="sr_vae", config=None, kind="mean", loss=20.0, factors=()):
     """A run with `scores[metric]`, each the value of that metric's main key; None leaves it out."""
     bound = BASE | {"model.model": f"@{model}()", f"{model}.beta": "1.0"} | (config or {})
     bound["model.random_seed"] = str(seed)
@@ -50,6 +50,7 @@ def make_run(folder, seed, scores, model="sr_vae", config=None, kind="mean", los
             "elapsed_time": 1,
         },
     )
+    known |= {"train_dataset.factor_names": list(factors)} if factors else {}
     write_json(folder / "model/results/aggregate/train.json", known)
     known |= {"postprocess_config.postprocess.postprocess_fn": f"@{kind}_representation"}
     known |= {"postprocess_results.uuid": str(uuid.uuid4())}

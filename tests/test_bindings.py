@@ -1,5 +1,6 @@
 """What the user binds counts, for a run, its scores and its exports, or is named."""
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -186,12 +187,50 @@ def test_a_run_is_scored_on_the_data_that_is_bound(finished, tmp_path, caplog):
     assert "trained on" not in caplog.text
 
 
+def test_rows_held_out_that_were_trained_on_are_said(finished, tmp_path, caplog):
+    assert scored(finished, tmp_path, "dataset.held_out = .5") == 0
+    (said,) = [r.message for r in caplog.records if "held_out = 0.5, but" in r.message]
+    assert "all of the rows that it is scored on were trained on" in said
+    caplog.clear()
+    assert scored(finished, tmp_path) == 0
+    assert "trained on" not in caplog.text
+
+
 def test_options_of_the_runs_data_do_not_leak_into_another(finished, tmp_path, capsys):
     assert scored(finished, tmp_path, "dataset.name = 'dummy_data'") == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "takes images of 7 x 5 x 3" in line
     assert "no such option" not in line
     assert "those of dummy_data are 64 x 64 x 1" in line
+
+
+def test_scores_of_a_run_are_resumed_when_a_metric_is_added(tmp_path, capsys):
+    seeded = "evaluation.random_seed = 0"  # the default, and other metrics, change no identity
+    made = colour_run(tmp_path, "vae", ["run.metrics = ['mig']", "mig.num_train = 50", seeded])
+    mig = made / "metrics" / "mean" / "mig"
+    before = results.read_results(mig, "evaluation")
+
+    def resumed(*bindings):
+        flags = [flag for b in bindings for flag in ("--bind", b)]
+        with contextlib.suppress(SystemExit):
+            evaluate_main([str(made), "--resume", *flags])
+        return capsys.readouterr().err.strip().splitlines()[-1:]
+
+    both = "run.metrics = ['modularity_explicitness', 'mig']"
+    resumed(both, "mig.num_train = 50", "modularity_explicitness.num_train = 40",
+            "modularity_explicitness.num_test = 10")  # fmt: skip
+    assert results.read_results(mig, "evaluation") == before
+    assert results.is_complete(mig.with_name("modularity_explicitness"), "evaluation")
+    for changed in ("mig.num_train = 40", "discretizer.num_bins = 5", "evaluation.random_seed = 1"):
+        (line,) = resumed("run.metrics = ['mig']", "mig.num_train = 50", changed)
+        assert changed in line
+        assert line.endswith("--overwrite scores it again")
+    saved = mig / "identity.txt"
+    text = saved.read_text().replace("# what this metric reads:", "model.batch_size = 2")
+    saved.write_text(text)
+    (line,) = resumed("run.metrics = ['mig']", "mig.num_train = 50")
+    assert "older version" in line
+    assert line.endswith("--overwrite scores it again")
 
 
 def test_an_export_is_of_the_data_that_is_bound_and_refuses_what_it_does_not_read(

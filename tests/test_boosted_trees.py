@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from metric_cases import GRIDS, REPRESENTATIONS, IndexGrid
 from sklearn.ensemble import GradientBoostingClassifier
+
 from srvae_plugin.metrics.learners.boosted_trees.histogram import fit_histogram
 from srvae_plugin.metrics.learners.boosted_trees.learner import BoostedTrees
 

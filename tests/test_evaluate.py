@@ -11,6 +11,7 @@ from srvae_plugin.data.dsprites import dsprites_full
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig
 from srvae_plugin.runs import results
+from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
 
 SIZES = (3, 4, 5)
@@ -328,3 +329,34 @@ def test_of_a_metric_list_and_a_metric_function_the_later_counts(tmp_path, capsy
     command = ["--codes", str(tmp_path / "c.npz"), "--output", str(tmp_path / "scores")]
     evaluate_main([*command, "--bind", "evaluation.evaluation_fn = @irs"])
     assert [path.name for path in (tmp_path / "scores").iterdir()] == ["irs"]
+
+
+def test_a_data_set_beside_a_tables_own_factors_is_refused_or_said(tmp_path, capsys, caplog):
+    path = tmp_path / "t.npz"
+    np.savez(path, codes=grid() * 1.0, factors=grid())
+    output = ["--codes", path, "--output", tmp_path / "s"]
+    for binding in ("dataset.name = 'dsprites_full'", "dataset.path = 'x.npz'"):
+        assert evaluate(*output, bindings=[binding], metrics=["mig"]) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert binding in line
+        assert "leave the array 'factors' out" in line
+    mine = tmp_path / "mine.gin"
+    mine.write_text("dataset.name = 'dsprites_full'\n")
+    assert (
+        evaluate(*output, "--gin", mine, bindings=["dataset.factor_bins = 3"], metrics=["mig"]) == 0
+    )
+    (said,) = [r.message for r in caplog.records if "not looked at" in r.message]
+    assert f"dataset.name of {mine}" in said
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_draws_of_a_generator_of_ones_own_do_not_repeat_and_that_is_said(caplog, repeats):
+    random_state = np.random if repeats else np.random.RandomState(3)
+
+    def encode(observations):
+        return random_state.rand(len(observations), 2)
+
+    warn_if_random(encode, dsprites_full(), 0)
+    assert "is not deterministic" in caplog.text
+    assert ("repeated by the same seed" in caplog.text) == repeats
+    assert ("do not repeat" in caplog.text) != repeats

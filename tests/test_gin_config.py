@@ -162,6 +162,23 @@ def test_a_macro_that_is_used_is_fine():
         assert gin_files.bound("vae.beta") is not None
 
 
+def test_an_unread_macro_of_a_file_is_said_once_and_a_typed_one_refused(tmp_path, caplog):
+    path = tmp_path / "mine.gin"
+    path.write_text("B = 4.0\nUNUSED = 1\nvae.beta = %B\n")
+    for _ in range(2):
+        with configured([path], ["vae.beta = 2.0"]):
+            assert gin_files.bound("vae.beta") == 2.0
+    (said,) = [r.message for r in caplog.records]
+    assert f"{path}: B, UNUSED" in said
+    with configured([path], ["B = 3.0"]):
+        assert gin.query_parameter("B/macro.value") == 3.0
+    with (
+        pytest.raises(ConfigError, match=r"B = \.\.\. is read by nothing"),
+        configured([path], ["B = 3.0", "vae.beta = 2.0"]),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_byte_order_mark_is_read_over(tmp_path, encoding):
     path = tmp_path / "windows.gin"

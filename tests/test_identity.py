@@ -19,7 +19,7 @@ from srvae_plugin.data.digest import digest_of
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import group_by_model
-from srvae_plugin.report.scores import Bootstrap, score_tables
+from srvae_plugin.report.scores import Bootstrap, overall, score_tables
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.run import run as run_all
@@ -245,7 +245,8 @@ def test_the_report_tells_data_sets_apart(place):
         label = ["--label", "mean", "--seed", str(number), "--output", f"s/{number}"]
         evaluate(path, *label)
     tables, found = tables_of(place / "s")
-    assert found.notes == []
+    (note,) = found.notes
+    assert "the very same codes" in note
     by_runs = {t.data_set: t.rows[0].runs for t in tables}
     assert sorted(len(runs) for runs in by_runs.values()) == [1, 2]
     assert all("A.npz" in name and "content" in name for name in by_runs)
@@ -343,3 +344,100 @@ def test_runs_of_older_versions_are_read_and_what_is_not_known_is_said(place):
     assert len({run.data_set for run in found.runs}) == 2
     assert any("do not record what it contained" in note for note in found.notes)
     assert all([len(row.runs) for row in table.rows] == [1] for table in tables)
+
+
+def score_codes(place, name, codes, *flags, factors=None):
+    factors = arrays()["factors"] if factors is None else factors
+    np.savez(place / f"{name}.npz", codes=codes, factors=factors)
+    bound = ["--bind", "run.metrics = ['mig']", "--bind", "mig.num_train = 30"]
+    evaluate_main(["--codes", f"{name}.npz", "--output", f"s/{name}", *bound, *flags])
+
+
+def runs_and_notes(place):
+    tables, found = tables_of(place / "s")
+    (table,) = [t for t in tables if t.score.title == "MIG"]
+    return {row.model.label: len(row.runs) for row in table.rows}, found.notes
+
+
+def test_two_models_of_one_label_and_seed_are_not_pooled(place):
+    codes = np.random.RandomState(0).rand(60, 3)
+    score_codes(place, "a", codes, "--label", "m", "--seed", "0")
+    score_codes(place, "b", codes[:, ::-1] ** 2, "--label", "m", "--seed", "0")
+    score_codes(place, "c", codes**3, "--label", "m", "--seed", "1")
+    rows, notes = runs_and_notes(place)
+    assert sorted(rows.values()) == [1, 1, 1]
+    assert rows["m"] == 1
+    (note,) = notes
+    assert "not pooled" in note
+    assert "s/a" in note
+    assert "s/b" in note
+    write_report([place / "s"], place / "page.html", bootstrap=QUICK)
+    assert "not pooled" in (place / "page.html").read_text()
+
+
+def test_one_model_scored_twice_counts_once_and_one_under_two_seeds_is_noted(place):
+    codes = np.random.RandomState(0).rand(60, 3)
+    score_codes(place, "a", codes, "--label", "m", "--seed", "0")
+    order = np.random.RandomState(1).permutation(60)
+    score_codes(place, "b", codes[order], "--label", "m", "--seed", "0",
+                factors=arrays()["factors"][order])  # fmt: skip
+    rows, (note,) = runs_and_notes(place)
+    assert rows == {"m": 1}
+    assert "counts once" in note
+    score_codes(place, "c", codes, "--label", "m", "--seed", "1")
+    rows, notes = runs_and_notes(place)
+    assert rows == {"m": 2}
+    assert any("the very same codes" in note and "s/c" in note for note in notes)
+
+
+def test_functions_are_told_apart_by_their_codes(place):
+    write(place / "A.npz")
+    for name in "xy":
+        module = f"my_{name}_for_identity"
+        (place / f"{module}.py").write_text(ENCODER.replace("x.std(1)", f"x[:, {ord(name) % 60}]"))
+        for metric in ("mig", "sap_score"):
+            evaluate_main(["--function", f"{module}:mean", "--label", "m", "--seed", "0",
+                           "--output", f"s/{name}-{metric}", "--bind", "dataset.name = 'npz'",
+                           "--bind", "dataset.path = 'A.npz'",
+                           "--bind", f"run.metrics = ['{metric}']"])  # fmt: skip
+    rows, (note,) = runs_and_notes(place)
+    assert sorted(rows.values()) == [1, 1]
+    assert "not pooled" in note
+
+
+def test_the_number_of_points_used_is_said_of_every_way(place):
+    codes = np.random.RandomState(0).rand(60, 3)
+    for name, points in (("a", 30), ("b", 400)):
+        np.savez(place / f"{name}.npz", codes=codes, factors=arrays()["factors"])
+        bound = ["--bind", "run.metrics = ['mig']", "--bind", f"mig.num_train = {points}"]
+        evaluate_main(["--codes", f"{name}.npz", "--label", "m", "--seed", "0",
+                       "--output", f"s/{name}", *bound])  # fmt: skip
+    tables, _ = tables_of(place / "s")
+    titles = sorted(t.score.title for t in tables if t.score.metric == "mig")
+    assert len(titles) == 2
+    assert "not recorded" not in "".join(titles)
+    assert "mig: num_train = 30" in titles[0]
+    assert "mig: num_train = 60" in titles[1]
+    assert all([len(row.runs) for row in table.rows] == [1] for table in tables)
+
+
+def test_one_mean_over_data_sets_is_for_the_same_factors_alone(place):
+    def together():
+        tables, _ = tables_of(place / "runs")
+        return [t.score.title for t, _ in overall(tables, QUICK)]
+
+    def run(name, *bindings):
+        run_all(["tiny.gin"], [*bindings, "run.metrics = []"], place / f"runs/{name}")
+
+    write(place / "A.npz")
+    write(place / "B.npz", **CHANGES["images"])
+    run("a", "dataset.path = 'A.npz'")
+    run("b", "dataset.path = 'B.npz'")
+    assert together() == []
+    shutil.rmtree(place / "runs")
+    run("c", "dataset.name = 'dsprites_full'")
+    run("d", "dataset.name = 'dsprites_noshape'")
+    assert together() == []
+    shutil.rmtree(place / "runs/d")
+    run("e", "dataset.name = 'noisy_dsprites'")
+    assert together() != []

@@ -43,6 +43,8 @@ _PARSE_ERRORS = (
 )
 _COUNTS = {"num_train", "num_test", "num_eval", "num_variance_estimate", "num_bins", "num_latent"}
 _MODEL = ("", "srvae_plugin.model", "model")
+_said: set[str] = set()
+"""Warnings of this process: each step of a run reads the same files."""
 _NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
 
 
@@ -333,8 +335,8 @@ def check_types() -> None:
             )
 
 
-def _check_macros() -> None:
-    """Refuse a name that is bound and read by nothing: most often a binding without its prefix."""
+def unread_macros() -> list[str]:
+    """Names that are bound as macros and that no value refers to."""
     defined = {scope for scope, selector in gin_state._CONFIG if selector == "gin.macro"}
     read = {
         leaf.scoped_selector.rpartition("/")[0]
@@ -342,11 +344,30 @@ def _check_macros() -> None:
         for leaf in gin_state._iterate_flattened_values(tuple(values.values()))
         if isinstance(leaf, gin_state.ConfigurableReference)
     }
-    for name in sorted(defined - read):
+    return sorted(defined - read)
+
+
+def _check_macros() -> None:
+    """Refuse a name that was typed and is read by nothing: most often it lacks its prefix.
+
+    Of files it is said once: many studies share them, and a later binding may take the place of
+    what read the macro.
+    """
+    by_file: dict[str, list[str]] = {}
+    for name in unread_macros():
+        source = gin_sources.made.get((name, "gin.macro", "value"))
+        if source is None or source.file:
+            by_file.setdefault(source.file if source else "", []).append(name)
+            continue
         raise ConfigError(
             f"{name} = ... is read by nothing: expected 'name.parameter = value', or a macro that "
             f"is used as %{name}"
         )
+    for file, names in by_file.items():
+        said = f"{file}: {', '.join(names)}"
+        if file and said not in _said and gin_sources.is_users(file):
+            _said.add(said)
+            plugins.logger.warning("warning: macros that are read by nothing, in %s", said)
 
 
 def _check_count(name: str, parameter: str, value: Any) -> None:

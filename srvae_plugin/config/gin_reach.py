@@ -54,6 +54,11 @@ def steps_of_scoring(metrics: Iterable[str]) -> list[Root]:
     return roots
 
 
+def steps_of_metric() -> list[Root]:
+    """What the one metric reads that `evaluation.evaluation_fn` is bound to."""
+    return [Root("srvae_plugin.evaluation"), Root("srvae_plugin.dataset")]
+
+
 def roots_of(function: Any) -> list[Root]:
     """Root of a configurable object; none of one that gin does not know."""
     return [Root(entry.selector) for entry in _configurables(function)]
@@ -77,13 +82,65 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
                 f"binding {source.named!r} concerns nothing that is done here{read.instead(key)}"
             )
     by_file: dict[str, list[str]] = {}
-    for key in idle:
+    unread = {(name, "gin.macro", "value") for name in gin_files.unread_macros()}  # said already
+    for key in (key for key in idle if key not in unread):
         source = gin_sources.made[key]
         if source.file == source.named and gin_sources.is_users(source.file):
             by_file.setdefault(source.file, []).append(_written(key))
     if by_file:
         said = "; ".join(f"{file}: {', '.join(sorted(names))}" for file, names in by_file.items())
         plugins.logger.warning("warning: these concern nothing that is done here: %s", said)
+
+
+def text_of(roots: Iterable[Root]) -> str:
+    """All bindings that are read from some roots on, one a line; those to defaults are left out.
+
+    It is called within `gin_config.configured`.
+    """
+    read = _Reading(roots).keys
+    lines = [
+        f"{_written((scope, selector, name))} = {value!r}"
+        for (scope, selector), values in gin_state._CONFIG.items()
+        for name, value in values.items()
+        if (scope, selector, name) in read and not _is_default(selector, name, value)
+    ]
+    return "\n".join(sorted(lines))
+
+
+def _is_default(selector: str, name: str, value: Any) -> bool:
+    try:
+        parameter = inspect.signature(gin_state._REGISTRY[selector].wrapped).parameters[name]
+    except (TypeError, ValueError, KeyError):
+        return False
+    return type(parameter.default) is type(value) and parameter.default == value
+
+
+def require_no_dataset(but: Sequence[str], why: str) -> None:
+    """Refuse bindings of a data set that is not looked at, and warn of those in files.
+
+    It is called within `gin_config.configured`.
+
+    Arguments:
+        but: parameters of `dataset` that hold nevertheless.
+        why: why it is not looked at and what to do, as the end of a sentence.
+
+    Raises ConfigError that names a binding of the command line.
+    """
+    name = gin_files.bound("dataset.name")
+    factory = plugins.load().found["datasets"].get(name) if isinstance(name, str) else None
+    own = {entry.selector for entry in _configurables(factory)}
+    by_file: dict[str, list[str]] = {}
+    for key, source in gin_sources.made.items():
+        of_dataset = key[1] == "srvae_plugin.dataset" and key[2] not in but
+        if not of_dataset and key[1] not in own:
+            continue
+        if not source.file:
+            raise ConfigError(f"binding {source.named!r} is not looked at: {why}")
+        by_file.setdefault(source.file, []).append(_written(key))
+    for file, names in by_file.items():
+        plugins.logger.warning(
+            "warning: %s of %s is not looked at: %s", ", ".join(sorted(names)), file, why
+        )
 
 
 def idle_bindings(roots: Iterable[Root], bindings: Sequence[str]) -> dict[str, str]:

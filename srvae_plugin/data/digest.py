@@ -34,7 +34,7 @@ def digest_of(data: Any) -> str:
     * its own ``content_digest``, a string that changes whenever its images or factors would;
     * its ``source``, the path of the file or folder it reads: the SHA-256 of the file's bytes, of a
       folder the names and bytes of its files;
-    * of a table of factors, the factors;
+    * of a table of factors, the factors, in whatever order its rows are;
     * otherwise 256 observations drawn with a fixed seed, and their factors. A change of a few
       images may go unnoticed then.
 
@@ -77,7 +77,8 @@ def _hashed(*parts: str) -> str:
 
 def _of_table(table: FactorTable) -> str:
     held_out = table.num_observations - getattr(table, "_num_drawn", table.num_observations)
-    factors = np.ascontiguousarray(table.factors)
+    # By their rows: metrics sort them too, and so the same table in another order is the same data.
+    factors = np.ascontiguousarray(table.factors[np.lexsort(table.factors.T[::-1])])
     content = hashlib.sha256(factors.tobytes()).hexdigest()
     shape = f"{factors.dtype.str}{factors.shape}"
     return _hashed("table", content, shape, *map(str, table.factor_names), str(held_out))

@@ -20,6 +20,7 @@ from srvae_plugin.report.data_sets import (
     name_data_sets,
     name_scored_data,
 )
+from srvae_plugin.report.foreign import told_apart
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.run import DataSet, Run, Settings
 from srvae_plugin.report.study import STUDY, with_study
@@ -74,6 +75,7 @@ def read_runs(places: Sequence[Path]) -> Found:
             run.data = from_config(run.config, run.environment.get("data_source")) or run.data
     name_data_sets(runs, notes)
     name_scored_data(runs)
+    runs = told_apart(runs, notes)
     return Found(sorted(runs, key=lambda run: run.name), notes)
 
 
@@ -154,8 +156,10 @@ def _from_table(place: Path) -> Iterator[_Record]:
 def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
     identity = record.values.get("train_results.uuid")
     of_run = _run_folder(record.path, bool(identity))
-    # Scores of a representation that is not of a training belong together if they lie together.
-    run = by_uuid.setdefault(str(identity or of_run), Run("", of_run))
+    # Scores of a representation that is not of a training belong together if they lie together
+    # and are of the same codes.
+    content = str(record.values.get("foreign_model.content") or "")
+    run = by_uuid.setdefault(str(identity or f"{of_run} {content}".rstrip()), Run("", of_run))
     is_training = "postprocess_results.uuid" not in record.values and bool(identity)
     if not run.name or is_training:
         above = len(record.path.parts) - len(of_run.parts)
@@ -167,12 +171,19 @@ def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
         run.training = record.part("train_results.")
         run.data = _data_set(record)
         run.factor_names = _strings(record.values.get("train_dataset.factor_names"))
-    if run.label == "" and isinstance(label := record.values.get("foreign_model.label"), str):
-        run.label = label
-    if isinstance(seed := record.values.get("foreign_model.seed"), int):
-        run.given_seed = seed
+    if foreign := record.part("foreign_model."):
+        _add_foreign(run, foreign)
     if "evaluation_results.uuid" in record.values:
         _add_scores(run, record, notes)
+
+
+def _add_foreign(run: Run, model: Mapping[str, Any]) -> None:
+    """What the scores of a model that was not trained here say of it."""
+    run.is_foreign = True
+    run.content = str(model.get("content") or "")
+    run.label = run.label or str(model.get("label") or "")
+    if isinstance(seed := model.get("seed"), int):
+        run.given_seed = seed
 
 
 def _add_scores(run: Run, record: _Record, notes: list[str]) -> None:
@@ -236,9 +247,8 @@ def _add_refusals(files: Sequence[Path], by_uuid: dict[str, Run], notes: list[st
         run = by_folder.get(of_run.resolve())
         if run is None:
             run = by_uuid[str(of_run)] = by_folder[of_run.resolve()] = Run(of_run.name, of_run)
-            model = said.get("foreign_model") or {}
-            run.label = str(model.get("label") or "")
-            run.given_seed = model.get("seed")
+            if model := said.get("foreign_model"):
+                _add_foreign(run, model)
             run.data = from_record(said.get("evaluation_dataset") or {}) or DataSet()
         name = metric_name(metric, folder.name)
         kind = folder.parent.name if folder.parent.parent.name == "metrics" else "mean"

@@ -57,6 +57,12 @@ class Run:
     factor_names: list[str] = field(default_factory=list)
     given_seed: int | None = None
     """Seed of a model that was trained elsewhere."""
+    is_foreign: bool = False
+    """Whether it is such a model, a function or a table of codes."""
+    content: str = ""
+    """Digest of its codes; empty if it was not recorded."""
+    is_more: bool = False
+    """Whether it holds further scores of a run that is there: none of those it lacks failed."""
     finished: bool = True
     """False if it has no training result: it counts as failed in every score."""
     waits: bool = False

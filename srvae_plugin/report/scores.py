@@ -154,7 +154,7 @@ def _rows(
         runs = [
             run
             for run in model.of(data_set)
-            if where not in run.scores or variants.text_of(run, where) == way
+            if (variants.text_of(run, where) == way if where in run.scores else not run.is_more)
         ]
         found = [value_of(run, (kind, what.metric), what.key) for run in runs]
         # A model that was never scored so has no failed runs in it.
@@ -223,15 +223,16 @@ class Overall(NamedTuple):
 def overall(tables: Sequence[Table], bootstrap: Bootstrap) -> list[tuple[Table, list[Overall]]]:
     """Statistics over data sets for every score that several data sets have.
 
-    Only models that were scored on each of them are there: means over different data sets cannot
-    be compared.
+    Only models that were scored on each of them are there, and only of data sets that have the
+    same factors and names of their own, such as dSprites and its variants: one mean over data of
+    different factors, or over two files, would be a number of neither.
     """
     found = []
     by_score: dict[tuple[str, Score], list[Table]] = {}
     for table in tables:
         by_score.setdefault((table.kind, table.score), []).append(table)
     for (_, score), same in by_score.items():
-        if len(same) < 2:
+        if len(same) < 2 or not _are_alike(same):
             continue
         rows: dict[str, list[Row]] = {}
         for table in same:
@@ -241,6 +242,18 @@ def overall(tables: Sequence[Table], bootstrap: Bootstrap) -> list[tuple[Table, 
         if whole:
             found.append((same[0], [_overall(of, score, bootstrap) for of in whole]))
     return found
+
+
+def _are_alike(tables: Sequence[Table]) -> bool:
+    """Whether the tables are of data sets of other names and of the same factors."""
+    runs = [[run for row in table.rows for run in row.runs] for table in tables]
+    names = [{run.data.name for run in of} for of in runs]
+    factors = {tuple(run.factor_names) for of in runs for run in of if run.finished}
+    return (
+        len(set.union(*names)) == len(tables) == sum(map(len, names))
+        and len(factors) == 1
+        and () not in factors
+    )
 
 
 def _overall(rows: Sequence[Row], score: Score, bootstrap: Bootstrap) -> Overall:

@@ -89,7 +89,8 @@ class Variants:
                 f"{where[1]}: {number} runs do not record all settings; taken to be as in the "
                 f"others: {lacks}"
             )
-        texts = _texts(ways)
+        used = [_points(where, [r for r in runs if merged[own[id(r)]] == way]) for way in ways]
+        texts = _texts(ways, used)
         for way in ways:
             self.all.append(Variant(where, texts[way], dict(sorted(way)), count[way]))
         for run in runs:
@@ -112,12 +113,25 @@ def _counts_points(name: str) -> bool:
     return ": " in name
 
 
-def _texts(ways: Sequence[_Way]) -> dict[_Way, str]:
+def _points(where: Where, runs: Sequence[Run]) -> _Way:
+    """The numbers of points that all of the runs used, whether or not as many were asked for."""
+    each = [
+        {(f"{where[1]}: {k}", str(v)) for k, v in run.scores[where].items()
+         if _POINTS.fullmatch(k) and type(v) is int}
+        for run in runs
+    ]  # fmt: skip
+    return frozenset(set.intersection(*each))
+
+
+def _texts(ways: Sequence[_Way], used: Sequence[_Way]) -> dict[_Way, str]:
     if len(ways) == 1:
         return {ways[0]: ""}
     shared = frozenset.intersection(*ways)
     names = sorted({name for way in ways for name, _ in way - shared})
-    return {
-        way: ", ".join(f"{name} = {dict(way).get(name, 'not recorded')}" for name in names)
-        for way in ways
-    }
+    texts = {}
+    for way, points in zip(ways, used, strict=True):
+        said = dict(way | points)
+        # How many points were used is a number of the results, and no setting: it may be missing.
+        shown = [name for name in names if name in said or not _counts_points(name)]
+        texts[way] = ", ".join(f"{name} = {said.get(name, 'not recorded')}" for name in shown)
+    return texts

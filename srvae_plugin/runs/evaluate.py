@@ -11,11 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gin
 from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files, gin_reach
-from srvae_plugin.runs import results, pipeline
+from srvae_plugin.config.data_record import (
+    differing_lines,
+    other_content,
+    record_in,
+    record_of,
+    with_record,
+)
+from srvae_plugin.config.gin_files import Choice, as_list
 from srvae_plugin.data.factor_columns import FACTOR_ARRAYS, chosen_rows, read_columns
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.held_out import split, to_score
@@ -23,8 +29,8 @@ from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.config.data_record import (differing_lines, other_content, record_in, record_of, with_record,)
-from srvae_plugin.config.gin_files import Choice, as_list
+from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes
 
@@ -36,6 +42,8 @@ Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
 TABLE_BINDINGS = ("factor_kinds", "factor_bins", "held_out")
 """What of `dataset` holds for a table of codes with factors."""
+_FORM = "# what this metric reads:"
+"""Stands in the identities of scores; older ones hold all that gin bound."""
 Choose = Callable[[str], Choice]
 """What a metric, by its name in `run.metrics`, is scored with."""
 
@@ -44,7 +52,8 @@ class Foreign(NamedTuple):
     """What is recorded with the scores of a model that was not trained here."""
 
     model: Mapping[str, Any]
-    """`name`; `label` and `seed`, None if they were not given."""
+    """`name`; `label` and `seed`, None if they were not given; `content` is added, see
+    `content_of`."""
     data: Mapping[str, Any] = {}
     """Entries of the data set's record that gin does not know, see `data_record`."""
 
@@ -166,8 +175,13 @@ def evaluate_function(
         if data is None:
             data = pipeline.bound_dataset()
         seed = gin_files.bound("evaluation.random_seed") or 0
-    if not hasattr(function, "codes_at"):
+    is_table = hasattr(function, "codes_at")
+    if not is_table:
         warn_if_random(function, data, seed)
+    if foreign:
+        content = content_of(function, data)
+        foreign = foreign._replace(model={**foreign.model, "content": content})
+    if not is_table:
         function = pipeline.cached(function, to_score(data))
     return _score_all(
         metrics, function, data, output, files, bindings, overwrite, of_what, foreign=foreign
@@ -207,8 +221,9 @@ def _score_all(
                 # The same object: this records the data set in the operative configuration.
                 data = pipeline.bound_dataset(results.gin_file(source, "postprocess"))
             record = {**record_of(data), **(foreign.data if foreign else {})}
-            identity = with_record(f"{of_what}\n{gin.config_str()}", record)
-            if not _is_kept(folder, identity):
+            read = gin_reach.text_of(gin_reach.steps_of_metric())
+            identity = with_record(f"{of_what}\n{_FORM}\n{read}", record)
+            if not _is_kept(folder, identity, "" if source else ", --output names another folder"):
                 refused = output / f"{name}{results.REFUSED}"
                 refused.unlink(missing_ok=True)
                 records: dict[str, Any] = {"evaluation_dataset": record}
@@ -244,21 +259,30 @@ def _said(error: Exception) -> str:
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _is_kept(folder: Path, identity: str) -> bool:
-    """Whether finished results are there; ValueError if they are of something else."""
+def _is_kept(folder: Path, identity: str, elsewhere: str) -> bool:
+    """Whether finished results are there; ValueError if they are of something else.
+
+    `elsewhere` ends the advice of how to score nevertheless.
+    """
     if not results.is_complete(folder, "evaluation"):
         return False
     saved = folder / pipeline.IDENTITY
     before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    advice = f"--overwrite scores it again{elsewhere}"
     if other := other_content(before, identity):
-        raise ValueError(
-            f"{folder}: {other}: --overwrite scores it again, --output names another folder"
-        )
+        raise ValueError(f"{folder}: {other}: {advice}")
     first = before.partition("\n")[0], identity.partition("\n")[0]
-    if first[0] != first[1] or differing_lines(before, identity):
+    different = differing_lines(before, identity)
+    if first[0] == first[1] and different and _FORM not in before.splitlines():
         raise ValueError(
-            f"{folder} holds the results of another representation or configuration: --overwrite "
-            "replaces them"
+            f"{folder} was scored by an older version, which recorded more than what the metric "
+            f"reads, so that the settings cannot be compared: {advice}"
+        )
+    if first[0] != first[1] or different:
+        lines = f" (lines that differ: {'; '.join(different)})" if first[0] == first[1] else ""
+        raise ValueError(
+            f"{folder} holds the results of another representation or configuration{lines}: "
+            f"{advice}"
         )
     if record_in(before) is None:
         logger.warning(
@@ -318,11 +342,11 @@ def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> Ta
 
     It holds `codes` (observation, latent) and `factors` (observation, factor), with
     `factor_names` and `factor_kinds` if you like, as `srvae_plugin.data.own_data.npz` reads them.
-    `dataset.factor_kinds`, `dataset.factor_bins` and `dataset.held_out` hold for it. Without
-    `factors` the rows are those of the data set that gin binds, in its own order; if it binds none
-    they have no factors.
+    `dataset.factor_kinds`, `dataset.factor_bins` and `dataset.held_out` hold for it; what else is
+    bound of a data set is refused, or warned of if it is in a file. Without `factors` the rows are
+    those of the data set that gin binds, in its own order; if it binds none they have no factors.
 
-    Raises ValueError if the file is damaged or holds something else.
+    Raises ValueError if the file is damaged or holds something else, ConfigError for a binding.
     """
     path = expanded(path)
     try:
@@ -340,6 +364,11 @@ def load_codes(path: Path, files: Files = None, bindings: Bindings = None) -> Ta
     with gin_files.configured(files, bindings):
         bound = {name: gin_files.bound(f"dataset.{name}") for name in TABLE_BINDINGS}
         if "factors" in arrays:
+            gin_reach.require_no_dataset(
+                TABLE_BINDINGS,
+                f"{path} has factors of its own, which the codes are scored by; unbind it, or "
+                "leave the array 'factors' out of the file",
+            )
             return _codes_with_factors(path, codes, arrays, bound)
         if gin_files.bound("dataset.name") in (None, "auto"):
             return _codes_alone(path, codes)

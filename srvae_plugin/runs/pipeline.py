@@ -21,21 +21,37 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from srvae_plugin.config.text import dataset_bindings
 from srvae_plugin.config import gin_files, plugins
-from srvae_plugin.runs import results
+from srvae_plugin.config.data_record import place, record_of, with_record
+from srvae_plugin.config.plugins import load_dataset
+from srvae_plugin.config.text import dataset_bindings
 from srvae_plugin.data.factor_kinds import CLASS, CONTINUOUS
-from srvae_plugin.data.ground_truth import (FactorGrid, GroundTruthData, continuous_factors, names_of,)
+from srvae_plugin.data.ground_truth import (
+    FactorGrid,
+    GroundTruthData,
+    continuous_factors,
+    names_of,
+)
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.config.data_record import place, record_of, with_record
 from srvae_plugin.files import replacing, write_text
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.config.plugins import load_dataset
+from srvae_plugin.runs import results
 from srvae_plugin.runs.repeatable import seeded
-from srvae_plugin.runs.representation import CachedRepresentation, Representation, RepresentationFunction
-from srvae_plugin.training.loop import (CHECKPOINT, TrainingSettings, check_seed, find_device, shape_of, train,)
+from srvae_plugin.runs.representation import (
+    CachedRepresentation,
+    Representation,
+    RepresentationFunction,
+)
+from srvae_plugin.training.loop import (
+    CHECKPOINT,
+    TrainingSettings,
+    check_seed,
+    find_device,
+    shape_of,
+    train,
+)
 from srvae_plugin.training.numerics import memory_format
 
 logger = logging.getLogger("srvae_plugin")
@@ -228,6 +244,23 @@ def say_other_data(step: Path, data: GroundTruthData) -> None:
         )  # fmt: skip
     if before and now != before:
         logger.warning("scored on %s, trained on %s", _described(now), _described(before))
+    trained = record or {"options": dataset_bindings(trained_in(step))}
+    share, was = _held_out(known), _held_out(trained)
+    same = record["digest"] == known["digest"] if comparable else not record
+    if share > was and same:
+        logger.warning(
+            "warning: dataset.held_out = %g, but the model was trained %s: %s of the rows that it "
+            "is scored on were trained on",
+            share, f"with {was:g}" if was else "without it", "some" if was else "all",
+        )  # fmt: skip
+
+
+def _held_out(record: Mapping[str, Any]) -> float:
+    """Share of the rows that a recorded data set holds out; 0 for none."""
+    try:
+        return float(record.get("options", {}).get("held_out") or 0)
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _trained_on(step: Path) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def warn_if_random(
 ) -> None:
     """Call a function twice on 64 observations, and warn if its answers differ.
 
+    It is then seeded and called once more: a generator of its own does not follow the global seeds.
+
     Raises ValueError, in one line, if it cannot encode them at all.
     """
     observations = data.sample_observations(_NUM_TRIED, np.random.RandomState(seed))
@@ -56,13 +58,24 @@ def warn_if_random(
                 f"{name} cannot encode {_NUM_TRIED} observations of shape "
                 f"{list(observations.shape[1:])}: {type(error).__name__}: {reason}"
             ) from error
-    if not same_codes(first, second):
-        logger.warning(
-            "warning: %s is not deterministic: called twice on the same %d observations it gave "
-            "different codes; the scores are of one draw, repeated by the same seed",
-            name,
-            _NUM_TRIED,
+    if same_codes(first, second):
+        return
+    with seeded(seed):
+        again = np.asarray(function(observations))
+    if same_codes(first, again):
+        end = "repeated by the same seed"
+    else:
+        end = (
+            "and do not repeat: it draws from a generator of its own, which --bind "
+            "evaluation.random_seed does not seed"
         )
+    logger.warning(
+        "warning: %s is not deterministic: called twice on the same %d observations it gave "
+        "different codes; the scores are of one draw, %s",
+        name,
+        _NUM_TRIED,
+        end,
+    )
 
 
 def same_codes(codes: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -15,17 +15,23 @@ import gin
 import torch
 
 from srvae_plugin.config import gin_files, gin_reach, plugins
-from srvae_plugin.plots import pictures
-from srvae_plugin.runs import results, pipeline
-from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.config.data_record import (differing_lines, other_content, record_in, record_of, with_record,)
-from srvae_plugin.runs.evaluate import evaluate_representation
-from srvae_plugin.files import write_text
+from srvae_plugin.config.data_record import (
+    differing_lines,
+    other_content,
+    record_in,
+    record_of,
+    with_record,
+)
 from srvae_plugin.config.gin_files import Choice, Texts, as_list
-from srvae_plugin.training.optimizers import make_optimizers
-from srvae_plugin.training.scalars import require_tensorboard
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.files import write_text
+from srvae_plugin.plots import pictures
+from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs.evaluate import evaluate_representation
 from srvae_plugin.runs.pipeline import RunPlan
 from srvae_plugin.training.loop import find_device, shape_of
+from srvae_plugin.training.optimizers import make_optimizers
+from srvae_plugin.training.scalars import require_tensorboard
 
 logger = logging.getLogger("srvae_plugin")
 

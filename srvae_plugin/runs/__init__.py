@@ -1,0 +1,1 @@
+"""A run and its scores: train, represent, evaluate, and the folders that hold the results."""
