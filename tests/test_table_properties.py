@@ -343,7 +343,7 @@ def test_a_constant_factor_is_said_and_the_score_without_it_stands_beside(caplog
     with_constant = np.insert(factors, 1, 7, axis=1)
     settings = {"num_train": 300, "num_eval": 200, "num_variance_estimate": 300}
     scores = compute_factor_vae(*tabulated(factors * 1.0, with_constant), RNG(0), **settings)
-    assert "FactorVAE score: factors [1] have a single value" in caplog.text
+    assert "FactorVAE score: 'factor 1': a single value" in caplog.text
     assert scores["eval_accuracy"] < 0.95
     assert scores["eval_accuracy_varying_factors"] == 1.0
     assert scores["num_factors_scored"] == 3
