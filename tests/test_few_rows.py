@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_factor_vae
 from srvae_plugin.metrics.beta_vae import compute_beta_vae_sklearn
+from srvae_plugin.metrics.fairness import compute_fairness
+from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task
 from srvae_plugin.runs.representation import TabulatedCodes
 
 RNG = np.random.RandomState
@@ -24,7 +27,7 @@ def one_class_and_positions(num_classes=1, num=400):
     random_state = RNG(0)
     classes = random_state.randint(4, size=(num, num_classes))
     factors = np.concatenate([classes, random_state.rand(num, 2)], axis=1)
-    names = ["shape", "color"][:num_classes] + ["x", "y"]
+    names = [*["shape", "color"][:num_classes], "x", "y"]
     return factors + 0.01 * random_state.normal(size=factors.shape), factors, names
 
 
@@ -53,3 +56,84 @@ def test_the_score_is_over_the_factors_that_can_be_fixed(compute, caplog):
     alone = compute(*tabulated(classes, classes), RNG(0), **FIXED[compute])
     assert "num_factors_scored" not in alone
     assert "left out" not in caplog.text
+
+
+def rounded_positions(num=2000):
+    """Four classes, and two positions of three decimals, that are classes of about two rows."""
+    random_state = RNG(0)
+    shape = random_state.randint(4, size=num)
+    places = np.round(random_state.rand(num, 2) * 1000)
+    color = random_state.randint(3, size=num)
+    factors = np.column_stack([shape, color, places]).astype(int)
+    codes = factors / [4, 3, 1000, 1000] + 1e-4 * random_state.normal(size=(num, 4))
+    return codes, factors, ["shape", "color", "x", "y"]
+
+
+@pytest.mark.parametrize("compute", FIXED)
+def test_values_of_a_few_rows_are_not_held_fixed(compute, caplog):
+    scores = compute(*tabulated(*rounded_positions()), RNG(0), **FIXED[compute])
+    assert scores["eval_accuracy"] == 1.0
+    assert scores["num_factors_scored"] == 2
+    assert "x: all of its" in caplog.text
+    assert "which fewer than 10 different rows have" in caplog.text
+
+
+def test_copies_are_no_different_rows(caplog):
+    codes, factors, names = rounded_positions(200)
+    factors[:, 0] = np.where(np.arange(200) < 2, 9, factors[:, 0])
+    order = np.concatenate([np.arange(200), np.repeat([0, 1], 20)])
+    table, function = tabulated(codes[order], factors[order], names)
+    assert function.table_rows.holders(0).counts[-1] == 0
+    compute_factor_vae(table, function, RNG(0), **FIXED[compute_factor_vae])
+    assert "shape: 1 of its 5 values left out" in caplog.text
+
+
+def test_small_tables_are_scored_with_a_word(caplog):
+    """24 rows of 4 x 3 values, that are no grid: six rows or so for each."""
+    random_state = RNG(0)
+    factors = np.column_stack([random_state.randint(4, size=24), random_state.randint(3, size=24)])
+    scores = compute_factor_vae(
+        *tabulated(factors * 1.0, factors), RNG(0), **FIXED[compute_factor_vae]
+    )
+    assert scores["eval_accuracy"] > 0.95
+    assert "the table is small: values that as few as" in caplog.text
+    assert "left out" not in caplog.text
+
+
+CLASSIFIERS = {
+    compute_fairness: {"num_train": 200, "num_test_points_per_class": 50},
+    compute_strong_downstream_task: {"num_train": [200], "num_test": 100},
+}
+
+
+@pytest.mark.parametrize("compute", CLASSIFIERS)
+def test_interventions_leave_continuous_factors_out(compute, caplog):
+    codes, factors, names = one_class_and_positions(2)
+    settings = CLASSIFIERS[compute] | {"predictor_fn": GaussianNB, "n_jobs": 1}
+    scores = compute(*tabulated(codes, factors, names), RNG(0), **settings)
+    assert "left out, since they are continuous: 'x', 'y'" in caplog.text
+    assert "single value" not in caplog.text
+    assert all(np.isfinite(value) for value in scores.values())
+    alone = compute(*tabulated(codes, factors[:, :2], names[:2]), RNG(0), **settings)
+    for key in scores:
+        if key.endswith("num_factors_scored"):
+            assert scores[key] == alone[key] == 2
+        else:
+            assert scores[key] == pytest.approx(alone[key], abs=0.12)
+    assert set(scores) == set(alone)
+    with pytest.raises(ValueError, match=r"at least 2 that vary .* got 1 of 3, 2 of them left out"):
+        compute(*tabulated(*one_class_and_positions(1)), RNG(0), **settings)
+    with pytest.raises(ValueError, match=r"all factors are continuous \('x', 'y'\), none is left"):
+        compute(*tabulated(codes, factors[:, 2:], names[2:]), RNG(0), **settings)
+
+
+def test_fairness_leaves_out_a_factor_without_two_values(caplog):
+    codes, factors, names = rounded_positions()
+    table = tabulated(codes, factors[:, :3], names[:3])
+    settings = CLASSIFIERS[compute_fairness] | {"predictor_fn": GaussianNB, "n_jobs": 1}
+    scores = compute_fairness(*table, RNG(0), **settings)
+    assert "fairness: left out: 'x', which has fewer than 2 values" in caplog.text
+    assert scores["num_factors_scored"] == 2
+    assert not any("2:" in key or key.endswith("2") for key in scores)
+    with pytest.raises(ValueError, match="got 1 of 2, 1 of them left out"):
+        compute_fairness(*tabulated(codes, factors[:, 1:3], names[1:3]), RNG(0), **settings)

@@ -16,8 +16,12 @@ _log = logging.getLogger("srvae_plugin")
 Content = Callable[[NDArray[np.int64]], NDArray[Any]]
 """Row numbers to one sortable key for each, equal where the observations are equal."""
 
-FEWEST_ROWS = 2
-"""Rows that a value needs to be held fixed: one alone does not vary."""
+FEWEST_ROWS = 10
+"""Different rows that a value needs to be held fixed, or a tenth of the table's if that is less.
+
+A batch is drawn from these rows with replacement. Of two rows the other factors are often nearly
+equal too, so that what is fixed cannot be told; of ten the spread is off by a quarter or so.
+"""
 
 
 class TableRows:
@@ -53,6 +57,9 @@ class TableRows:
         self.is_grid = is_full_grid(self.classes[self.drawn.rows], self.sizes)
         self._starts = np.append(0, np.cumsum(np.unique(self.drawn.cells, return_counts=True)[1]))
         self._holders: dict[int, Holders] = {}
+        num_different = int(self.drawn.groups[-1]) + 1
+        self.fewest_rows = min(FEWEST_ROWS, max(2, num_different // 10))
+        """Different rows that a value needs to be held fixed; 2 to 9 in tables of up to 99."""
 
     def draw(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
         """Draw rows, with replacement."""
@@ -104,12 +111,17 @@ class TableRows:
         return [split[i] for i in range(len(counts))]
 
     def holders(self, factor: int) -> Holders:
-        """The rows to draw from by their value of a factor."""
+        """The rows to draw from by their value of a factor, without values that few rows have.
+
+        Copies of a row count as one here.
+        """
         if factor not in self._holders:
             rows = self.drawn.rows
             values = self.classes[rows, factor]
             counts = np.bincount(values, minlength=self.sizes[factor])
-            counts[counts < FEWEST_ROWS] = 0
+            first = np.append(True, np.diff(self.drawn.groups) != 0)
+            different = np.bincount(values[first], minlength=self.sizes[factor])
+            counts[different < self.fewest_rows] = 0
             usable = np.flatnonzero(counts[values])
             order = usable[np.argsort(values[usable], kind="stable")]
             self._holders[factor] = Holders(rows[order], counts, np.cumsum(counts) - counts)

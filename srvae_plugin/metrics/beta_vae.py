@@ -106,7 +106,8 @@ def compute_beta_vae_sklearn(
 
     Of a table that is no full grid, the left one of a pair is a random row, the right one a random
     one of the rows that share its value of the factor, with replacement. A value that fewer than
-    two rows have is left out, with a line in the log.
+    ten different rows have, or a tenth of them in a table of fewer than 100, is left out, with a
+    line in the log.
     """
     del artifact_dir
     check_count("batch_size", batch_size)

@@ -146,8 +146,8 @@ class CodeDraws:
         (num_groups,).
 
         Where rows are drawn, those that have to take another value of the shared factor become
-        random rows with that value. A value that fewer than two rows have is left out; so is a
-        factor without a value that more have.
+        random rows with that value. A value that fewer than `TableRows.fewest_rows` rows have is
+        left out; so is a factor without a value that more have.
 
         Raises:
             ValueError: if no factor is left.
@@ -326,14 +326,21 @@ def shared_factors(rows: TableRows, names: Sequence[str]) -> NDArray[np.int64]:
             usable.append(factor)
         if left_out:
             logger.warning(
-                "%s: %s of its %d values left out, which fewer than %d rows have; with them "
-                "nothing can be held fixed",
-                names[factor], "all" if left_out == size else left_out, size, FEWEST_ROWS,
+                "%s: %s of its %d values left out, which fewer than %d different rows have; "
+                "with them nothing can be held fixed",
+                names[factor], "all" if left_out == size else left_out, size, rows.fewest_rows,
             )  # fmt: skip
+    kept = [counts[counts > 0].min() for counts in (rows.holders(k).counts for k in usable)]
+    if kept and min(kept) < FEWEST_ROWS:
+        logger.warning(
+            "the table is small: values that as few as %d rows have are held fixed, so that the "
+            "score is rough", min(kept),
+        )  # fmt: skip
     if not usable:
         raise ValueError(
-            f"factors: no value is that of {FEWEST_ROWS} rows or more, so that none can be held "
-            "fixed: expected classes; bind dataset.factor_bins = 10, say, or leave the metric out"
+            f"factors: no value is that of {rows.fewest_rows} different rows or more, so that none "
+            "can be held fixed: expected classes; bind dataset.factor_bins = 10, say, or leave the "
+            "metric out"
         )
     return np.array(usable)
 

@@ -137,8 +137,9 @@ def compute_factor_vae(
         vote was made of: `prune_threshold`, and `largest_deviation` and `median_deviation`, over
         latents, of the standard deviation over the data. Only if a factor is constant, the scores
         without its votes: `train_accuracy_varying_factors` and `eval_accuracy_varying_factors`.
-        `num_factors_scored` if a factor is constant or left out. Only of a table whose rows are drawn: the numbers of points or votes
-        used and asked for, `num_train` and `num_train_asked` and so on.
+        `num_factors_scored` if a factor is constant or left out. Only of a table whose rows are
+        drawn: the numbers of points or votes used and asked for, `num_train` and `num_train_asked`
+        and so on.
 
     Raises:
         ValueError: a setting out of range, fewer than two factors that vary and can be fixed, or
@@ -150,7 +151,8 @@ def compute_factor_vae(
 
     Of a table that is no full grid, the variance over the data is that of distinct rows, and the
     batches are drawn with replacement among the rows that share the fixed factor's value, that of a
-    random row. A value that fewer than two rows have is left out, with a line in the log.
+    random row. A value that fewer than ten different rows have, or a tenth of them in a
+    table of fewer than 100, is left out, with a line in the log.
     """
     del artifact_dir
     check_count("batch_size", batch_size, 2)
