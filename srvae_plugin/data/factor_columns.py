@@ -110,6 +110,19 @@ def read_columns(
     )
 
 
+def places_of_values(factors: NDArray[Any], num_rows: int) -> NDArray[np.int64]:
+    """(row, factor) place of each value among the sorted ones of its column, as the file has them.
+
+    Kinds and bins that are bound change nothing in it.
+
+    Raises:
+        ValueError: as in `read_columns`.
+    """
+    columns, _ = _split(factors, num_rows)
+    places = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in columns]
+    return np.stack(places, axis=1).astype(np.int64)
+
+
 def equal_bins(column: NDArray[Any], num_bins: int) -> NDArray[np.int64]:
     """Classes (row,): one a value if there are at most `num_bins`, else bins of equal width."""
     values, numbers = np.unique(column, return_inverse=True)

@@ -204,18 +204,28 @@ def is_full_grid(classes: NDArray[np.int64], sizes: list[int]) -> bool:
     return bool((counts == counts[0]).all())
 
 
-def _part(classes: NDArray[np.int64], first: int, end: int, content: Content | None) -> Part:
-    cells = np.unique(classes[first:end], axis=0, return_inverse=True)[1].reshape(-1)
-    keys = np.arange(end - first)
+def sorted_by_content(classes: NDArray[np.int64], content: Content | None) -> Part:
+    """All rows in an order that their classes (row, factor) and their content decide.
+
+    `content` is asked for the rows only that share all classes with another one.
+    """
+    cells = np.unique(classes, axis=0, return_inverse=True)[1].reshape(-1)
+    keys = np.arange(len(classes))
     if content is not None:
         shared = np.flatnonzero(np.bincount(cells)[cells] > 1)
         keys = np.zeros_like(keys)
         if len(shared):
-            keys[shared] = np.unique(content(first + shared), return_inverse=True)[1].reshape(-1)
+            keys[shared] = np.unique(content(shared), return_inverse=True)[1].reshape(-1)
     order = np.lexsort((keys, cells))
     cells, keys = cells[order], keys[order]
     new = (np.diff(cells) != 0) | (np.diff(keys) != 0)
-    groups = np.append(0, np.cumsum(new))
+    return Part(order, np.append(0, np.cumsum(new)), cells)
+
+
+def _part(classes: NDArray[np.int64], first: int, end: int, content: Content | None) -> Part:
+    """The rows first .. end - 1, sorted, of k copies of all of them one."""
+    shifted = None if content is None else (lambda rows: content(first + rows))
+    order, groups, cells = sorted_by_content(classes[first:end], shifted)
     sizes = np.bincount(groups)
     place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     once = place < np.repeat(sizes // np.gcd.reduce(sizes), sizes)

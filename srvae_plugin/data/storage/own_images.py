@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from srvae_plugin.data.image_scale import Scale, found_scale, image_axes
+from srvae_plugin.data.storage.image_digests import image_digests
 from srvae_plugin.data.storage.npz_arrays import MappedArray
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -80,6 +81,10 @@ class NpzImages:
             images /= high - low
         return images
 
+    def digests(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+        """A digest of each of these images as it is stored, whatever its scale is taken to be."""
+        return image_digests(lambda some: self._mapped.array[some], rows)
+
     @property
     def _where(self) -> str:
         return f"{self._mapped.path}: {self._mapped.name}"
@@ -140,6 +145,10 @@ class ImageFiles:
                 )
         images /= self.white
         return images
+
+    def digests(self, indices: NDArray[np.int64]) -> NDArray[np.str_]:
+        """A digest of each of these files' bytes."""
+        return image_digests(lambda some: (self.files[k].read_bytes() for k in some), indices)
 
     def _warn_of_dark_ones(self) -> None:
         """Look at some files, the largest value of a pixel in them; damaged ones are left alone."""
