@@ -52,8 +52,8 @@ def split(
         scored = int(sizes[chosen].sum())
         raise ValueError(
             f"dataset.held_out = {share} of {num_rows} rows, {len(sizes)} of them different, "
-            f"leaves {num_rows - scored} to train on and {scored} to score on; expected at least one of "
-            "each"
+            f"leaves {num_rows - scored} to train on and {scored} to score on; expected at least "
+            "one of each"
         )
     scored = np.isin(groups, chosen)
     return np.sort(rows[~scored]), np.sort(rows[scored])
