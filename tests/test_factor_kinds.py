@@ -128,6 +128,22 @@ def test_the_type_of_whole_numbers_and_words_changes_no_score(dtype, caplog):
         assert "text in which every word is a number: read as numbers" in caplog.text
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "U8"])
+def test_whole_numbers_in_a_field_are_what_they_are_in_a_column(dtype, caplog):
+    caplog.set_level(logging.INFO)
+    whole = RNG(0).randint(4, size=(50, 2)).astype(dtype)
+    fields = np.empty(50, dtype=[("a", dtype), ("b", dtype), ("c", "f8")])
+    fields["a"], fields["b"], fields["c"] = *whole.T, RNG(1).rand(50)
+    plain = read_columns({"factors": whole}, 50)
+    assert plain.kinds.kinds == ("class", "class")
+    named = read_columns({"factors": fields}, 50)
+    assert named.kinds.kinds == ("class", "class", "continuous")
+    if dtype in ("f4", "f8"):
+        assert "taken as classes, as integers are: a, b; bind dataset.factor_kinds" in caplog.text
+    bound = read_columns({"factors": fields}, 50, {"a": "continuous"})
+    assert bound.kinds.kinds == ("continuous", "class", "continuous")
+
+
 # --- scores --------------------------------------------------------------------------------------
 
 SMALL = {"num_train": 200, "num_test": 100}
@@ -412,7 +428,7 @@ def test_dark_files_are_warned_of(caplog):
     (folder := Path("dark")).mkdir()
     Image.fromarray(np.full((8, 8), 9, np.uint8)).save(folder / "a.png")
     data = load_dataset("image_folder", path="dark", size=8)
-    assert "the largest value of a pixel in 1 files looked at is 9" in caplog.text
+    assert "1 files looked at: the largest value is 9; taken as 0 to 255" in caplog.text
     assert data.sample_observations(1, RNG(0)).max() == pytest.approx(9 / 255)
     bright = load_dataset("image_folder", path="dark", size=8, white=9)
     assert bright.sample_observations(1, RNG(0)).max() == 1

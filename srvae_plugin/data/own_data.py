@@ -53,9 +53,10 @@ def npz(
       three; uint8, bool, or floating point in [0, 1]. uint8 images that hold nothing but 0 and 1
       are black and white;
     * ``factors``: (image, factor) numbers or words, or a structured array with a field for each
-      factor. Integers, floating point numbers without a fraction, and words are classes; other
-      numbers are continuous, for the metrics that take them. Without this array the images can be
-      learned and looked at, and scored only by metrics that need no factors;
+      factor. In each of them words and whole numbers are classes, whatever type they are stored
+      in; other numbers are continuous, for the metrics that take them. Without this
+      array the images can be learned and looked at, and scored only by metrics that need no
+      factors;
     * ``factor_names``, if you like: (factor,) strings;
     * ``factor_kinds``, if you like: (factor,) "class" or "continuous".
 
@@ -72,7 +73,8 @@ def npz(
             :func:`srvae_plugin.data.held_out.split`. `held_out_data` of the data set are these.
             Copies of an image with the same factors are on one side; copies with other factors
             are not recognized.
-        white: the stored value that becomes 1, such as 16 for images of 0 to 16.
+        white: the stored value that becomes 1, such as 16 for images of 0 to 16; by default 255 of
+            uint8 and 1 otherwise, with a warning if no pixel reaches three quarters of that.
         black: the stored value that becomes 0, such as -1 for images in [-1, 1].
         layout: order of the axes: "NHWC", "NCHW" (channels first) or "NHW".
 
