@@ -5,10 +5,13 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.metrics import compute_factor_vae
+from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig, compute_sap
 from srvae_plugin.metrics.beta_vae import compute_beta_vae_sklearn
+from srvae_plugin.metrics.downstream_task import compute_downstream_task
 from srvae_plugin.metrics.fairness import compute_fairness
+from srvae_plugin.metrics.med import compute_med
 from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task
+from srvae_plugin.metrics.unsupervised_metrics import unsupervised_scores
 from srvae_plugin.runs.representation import TabulatedCodes
 
 RNG = np.random.RandomState
@@ -137,3 +140,55 @@ def test_fairness_leaves_out_a_factor_without_two_values(caplog):
     assert not any("2:" in key or key.endswith("2") for key in scores)
     with pytest.raises(ValueError, match="got 1 of 2, 1 of them left out"):
         compute_fairness(*tabulated(codes, factors[:, 1:3], names[1:3]), RNG(0), **settings)
+
+
+def few(num):
+    factors = np.column_stack([np.arange(num) % 2, np.arange(num) // 2 % 2, np.arange(num) % 3])
+    return tabulated(factors + 0.1 * RNG(0).normal(size=factors.shape), factors)
+
+
+@pytest.mark.parametrize("compute", [compute_sap, compute_dci, compute_med])
+def test_three_rows_have_no_score(compute):
+    settings = {"num_train": 10_000, "num_test": 5_000}
+    with pytest.raises(ValueError, match=r"has 3 rows, .* leaves 2 \+ 1: expected at least 5 in"):
+        compute(*few(3), RNG(0), **settings)
+    with pytest.raises(ValueError, match=r"has 13 rows, .* leaves 8 \+ 4: expected at least 5 in"):
+        compute(*few(13), RNG(0), **settings)
+
+
+def test_small_samples_are_scored_with_a_word(caplog):
+    scores = compute_sap(*few(20), RNG(0), num_train=10_000, num_test=5_000)
+    assert (scores["num_train"], scores["num_test"]) == (13, 6)
+    assert "using 13 + 6; scores of so few points are rough" in caplog.text
+    caplog.clear()
+    assert compute_mig(*few(200), RNG(0), num_train=10_000)["num_train"] == 200
+    assert "points were asked for: using 200" in caplog.text
+    assert "rough" not in caplog.text
+
+
+def test_classifiers_are_tested_on_five_rows_at_least():
+    settings = {"num_test": 5_000, "predictor_fn": GaussianNB, "n_jobs": 1}
+    for compute in (compute_downstream_task, compute_strong_downstream_task):
+        with pytest.raises(ValueError, match=r"at least 5 are to test on: bind num_train = \[9\]"):
+            compute(*few(14), RNG(0), num_train=[10], **settings)
+    held_out = FactorTable(few(60)[0].factors, held_out=3)
+    function = TabulatedCodes(held_out.factors.astype(float), held_out)
+    with pytest.raises(ValueError, match="3 rows are held out to test on; expected at least 5"):
+        compute_downstream_task(held_out, function, RNG(0), num_train=[10], **settings)
+
+
+def test_a_total_correlation_that_is_no_number_is_said(caplog):
+    codes = RNG(0).normal(size=(500, 3))
+    unsupervised_scores(codes)
+    assert not caplog.text
+    dependent = np.column_stack([codes, codes @ [1.0, 2.0, 3.0]])
+    for some in (dependent, dependent.astype(np.float32), codes[:, [0, 0]]):
+        caplog.clear()
+        unsupervised_scores(some)
+        assert "latents that vary are linearly dependent" in caplog.text
+    caplog.clear()
+    dead = np.column_stack([codes, np.zeros(500)])
+    scores = unsupervised_scores(dead)
+    assert not np.isfinite(scores["gaussian_total_correlation"])
+    assert "1 of 4 latents are constant: gaussian_total_correlation is nan" in caplog.text
+    assert scores["gaussian_total_correlation_active"] == pytest.approx(0, abs=0.02)

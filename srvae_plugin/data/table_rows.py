@@ -23,6 +23,11 @@ A batch is drawn from these rows with replacement. Of two rows the other factors
 equal too, so that what is fixed cannot be told; of ten the spread is off by a quarter or so.
 """
 
+FEWEST_POINTS = 5
+"""Points below which a sample that is smaller than asked for is refused: no score is told by it."""
+_ROUGH_POINTS = 50
+"""Points below which a score is called rough: a share of 50 is off by up to .07."""
+
 
 class TableRows:
     """The rows of a table, sorted by factors and then by content.
@@ -88,7 +93,8 @@ class TableRows:
 
         Nor do they share a copy of a row, unless a table has so few distinct rows (fewer than ten
         for each value of a factor, and half of the rows) that a sample would lack values for it.
-        If there are too few rows the samples shrink in proportion, with a log line. Of a table with
+        If there are too few rows the samples shrink in proportion, with a log line, but not below
+        `FEWEST_POINTS`: that is a ValueError. Of a table with
         rows held out, the samples whose names begin with "num_test" are of these rows, and all
         others of the rest.
 
@@ -152,11 +158,7 @@ class TableRows:
             samples = np.split(part.rows[order], np.cumsum(used))[:-1]
         else:
             samples = _groups_together(part, used, random_state)
-        if any(len(rows) < count for rows, count in zip(samples, counts, strict=True)):
-            _log.warning(
-                "the table has %d rows, %d points were asked for: using %s",
-                num_rows, total, " + ".join(str(len(rows)) for rows in samples),
-            )  # fmt: skip
+        _check_sizes(num_rows, samples, counts)
         return samples
 
 
@@ -230,6 +232,22 @@ def _part(classes: NDArray[np.int64], first: int, end: int, content: Content | N
     place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     once = place < np.repeat(sizes // np.gcd.reduce(sizes), sizes)
     return Part(first + order[once], groups[once], cells[once])
+
+
+def _check_sizes(num_rows: int, samples: list[NDArray[np.int64]], counts: list[int]) -> None:
+    """Say that samples are smaller than asked for; ValueError if they are too small for a score."""
+    sizes = [len(rows) for rows in samples]
+    if all(size >= count for size, count in zip(sizes, counts, strict=True)):
+        return
+    using = " + ".join(map(str, sizes))
+    said = f"the table has {num_rows} rows, {sum(counts)} points were asked for"
+    if any(size < min(count, FEWEST_POINTS) for size, count in zip(sizes, counts, strict=True)):
+        raise ValueError(
+            f"factors: {said}, which leaves {using}: expected at least {FEWEST_POINTS} in each "
+            "sample; add observations, or leave the metric out"
+        )
+    rough = "; scores of so few points are rough" if min(sizes) < _ROUGH_POINTS else ""
+    _log.warning("%s: using %s%s", said, using, rough)
 
 
 def _groups_together(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
-from srvae_plugin.data.table_rows import TableRows
+from srvae_plugin.data.table_rows import FEWEST_POINTS, TableRows
 from srvae_plugin.metrics.checks import check_count, varying_factors
 from srvae_plugin.metrics.codes import (
     CodeDraws,
@@ -287,7 +287,7 @@ def _possible_shifts(
 ) -> dict[int, list[int]]:
     """Factors to shift, each with the values it can have in training.
 
-    Among the rows that have one the target varies, and other rows are there to test on.
+    Among the rows that have one the target varies, and enough others are there to test on.
     """
     possible = {}
     from_rows, to_rows = rows
@@ -296,8 +296,9 @@ def _possible_shifts(
             continue
         pairs = np.unique(classes[from_rows][:, [factor, target]], axis=0)
         values, counts = np.unique(pairs[:, 0], return_counts=True)
-        to_values = np.unique(classes[to_rows, factor])
-        usable = [int(v) for v in values[counts > 1] if v in enough and (to_values != v).any()]
+        others = len(to_rows) - np.bincount(classes[to_rows, factor], minlength=values.max() + 1)
+        tested = others[values] >= FEWEST_POINTS
+        usable = [int(v) for v in values[(counts > 1) & tested] if v in enough]
         if usable:
             possible[factor] = usable
     return possible
