@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.naive_bayes import GaussianNB
 
+from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig, compute_sap
 from srvae_plugin.metrics.beta_vae import compute_beta_vae_sklearn
@@ -192,3 +193,11 @@ def test_a_total_correlation_that_is_no_number_is_said(caplog):
     assert not np.isfinite(scores["gaussian_total_correlation"])
     assert "1 of 4 latents are constant: gaussian_total_correlation is nan" in caplog.text
     assert scores["gaussian_total_correlation_active"] == pytest.approx(0, abs=0.02)
+
+
+def test_a_score_that_is_no_number_is_said_when_it_is_written(tmp_path, caplog):
+    codes = RNG(0).normal(size=(300, 2))
+    np.savez(tmp_path / "codes.npz", codes=np.column_stack([codes, np.zeros(300)]))
+    arguments = ["--codes", str(tmp_path / "codes.npz"), "--output", str(tmp_path / "s")]
+    evaluate_main([*arguments, "--bind", "run.metrics = ['unsupervised_metrics']"])
+    assert "scores that are no number: gaussian_total_correlation = nan" in caplog.text

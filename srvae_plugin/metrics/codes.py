@@ -108,20 +108,20 @@ class CodeDraws:
         Raises:
             ValueError: if there are fewer than two.
         """
-        sizes = self._data.factors_num_values
-        if self.rows is not None:
-            classes = self.rows.classes[self.rows.drawn.rows]
-            sizes = (classes.max(axis=0) - classes.min(axis=0) + 1).tolist()
-        found = np.array([k for k in self.fixable if sizes[k] > 1], dtype=np.int64)
+        if self.rows is None:
+            varies = np.array(self._data.factors_num_values) > 1
+        else:
+            varies = np.ptp(self.rows.classes[self.rows.drawn.rows], axis=0) > 0
+        found = self.fixable[varies[self.fixable]]
         if len(found) < 2:
-            unshared = len(sizes) - len(self.fixable)
+            unshared = len(varies) - len(self.fixable)
             which = " whose values enough rows share" if unshared else ""
             advice = "Use a data set with more varying factors"
             if unshared:
                 advice = "Bind dataset.factor_bins = 10, say, to make classes of the others"
             raise ValueError(
                 f"factors must have at least 2 that vary for the {metric}, got {len(found)} of "
-                f"{len(sizes)}{which}: what is told is which factor was fixed. {advice}, or leave "
+                f"{len(varies)}{which}: what is told is which factor was fixed. {advice}, or leave "
                 "the metric out."
             )
         return found
