@@ -55,8 +55,8 @@ def split(
             f"leaves {num_rows - scored} to train on and {scored} to score on; expected at least "
             "one of each"
         )
-    scored = np.isin(groups, chosen)
-    return np.sort(rows[~scored]), np.sort(rows[scored])
+    is_scored = np.isin(groups, chosen)
+    return np.sort(rows[~is_scored]), np.sort(rows[is_scored])
 
 
 def to_score(data: Any) -> Any:

@@ -243,9 +243,9 @@ def _without_values_to_compare(
 ) -> NDArray[np.bool_]:
     """(factor,) which factors lack two values that enough rows have; what is left out is said."""
     out = np.zeros(len(rows.sizes), dtype=bool)
-    for k in np.flatnonzero(classes.min(axis=0) != classes.max(axis=0)):
+    for k in np.flatnonzero(classes.min(axis=0) != classes.max(axis=0)).tolist():
         size = rows.sizes[k]
-        left = np.count_nonzero(rows.holders(int(k)).counts)
+        left = np.count_nonzero(rows.holders(k).counts)
         out[k] = left < 2
         if out[k]:
             logger.warning(
