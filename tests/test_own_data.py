@@ -185,6 +185,51 @@ def test_floats_outside_the_unit_interval_are_refused_and_named(tmp_path, wrong)
         npz(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize(
+    ("dtype", "largest", "white", "warned"),
+    [
+        (np.uint8, 130, 255, True),
+        (np.uint8, 40, 255, True),
+        (np.uint8, 192, 255, False),
+        (np.uint8, 1, 1, False),  # black and white
+        (np.float32, 0.06, 1, True),
+        (np.float64, 0.7, 1, True),
+        (np.float16, 0.8, 1, False),
+        (bool, True, 1, False),
+    ],
+)
+def test_dark_images_of_any_type_are_said(tmp_path, caplog, dtype, largest, white, warned):
+    images = np.zeros((6, 4, 4), dtype)
+    images[2, 1, 1] = largest
+    np.savez(tmp_path / "a.npz", images=images, factors=np.arange(6)[:, None])
+    npz(tmp_path / "a.npz")
+    assert ("so that images are dark" in caplog.text) is warned
+    if warned:
+        said = f"the largest value is {float(images.max()):g}; taken as 0 to {white},"
+        assert said in caplog.text
+        assert f"or dataset.white = {white} if they are meant so" in caplog.text
+    caplog.clear()
+    npz(tmp_path / "a.npz", white=white)
+    assert "dark" not in caplog.text
+
+
+def test_black_images_are_said(tmp_path, caplog):
+    np.savez(tmp_path / "a.npz", images=np.zeros((6, 4, 4)), factors=np.arange(6)[:, None])
+    npz(tmp_path / "a.npz")
+    assert "images: every value is 0: all images are black" in caplog.text
+    caplog.clear()
+    npz(tmp_path / "a.npz", black=-1)  # grey
+    assert "taken as -1 to 1, so that images are dark, at most 0.5 of 1" in caplog.text
+
+
+@pytest.mark.parametrize(("largest", "warned"), [(130, True), (200, False)])
+def test_dark_image_files_are_said(tmp_path, caplog, largest, warned):
+    for k in range(3):
+        Image.new("RGB", (8, 8), (largest - k, 0, 0)).save(tmp_path / f"{k}.png")
+    image_folder(tmp_path, size=8)
+    assert (f"the largest value is {largest}; taken as 0 to 255" in caplog.text) is warned
+
+
 def test_a_file_that_looked_black_and_white_and_is_not_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(image_scale, "_LOOKED_AT_BYTES", 512 * 4)
     images = np.zeros((2000, 2, 2), np.uint8)

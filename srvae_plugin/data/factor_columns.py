@@ -3,8 +3,11 @@
 An npz says what its factors are by
 
 * ``factors``: (row, factor) numbers or strings, or a structured array (row,) whose fields are the
-  factors: integer, bool and string fields are classes, floating point fields are continuous;
+  factors;
 * ``factor_names``: (factor,) strings, and ``factor_kinds``: (factor,) "class" or "continuous".
+
+Of a factor of which nothing is said, one rule holds in each of these: words and whole numbers are
+classes, whatever type they are stored in, and other numbers are continuous.
 """
 
 from __future__ import annotations
@@ -53,9 +56,9 @@ def read_columns(
 ) -> FactorColumns:
     """Factors, their names and kinds from the arrays of a file and what is bound.
 
-    What is bound goes before what the file says, and that before the type of a column. A column of
-    text in which every word is a number is read as numbers. A column with `bins` becomes classes:
-    one class a value if it has at most that many, else that many bins of equal width.
+    What is bound goes before what the file says, and that before what the numbers look like. A
+    column of text in which every word is a number is read as numbers. A column with `bins` becomes
+    classes: one class a value if it has at most that many, else that many bins of equal width.
 
     Args:
         arrays: `factors`, and `factor_names` and `factor_kinds` if the file has them.
@@ -93,12 +96,6 @@ def read_columns(
         elif not np.isfinite(column).all():
             raise ValueError("factors: got NaN or inf; expected finite numbers")
     unordered = {k for k, kind in enumerate(said) if kind == CLASS} | set(labels)
-    if arrays["factors"].dtype.names:  # a field of floats is continuous, whole numbers or not
-        floats = [column.dtype.kind == "f" for column in columns]
-        said = [
-            CONTINUOUS if kind is None and is_float else kind
-            for kind, is_float in zip(said, floats, strict=True)
-        ]
     for k, count in wanted.items():
         columns[k] = equal_bins(columns[k], count)
         said[k] = CLASS
@@ -108,6 +105,19 @@ def read_columns(
         names,
         FactorKinds(tuple(final), labels, frozenset(unordered)),
     )
+
+
+def places_of_values(factors: NDArray[Any], num_rows: int) -> NDArray[np.int64]:
+    """(row, factor) place of each value among the sorted ones of its column, as the file has them.
+
+    Kinds and bins that are bound change nothing in it.
+
+    Raises:
+        ValueError: as in `read_columns`.
+    """
+    columns, _ = _split(factors, num_rows)
+    places = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in columns]
+    return np.stack(places, axis=1).astype(np.int64)
 
 
 def equal_bins(column: NDArray[Any], num_bins: int) -> NDArray[np.int64]:

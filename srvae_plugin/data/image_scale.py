@@ -14,7 +14,12 @@ Layout = Literal["NHWC", "NCHW", "NHW"]
 
 _CHUNK_BYTES = 1 << 24
 _LOOKED_AT_BYTES = 1 << 28
-_DARK = 128
+DARK = 0.75
+"""Share of the way from black to white below which the largest value of all is warned of.
+
+Pictures reach white almost always; those that stop at three quarters are more likely on another
+scale, 0 to 127 or 0 to 100, say.
+"""
 _CHANNELS = (1, 3)
 
 _log = logging.getLogger("srvae_plugin")
@@ -46,7 +51,8 @@ class Axes(NamedTuple):
 def found_scale(where: str, array: NDArray[Any], scale: Scale) -> tuple[float, float]:
     """The stored values of white and black.
 
-    All images are looked at up to 256 MB of them, of more as many of equal distance.
+    All images are looked at up to 256 MB of them, of more as many of equal distance. If nobody says
+    what white is and none comes nearer to it than `DARK`, a warning says what was assumed.
 
     Raises:
         ValueError: if values lie outside, or nobody says what white is.
@@ -63,13 +69,6 @@ def found_scale(where: str, array: NDArray[Any], scale: Scale) -> tuple[float, f
         white = float(scale.white)
     elif array.dtype == np.uint8 and high > 1:
         white = 255.0
-        if high < _DARK:
-            _log.warning(
-                "%s: the largest value is %d; taken as 0 to 255, so that images are dark, at most "
-                "%.2f of 1: bind dataset.white = %d if that is white, or dataset.white = 255 if "
-                "they are meant so",
-                where, high, high / 255, high,
-            )  # fmt: skip
     else:
         white = 1.0
     if not black < white:
@@ -79,7 +78,24 @@ def found_scale(where: str, array: NDArray[Any], scale: Scale) -> tuple[float, f
             f"{where}: got values {low:g} to {high:g}; expected finite values in "
             f"[{black:g}, {white:g}]: {_advice(low, high)}"
         )
+    if scale.white is None:
+        warn_of_dark_images(where, high, white, black)
     return white, black
+
+
+def warn_of_dark_images(where: str, high: float, white: float, black: float = 0.0) -> None:
+    """Say what was assumed if the largest value is far from what is taken as white."""
+    brightest = (high - black) / (white - black)
+    if brightest >= DARK:
+        return
+    if brightest <= 0:
+        _log.warning("%s: every value is %g: all images are black", where, high)
+        return
+    _log.warning(
+        "%s: the largest value is %g; taken as %g to %g, so that images are dark, at most %.2g of "
+        "1: bind dataset.white = %g if that is white, or dataset.white = %g if they are meant so",
+        where, high, black, white, brightest, high, white,
+    )  # fmt: skip
 
 
 def extent(array: NDArray[Any]) -> tuple[float, float]:

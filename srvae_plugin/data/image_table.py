@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,14 +10,12 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.factor_columns import equal_bins
 from srvae_plugin.data.factor_kinds import FactorKinds
+from srvae_plugin.data.storage.image_digests import image_digests
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data.table_rows import Content
-from srvae_plugin.progress import Progress
 
 LoadImages = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Row numbers (num,) to images (num, height, width, channel) in [0, 1]."""
-
-_COMPARED_AT_ONCE = 256
 
 
 class ImageTable(FactorTable):
@@ -75,13 +72,7 @@ class ImageTable(FactorTable):
         return self._digests
 
     def _digests(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        digests = []
-        with Progress("comparing", len(rows), unit="images") as progress:
-            for start in range(0, len(rows), _COMPARED_AT_ONCE):
-                for image in self._load_images(rows[start : start + _COMPARED_AT_ONCE]):
-                    digests.append(hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest())
-                progress.advance(min(_COMPARED_AT_ONCE, len(rows) - start))
-        return np.array(digests)
+        return image_digests(self._load_images, rows)
 
 
 def check_rows(indices: NDArray[np.integer[Any]], num_rows: int) -> NDArray[np.int64]:

@@ -12,12 +12,15 @@ import logging
 import os
 from pathlib import Path
 
+import numpy as np
+
 from srvae_plugin.data.factor_columns import (
     FACTOR_ARRAYS,
     Bins,
     FactorColumns,
     Kinds,
     chosen_rows,
+    places_of_values,
     read_columns,
 )
 from srvae_plugin.data.held_out import SomeImages, split
@@ -50,9 +53,10 @@ def npz(
       three; uint8, bool, or floating point in [0, 1]. uint8 images that hold nothing but 0 and 1
       are black and white;
     * ``factors``: (image, factor) numbers or words, or a structured array with a field for each
-      factor. Integers, floating point numbers without a fraction, and words are classes; other
-      numbers are continuous, for the metrics that take them. Without this array the images can be
-      learned and looked at, and scored only by metrics that need no factors;
+      factor. In each of them words and whole numbers are classes, whatever type they are stored
+      in; other numbers are continuous, for the metrics that take them. Without this
+      array the images can be learned and looked at, and scored only by metrics that need no
+      factors;
     * ``factor_names``, if you like: (factor,) strings;
     * ``factor_kinds``, if you like: (factor,) "class" or "continuous".
 
@@ -67,7 +71,10 @@ def npz(
         factor_kinds: "class" or "continuous" for each factor that is named, or a list.
         held_out: share of the images that are not trained on and the only ones scored on, see
             :func:`srvae_plugin.data.held_out.split`. `held_out_data` of the data set are these.
-        white: the stored value that becomes 1, such as 16 for images of 0 to 16.
+            Copies of an image with the same factors are on one side; copies with other factors
+            are not recognized.
+        white: the stored value that becomes 1, such as 16 for images of 0 to 16; by default 255 of
+            uint8 and 1 otherwise, with a warning if no pixel reaches three quarters of that.
         black: the stored value that becomes 0, such as -1 for images in [-1, 1].
         layout: order of the axes: "NHWC", "NCHW" (channels first) or "NHW".
 
@@ -93,7 +100,8 @@ def npz(
         columns = read_columns(arrays, len(images), factor_kinds, factor_bins)
         if held_out is None:
             return _table(columns, images, str(file))
-        train, score = split(len(images), held_out)
+        places = places_of_values(arrays["factors"], len(images))
+        train, score = split(len(images), held_out, images.digests, places)
         data = _table(chosen_rows(columns, train), SomeImages(images, train), str(file))
         data.held_out_data = _table(
             chosen_rows(columns, score), SomeImages(images, score), str(file)
@@ -116,11 +124,15 @@ def _table(columns: FactorColumns, images: StoredImages, source: str) -> ImageTa
 
 
 def _images_only(
-    images: StoredImages, name: str, source: str, held_out: float | None
+    images: NpzImages | ImageFiles, name: str, source: str, held_out: float | None
 ) -> ImagesOnly:
     if held_out is None:
         return ImagesOnly(images, name, source)
-    train, score = split(len(images), held_out)
+    sizes = None
+    if isinstance(images, ImageFiles):  # only files of the same length are read
+        lengths = [os.stat(file).st_size for file in images.files]
+        sizes = np.unique(lengths, return_inverse=True)[1].reshape(-1, 1)
+    train, score = split(len(images), held_out, images.digests, sizes)
     data = ImagesOnly(SomeImages(images, train), name, source)
     data.held_out_data = ImagesOnly(SomeImages(images, score), name, source)
     return data
@@ -144,7 +156,7 @@ def image_folder(
         path: the folder.
         size: height and width in pixels; the paper's networks take 64.
         channels: 3 for RGB, 1 for grey.
-        held_out: as in `npz`.
+        held_out: as in `npz`; files of the same bytes are on one side.
         white: the value of a pixel that becomes 1, 255 by default.
 
     Raises:

@@ -16,8 +16,17 @@ _log = logging.getLogger("srvae_plugin")
 Content = Callable[[NDArray[np.int64]], NDArray[Any]]
 """Row numbers to one sortable key for each, equal where the observations are equal."""
 
-FEWEST_ROWS = 2
-"""Rows that a value needs to be held fixed: one alone does not vary."""
+FEWEST_ROWS = 10
+"""Different rows that a value needs to be held fixed, or a tenth of the table's if that is less.
+
+A batch is drawn from these rows with replacement. Of two rows the other factors are often nearly
+equal too, so that what is fixed cannot be told; of ten the spread is off by a quarter or so.
+"""
+
+FEWEST_POINTS = 5
+"""Points below which a sample that is smaller than asked for is refused: no score is told by it."""
+_ROUGH_POINTS = 50
+"""Points below which a score is called rough: a share of 50 is off by up to .07."""
 
 
 class TableRows:
@@ -53,6 +62,9 @@ class TableRows:
         self.is_grid = is_full_grid(self.classes[self.drawn.rows], self.sizes)
         self._starts = np.append(0, np.cumsum(np.unique(self.drawn.cells, return_counts=True)[1]))
         self._holders: dict[int, Holders] = {}
+        num_different = int(self.drawn.groups[-1]) + 1
+        self.fewest_rows = min(FEWEST_ROWS, max(2, num_different // 10))
+        """Different rows that a value needs to be held fixed; 2 to 9 in tables of up to 99."""
 
     def draw(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
         """Draw rows, with replacement."""
@@ -81,7 +93,8 @@ class TableRows:
 
         Nor do they share a copy of a row, unless a table has so few distinct rows (fewer than ten
         for each value of a factor, and half of the rows) that a sample would lack values for it.
-        If there are too few rows the samples shrink in proportion, with a log line. Of a table with
+        If there are too few rows the samples shrink in proportion, with a log line, but not below
+        `FEWEST_POINTS`: that is a ValueError. Of a table with
         rows held out, the samples whose names begin with "num_test" are of these rows, and all
         others of the rest.
 
@@ -104,12 +117,17 @@ class TableRows:
         return [split[i] for i in range(len(counts))]
 
     def holders(self, factor: int) -> Holders:
-        """The rows to draw from by their value of a factor."""
+        """The rows to draw from by their value of a factor, without values that few rows have.
+
+        Copies of a row count as one here.
+        """
         if factor not in self._holders:
             rows = self.drawn.rows
             values = self.classes[rows, factor]
             counts = np.bincount(values, minlength=self.sizes[factor])
-            counts[counts < FEWEST_ROWS] = 0
+            first = np.append(True, np.diff(self.drawn.groups) != 0)
+            different = np.bincount(values[first], minlength=self.sizes[factor])
+            counts[different < self.fewest_rows] = 0
             usable = np.flatnonzero(counts[values])
             order = usable[np.argsort(values[usable], kind="stable")]
             self._holders[factor] = Holders(rows[order], counts, np.cumsum(counts) - counts)
@@ -140,11 +158,7 @@ class TableRows:
             samples = np.split(part.rows[order], np.cumsum(used))[:-1]
         else:
             samples = _groups_together(part, used, random_state)
-        if any(len(rows) < count for rows, count in zip(samples, counts, strict=True)):
-            _log.warning(
-                "the table has %d rows, %d points were asked for: using %s",
-                num_rows, total, " + ".join(str(len(rows)) for rows in samples),
-            )  # fmt: skip
+        _check_sizes(num_rows, samples, counts)
         return samples
 
 
@@ -192,22 +206,48 @@ def is_full_grid(classes: NDArray[np.int64], sizes: list[int]) -> bool:
     return bool((counts == counts[0]).all())
 
 
-def _part(classes: NDArray[np.int64], first: int, end: int, content: Content | None) -> Part:
-    cells = np.unique(classes[first:end], axis=0, return_inverse=True)[1].reshape(-1)
-    keys = np.arange(end - first)
+def sorted_by_content(classes: NDArray[np.int64], content: Content | None) -> Part:
+    """All rows in an order that their classes (row, factor) and their content decide.
+
+    `content` is asked for the rows only that share all classes with another one.
+    """
+    cells = np.unique(classes, axis=0, return_inverse=True)[1].reshape(-1)
+    keys = np.arange(len(classes))
     if content is not None:
         shared = np.flatnonzero(np.bincount(cells)[cells] > 1)
         keys = np.zeros_like(keys)
         if len(shared):
-            keys[shared] = np.unique(content(first + shared), return_inverse=True)[1].reshape(-1)
+            keys[shared] = np.unique(content(shared), return_inverse=True)[1].reshape(-1)
     order = np.lexsort((keys, cells))
     cells, keys = cells[order], keys[order]
     new = (np.diff(cells) != 0) | (np.diff(keys) != 0)
-    groups = np.append(0, np.cumsum(new))
+    return Part(order, np.append(0, np.cumsum(new)), cells)
+
+
+def _part(classes: NDArray[np.int64], first: int, end: int, content: Content | None) -> Part:
+    """The rows first .. end - 1, sorted, of k copies of all of them one."""
+    shifted = None if content is None else (lambda rows: content(first + rows))
+    order, groups, cells = sorted_by_content(classes[first:end], shifted)
     sizes = np.bincount(groups)
     place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     once = place < np.repeat(sizes // np.gcd.reduce(sizes), sizes)
     return Part(first + order[once], groups[once], cells[once])
+
+
+def _check_sizes(num_rows: int, samples: list[NDArray[np.int64]], counts: list[int]) -> None:
+    """Say that samples are smaller than asked for; ValueError if they are too small for a score."""
+    sizes = [len(rows) for rows in samples]
+    if all(size >= count for size, count in zip(sizes, counts, strict=True)):
+        return
+    using = " + ".join(map(str, sizes))
+    said = f"the table has {num_rows} rows, {sum(counts)} points were asked for"
+    if any(size < min(count, FEWEST_POINTS) for size, count in zip(sizes, counts, strict=True)):
+        raise ValueError(
+            f"factors: {said}, which leaves {using}: expected at least {FEWEST_POINTS} in each "
+            "sample; add observations, or leave the metric out"
+        )
+    rough = "; scores of so few points are rough" if min(sizes) < _ROUGH_POINTS else ""
+    _log.warning("%s: using %s%s", said, using, rough)
 
 
 def _groups_together(

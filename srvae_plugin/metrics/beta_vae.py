@@ -51,8 +51,7 @@ def beta_vae_score(train: Differences, evaluation: Differences) -> dict[str, flo
     if len(np.unique(train.fixed)) < 2:
         raise ValueError(
             "num_train must be large enough for at least 2 different factors to be held fixed, "
-            f"got {len(train.fixed)} points that all share factor {train.fixed[0]}. Draw more, or "
-            "use a data set with more than one factor."
+            f"got {len(train.fixed)} points that all share factor {train.fixed[0]}. Draw more."
         )
     if not train.features.any():
         logger.warning(
@@ -95,23 +94,27 @@ def compute_beta_vae_sklearn(
 
     Returns:
         Scores as in `beta_vae_score`; `eval_accuracy` is the one that is published. Of a table
-        whose rows are drawn, `num_train`, `num_train_asked`, `num_eval` and `num_eval_asked` too.
+        whose rows are drawn, `num_train`, `num_train_asked`, `num_eval` and `num_eval_asked` too,
+        and `num_factors_scored` if a factor is left out.
 
     Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+        ValueError: a setting out of range, fewer than two factors that vary and can be fixed, or
+            codes that are NaN, inf or of a wrong shape.
 
     A factor of size 1 is shared by all pairs and can be told by its pairs being no closer than
     any: it counts like another factor, as in the original.
 
     Of a table that is no full grid, the left one of a pair is a random row, the right one a random
     one of the rows that share its value of the factor, with replacement. A value that fewer than
-    two rows have is left out, with a line in the log.
+    ten different rows have, or a tenth of them in a table of fewer than 100, is left out, with a
+    line in the log.
     """
     del artifact_dir
     check_count("batch_size", batch_size)
     check_count("num_train", num_train)
     check_count("num_eval", num_eval)
     draws = CodeDraws(ground_truth_data, representation_function)
+    draws.told_apart("BetaVAE score")
     # The original fits between the two draws; its solver takes nothing from the stream.
     fixed = draws.sample_groups(
         num_train + num_eval, (2, batch_size), random_state, _share_in_pairs
@@ -121,6 +124,8 @@ def compute_beta_vae_sklearn(
         Differences(features[:num_train], fixed[:num_train]),
         Differences(features[num_train:], fixed[num_train:]),
     )
+    if len(draws.fixable) < ground_truth_data.num_factors:
+        scores["num_factors_scored"] = len(draws.fixable)
     if draws.draws_rows:
         scores |= points_used("num_train", num_train, num_train)
         scores |= points_used("num_eval", num_eval, num_eval)

@@ -131,13 +131,16 @@ def varying_factors(metric: str, factors: NDArray[Any], at_least: int = 1) -> ND
         ValueError: fewer than `at_least` factors vary.
     """
     varying = np.flatnonzero(factors.min(axis=0) != factors.max(axis=0))
+    left_out = np.flatnonzero(factors[0] == LEFT_OUT)
     if varying.size < at_least:
+        said = f", {left_out.size} of them left out" if left_out.size else ""
         raise ValueError(
             f"factors must have at least {at_least} that vary for {metric}, got {varying.size} of "
-            f"{factors.shape[1]}. Draw more points, or use a data set with more varying factors."
+            f"{factors.shape[1]}{said}. Draw more points, or use a data set with more varying "
+            "factors."
         )
     constant = set(range(factors.shape[1])) - set(varying.tolist())
-    constant -= set(np.flatnonzero(factors[0] == LEFT_OUT).tolist())
+    constant -= set(left_out.tolist())
     if constant:
         logger.warning(
             "%s: factors %s have a single value among the points drawn; the score is over the "

@@ -19,13 +19,14 @@ combinations of values.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData, draw_factors
+from srvae_plugin.data.ground_truth import GroundTruthData, draw_factors, names_of
 from srvae_plugin.data.table_rows import FEWEST_ROWS, TableRows
 from srvae_plugin.metrics.checks import check_codes, check_count, check_factors
 
@@ -94,6 +95,37 @@ class CodeDraws:
         """Whether rows are drawn instead of combinations of values: of a table, no full grid."""
         return self.rows is not None and not self.rows.is_grid
 
+    @cached_property
+    def fixable(self) -> NDArray[np.int64]:
+        """The factors that `sample_groups` holds fixed; of a table see `shared_factors`."""
+        if self.rows is None or self.rows.is_grid:
+            return np.arange(self._data.num_factors)
+        return shared_factors(self.rows, names_of(self._data))
+
+    def told_apart(self, metric: str) -> NDArray[np.int64]:
+        """The factors that can be held fixed and that vary otherwise.
+
+        Raises:
+            ValueError: if there are fewer than two.
+        """
+        if self.rows is None:
+            varies = np.array(self._data.factors_num_values) > 1
+        else:
+            varies = np.ptp(self.rows.classes[self.rows.drawn.rows], axis=0) > 0
+        found = self.fixable[varies[self.fixable]]
+        if len(found) < 2:
+            unshared = len(varies) - len(self.fixable)
+            which = " whose values enough rows share" if unshared else ""
+            advice = "Use a data set with more varying factors"
+            if unshared:
+                advice = "Bind dataset.factor_bins = 10, say, to make classes of the others"
+            raise ValueError(
+                f"factors must have at least 2 that vary for the {metric}, got {len(found)} of "
+                f"{len(varies)}{which}: what is told is which factor was fixed. {advice}, or leave "
+                "the metric out."
+            )
+        return found
+
     def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[Any]:
         """Draw (num, factor) factors for `observe`; on a grid, classes counted from 0."""
         if self.rows is not None and self.rows.is_grid:
@@ -114,8 +146,8 @@ class CodeDraws:
         (num_groups,).
 
         Where rows are drawn, those that have to take another value of the shared factor become
-        random rows with that value. A value that fewer than two rows have is left out; so is a
-        factor without a value that more have.
+        random rows with that value. A value that fewer than `TableRows.fewest_rows` rows have is
+        left out; so is a factor without a value that more have.
 
         Raises:
             ValueError: if no factor is left.
@@ -142,7 +174,7 @@ class CodeDraws:
         share_factor: ShareFactor,
     ) -> NDArray[np.int64]:
         assert self.rows is not None
-        usable = shared_factors(self.rows)
+        usable = self.fixable
         which = usable[random_state.randint(len(usable), size=num_groups)]
         rows = np.empty((num_groups, *shape), dtype=np.int64)
         for factor in usable:
@@ -281,7 +313,7 @@ def points_used(name: str, used: int, asked: int) -> dict[str, int]:
     return {name: int(used), f"{name}_asked": int(asked)}
 
 
-def shared_factors(rows: TableRows) -> NDArray[np.int64]:
+def shared_factors(rows: TableRows, names: Sequence[str]) -> NDArray[np.int64]:
     """The factors of a table that can be held fixed; what is left out is logged.
 
     Raises:
@@ -294,14 +326,21 @@ def shared_factors(rows: TableRows) -> NDArray[np.int64]:
             usable.append(factor)
         if left_out:
             logger.warning(
-                "factor %d: %s of its %d values left out, which fewer than %d rows have; with them "
-                "nothing can be held fixed",
-                factor, "all" if left_out == size else left_out, size, FEWEST_ROWS,
+                "%s: %s of its %d values left out, which fewer than %d different rows have; "
+                "with them nothing can be held fixed",
+                names[factor], "all" if left_out == size else left_out, size, rows.fewest_rows,
             )  # fmt: skip
+    kept = [counts[counts > 0].min() for counts in (rows.holders(k).counts for k in usable)]
+    if kept and min(kept) < FEWEST_ROWS:
+        logger.warning(
+            "the table is small: values that as few as %d rows have are held fixed, so that the "
+            "score is rough", min(kept),
+        )  # fmt: skip
     if not usable:
         raise ValueError(
-            f"factors: no value is that of {FEWEST_ROWS} rows or more, so that none can be held "
-            "fixed: expected classes; bind dataset.factor_bins = 10, say, or leave the metric out"
+            f"factors: no value is that of {rows.fewest_rows} different rows or more, so that none "
+            "can be held fixed: expected classes; bind dataset.factor_bins = 10, say, or leave the "
+            "metric out"
         )
     return np.array(usable)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.table_rows import TableRows
+from srvae_plugin.data.table_rows import FEWEST_POINTS, TableRows
 from srvae_plugin.metrics.checks import check_count
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
@@ -192,13 +192,19 @@ def draw_samples(
 def sizes_that_fit(rows: TableRows, sizes: Sequence[int], num_test: int) -> list[int]:
     """The numbers of training points that a table has rows for; the others are logged.
 
-    Beside them there have to be `num_test` rows to test on, or a tenth of the table's.
+    Beside them there have to be `num_test` rows to test on, or a tenth of the table's and five.
 
     Raises:
         ValueError: if there is none.
     """
     num_rows = len(rows.drawn.rows)
-    least = min(num_test, math.ceil(_LEAST_TESTED * num_rows)) if rows.tests is None else 0
+    if rows.tests is not None and len(rows.tests.rows) < min(num_test, FEWEST_POINTS):
+        raise ValueError(
+            f"factors: {len(rows.tests.rows)} rows are held out to test on; expected at least "
+            f"{FEWEST_POINTS}: hold out more"
+        )
+    tested = max(FEWEST_POINTS, math.ceil(_LEAST_TESTED * num_rows))
+    least = min(num_test, tested) if rows.tests is None else 0
     kept = [size for size in sizes if size <= num_rows - least]
     left_out = [size for size in sizes if size not in kept]
     if left_out:

@@ -30,11 +30,22 @@ def only_classes(
     Raises:
         ValueError: if there is no other factor.
     """
+    return without_factors(samples, not_classes(metric, data))
+
+
+def not_classes(metric: str, data: GroundTruthData) -> NDArray[np.bool_]:
+    """(factor,) which factors are continuous: a metric that needs classes leaves them out.
+
+    Raises:
+        ValueError: if there is no other factor.
+    """
     advice = (
         "bind dataset.factor_bins = 10, say, to make classes of them (dci, dci_regression, dci_es, "
         "irs and sap_score take them as they are)"
     )
-    return _without(metric, data, samples, continuous_factors(data), "continuous", advice)
+    out = continuous_factors(data)
+    _say_left_out(metric, data, out, "continuous", advice)
+    return out
 
 
 def only_numbers(
@@ -49,19 +60,16 @@ def only_numbers(
         "bind dataset.factor_kinds = {name: 'continuous'} for those whose numbers have a meaning "
         "(dci takes classes)"
     )
-    return _without(metric, data, samples, unordered_factors(data), "classes without order", advice)
+    out = unordered_factors(data)
+    _say_left_out(metric, data, out, "classes without order", advice)
+    return without_factors(samples, out)
 
 
-def _without(
-    metric: str,
-    data: GroundTruthData,
-    samples: Sequence[CodesAndFactors],
-    out: NDArray[np.bool_],
-    what: str,
-    advice: str,
-) -> list[CodesAndFactors]:
+def _say_left_out(
+    metric: str, data: GroundTruthData, out: NDArray[np.bool_], what: str, advice: str
+) -> None:
     if not out.any():
-        return list(samples)
+        return
     named = ", ".join(f"{name!r}" for name in np.array(names_of(data))[out].tolist())
     if out.all():
         raise ValueError(f"{metric}: all factors are {what} ({named}), none is left: {advice}")
@@ -69,10 +77,19 @@ def _without(
         "%s: left out, since they are %s: %s; the score is over the other factors: %s",
         metric, what, named, advice,
     )  # fmt: skip
-    return [CodesAndFactors(codes, _masked(factors, out)) for codes, factors in samples]
 
 
-def _masked(factors: NDArray[Any], out: NDArray[np.bool_]) -> NDArray[Any]:
-    masked = np.where(out, LEFT_OUT, factors)
-    whole = masked.dtype.kind == "f" and bool((masked == np.round(masked)).all())
-    return masked.astype(np.int64) if whole else masked
+def without_factors(
+    samples: Sequence[CodesAndFactors], out: NDArray[np.bool_]
+) -> list[CodesAndFactors]:
+    """Samples in which the factors (factor,) that are `out` have `LEFT_OUT` for every value."""
+    if not out.any():
+        return list(samples)
+    return [CodesAndFactors(codes, masked(factors, out)) for codes, factors in samples]
+
+
+def masked(factors: NDArray[Any], out: NDArray[np.bool_]) -> NDArray[Any]:
+    """The (points, factor) factors with `LEFT_OUT` in the columns that are `out`."""
+    left = np.where(out, LEFT_OUT, factors)
+    whole = left.dtype.kind == "f" and bool((left == np.round(left)).all())
+    return left.astype(np.int64) if whole else left

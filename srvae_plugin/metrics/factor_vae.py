@@ -13,7 +13,7 @@ import gin
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, names_of
 from srvae_plugin.metrics.checks import check_count, warn_collapsed
 from srvae_plugin.metrics.codes import (
     CodeDraws,
@@ -136,13 +136,14 @@ def compute_factor_vae(
         Scores as in `factor_vae_score`; `eval_accuracy` is the one that is published. What the
         vote was made of: `prune_threshold`, and `largest_deviation` and `median_deviation`, over
         latents, of the standard deviation over the data. Only if a factor is constant, the scores
-        without its votes: `train_accuracy_varying_factors`, `eval_accuracy_varying_factors` and
-        `num_factors_scored`. Only of a table whose rows are drawn: the numbers of points or votes
-        used and asked for, `num_train` and `num_train_asked` and so on.
+        without its votes: `train_accuracy_varying_factors` and `eval_accuracy_varying_factors`.
+        `num_factors_scored` if a factor is constant or left out. Only of a table whose rows are
+        drawn: the numbers of points or votes used and asked for, `num_train` and `num_train_asked`
+        and so on.
 
     Raises:
-        ValueError: a setting out of range, fewer than two factors that vary, or codes that are
-            NaN, inf or of a wrong shape.
+        ValueError: a setting out of range, fewer than two factors that vary and can be fixed, or
+            codes that are NaN, inf or of a wrong shape.
 
     A constant factor is fixed in every batch; its votes are noise, so that with K factors of which
     one is constant perfect codes score about 1 - 1/K, as in the original: this is logged, and the
@@ -150,7 +151,8 @@ def compute_factor_vae(
 
     Of a table that is no full grid, the variance over the data is that of distinct rows, and the
     batches are drawn with replacement among the rows that share the fixed factor's value, that of a
-    random row. A value that fewer than two rows have is left out, with a line in the log.
+    random row. A value that fewer than ten different rows have, or a tenth of them in a
+    table of fewer than 100, is left out, with a line in the log.
     """
     del artifact_dir
     check_count("batch_size", batch_size, 2)
@@ -158,7 +160,8 @@ def compute_factor_vae(
     check_count("num_eval", num_eval)
     check_count("num_variance_estimate", num_variance_estimate, 2)
     draws = CodeDraws(ground_truth_data, representation_function)
-    varying = _varying_factors(ground_truth_data, draws)
+    varying = draws.told_apart("FactorVAE score")
+    _say_constant_factors(names_of(ground_truth_data), draws.fixable, varying)
     estimate = num_variance_estimate
     points: dict[str, int] = {}
     if draws.draws_rows:
@@ -184,31 +187,26 @@ def compute_factor_vae(
     num_factors = ground_truth_data.num_factors
     scores = factor_vae_score(train, evaluation, global_variances, active, num_factors)
     if len(varying) < num_factors:
+        scores["num_factors_scored"] = len(varying)
+    if len(varying) < len(draws.fixable):
         kept = _only(train, varying), _only(evaluation, varying)
         mended = factor_vae_score(kept[0], kept[1], global_variances, active, num_factors)
         for key in ("train_accuracy", "eval_accuracy"):
             scores[f"{key}_varying_factors"] = mended[key]
-        scores["num_factors_scored"] = len(varying)
     return scores | spread | points
 
 
-def _varying_factors(data: GroundTruthData, draws: CodeDraws) -> NDArray[np.intp]:
-    sizes = list(data.factors_num_values if draws.rows is None else draws.rows.sizes)
-    varying = np.flatnonzero(np.array(sizes) > 1)
-    if len(varying) < 2:
-        raise ValueError(
-            f"factors must have at least 2 that vary for the FactorVAE score, got {len(varying)} "
-            f"of {len(sizes)}: the vote is which factor was fixed. Use a data set with more "
-            "varying factors."
-        )
-    if len(varying) < len(sizes):
+def _say_constant_factors(
+    names: list[str], fixed: NDArray[np.int64], varying: NDArray[np.int64]
+) -> None:
+    constant = sorted(set(fixed.tolist()) - set(varying.tolist()))
+    if constant:
         logger.warning(
-            "FactorVAE score: factors %s have a single value and are among those it fixes, as in "
-            "the original: their votes are noise. eval_accuracy_varying_factors is the score over "
-            "the other %d.",
-            sorted(set(range(len(sizes))) - set(varying.tolist())), len(varying),
+            "FactorVAE score: %s: a single value, but among the factors that are fixed, as in the "
+            "original: its votes are noise. eval_accuracy_varying_factors is the score over the "
+            "other %d.",
+            ", ".join(repr(names[k]) for k in constant), len(varying),
         )  # fmt: skip
-    return varying
 
 
 def _say_who_votes(

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.table_rows import FEWEST_ROWS, TableRows
-from srvae_plugin.metrics.checks import check_count, check_factors, varying_factors
+from srvae_plugin.data.ground_truth import GroundTruthData, names_of
+from srvae_plugin.data.table_rows import TableRows
+from srvae_plugin.metrics.checks import LEFT_OUT, check_count, check_factors, varying_factors
 from srvae_plugin.metrics.codes import (
     CodeDraws,
     CodesAndFactors,
@@ -24,6 +24,7 @@ from srvae_plugin.metrics.codes import (
     points_used,
     sample_codes_and_factors,
 )
+from srvae_plugin.metrics.factor_kinds import masked, only_classes
 from srvae_plugin.metrics.learners.predictors import (
     PredictorFn,
     Task,
@@ -183,8 +184,9 @@ def compute_fairness(
     Of a table that is no full grid, whose factors nobody can set, the points of a value are random
     rows that have it, with replacement: the distance of the predictions given the value from all of
     them, each value counting the same, which is the paper's definition. Where the rows of two
-    factors go together it is not 0 even for perfect predictions. A value that fewer than two rows
-    have is left out, with a line in the log.
+    factors go together it is not 0 even for perfect predictions. A value that fewer than ten
+    different rows have (or a tenth of them, in a table of fewer than 100) is left out, and so is a
+    factor of which fewer than two values are left, with a line in the log.
     """
     del artifact_dir
     check_count("num_test_points_per_class", num_test_points_per_class)
@@ -195,17 +197,21 @@ def compute_fairness(
         random_state,
         batch_size,
     )
-    (train,) = drawn
+    (train,) = only_classes("fairness", ground_truth_data, drawn)
+    draws = CodeDraws(ground_truth_data, representation_function)
+    if draws.rows is not None:
+        factors = _classes(train.factors, ground_truth_data)
+        if draws.draws_rows:
+            out = _without_values_to_compare(draws.rows, factors, names_of(ground_truth_data))
+            factors = masked(factors, out)
+        train = CodesAndFactors(train.codes, factors)
     varying = varying_factors("fairness", train.factors, at_least=2).tolist()
     sizes = list(ground_truth_data.factors_num_values)
-    draws = CodeDraws(ground_truth_data, representation_function)
     places = [(i, j) for i in varying for j in varying if i != j]
     values: dict[int, Sequence[int] | NDArray[np.intp]]
     values = {sensitive: range(sizes[sensitive]) for sensitive in varying}
-    if draws.rows is not None:
-        train = CodesAndFactors(train.codes, _classes(train.factors, ground_truth_data))
-    if draws.draws_rows:
-        values = {sensitive: _usable_values(draws.rows, sensitive) for sensitive in varying}
+    if draws.rows is not None and draws.draws_rows:
+        values = {k: np.flatnonzero(draws.rows.holders(k).counts) for k in varying}
     for _, sensitive in places:
         _observe_values(
             draws, sensitive, values[sensitive], num_test_points_per_class, random_state
@@ -228,25 +234,31 @@ def _classes(factors: NDArray[Any], table: Any) -> NDArray[np.int64]:
     """The factors of a table's rows, numbered as its classes are, whatever their type."""
     factors = check_factors(factors, len(factors))
     columns = zip(table.factors.T, factors.T, strict=True)
-    return np.stack([np.searchsorted(np.unique(every), some) for every, some in columns], axis=1)
+    classes = [np.searchsorted(np.unique(every), some) for every, some in columns]
+    return masked(np.stack(classes, axis=1), (factors == LEFT_OUT).all(axis=0))
 
 
-def _usable_values(rows: TableRows | None, factor: int) -> NDArray[np.intp]:
-    """The values of a factor that enough rows have; ValueError if there are no two."""
-    assert rows is not None
-    usable = np.flatnonzero(rows.holders(factor).counts)
-    if len(usable) < 2:
-        raise ValueError(
-            f"fairness: factor {factor} has fewer than 2 values that {FEWEST_ROWS} rows have, "
-            "so that their predictions cannot be compared: bin it (dataset.factor_bins = 10, say), "
-            "or leave the metric out"
-        )
-    if len(usable) < rows.sizes[factor]:
-        logger.warning(
-            "fairness: %d of %d values of factor %d are left out, which fewer than %d rows have",
-            rows.sizes[factor] - len(usable), rows.sizes[factor], factor, FEWEST_ROWS,
-        )  # fmt: skip
-    return usable
+def _without_values_to_compare(
+    rows: TableRows, classes: NDArray[np.int64], names: Sequence[str]
+) -> NDArray[np.bool_]:
+    """(factor,) which factors lack two values that enough rows have; what is left out is said."""
+    out = np.zeros(len(rows.sizes), dtype=bool)
+    for k in np.flatnonzero(classes.min(axis=0) != classes.max(axis=0)).tolist():
+        size = rows.sizes[k]
+        left = np.count_nonzero(rows.holders(k).counts)
+        out[k] = left < 2
+        if out[k]:
+            logger.warning(
+                "fairness: left out: %r, which has fewer than 2 values that %d different rows "
+                "have, so that predictions cannot be compared: bind dataset.factor_bins = 10, say",
+                names[k], rows.fewest_rows,
+            )  # fmt: skip
+        elif left < size:
+            logger.warning(
+                "fairness: %d of %d values of %r are left out, which fewer than %d different rows "
+                "have", size - left, size, names[k], rows.fewest_rows,
+            )  # fmt: skip
+    return out
 
 
 def _observe_values(

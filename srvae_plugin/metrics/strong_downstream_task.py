@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, names_of
+from srvae_plugin.data.table_rows import FEWEST_POINTS, TableRows
 from srvae_plugin.metrics.checks import check_count, varying_factors
 from srvae_plugin.metrics.codes import (
     CodeDraws,
@@ -21,6 +22,7 @@ from srvae_plugin.metrics.codes import (
     points_used,
 )
 from srvae_plugin.metrics.downstream_task import check_sizes, fitting, sizes_that_fit
+from srvae_plugin.metrics.factor_kinds import masked, not_classes, without_factors
 from srvae_plugin.metrics.learners.predictors import (
     PredictorFn,
     Task,
@@ -161,7 +163,9 @@ def compute_strong_downstream_task(
     on; shifts are those under which the factor to predict still varies in training. There can be
     fewer rows than asked for. The results then have the points used: `N:num_train` and so on, and
     under `N:num_strong_train` and `N:num_strong_test` the fewest of any experiment, each with
-    `..._asked`. Numbers of points that there are not enough rows for are left out.
+    `..._asked`. Numbers of points that there are not enough rows for are left out; so are values to
+    train on that fewer than ten different rows have (or a tenth of them, in a table of fewer than
+    100), and continuous factors. What is left out is logged.
     """
     del artifact_dir
     sizes = check_sizes(num_train)
@@ -170,9 +174,14 @@ def compute_strong_downstream_task(
     shifts = _side_stream(random_state)
     draws = CodeDraws(ground_truth_data, representation_function)
     streams = Streams(random_state, shifts)
+    out = not_classes("strong downstream task", ground_truth_data)
     if draws.rows is not None and draws.draws_rows:
+        names = names_of(ground_truth_data)
+        shiftable = _shiftable(draws.rows, out, names)
         sizes = sizes_that_fit(draws.rows, sizes, num_test)
-        drawn = [_draw_rows(draws, streams, size, num_test, n_experiment) for size in sizes]
+        drawn = [
+            _draw_rows(draws, streams, (size, num_test), n_experiment, shiftable) for size in sizes
+        ]
     else:
         drawn = [
             _draw(draws, ground_truth_data, streams, (size, num_test), n_experiment)
@@ -187,6 +196,7 @@ def compute_strong_downstream_task(
             (target, (CodesAndFactors(next(codes), train), CodesAndFactors(next(codes), test)))
             for target, (train, test) in plan
         ]
+        pairs = [(target, _pair(without_factors(pair, out))) for target, pair in pairs]
         experiments[size] = Experiments(pairs[0][1], pairs[1:])
     scores = strong_downstream_task(experiments, seeds, predictor_fn, n_jobs)
     if draws.draws_rows:
@@ -207,9 +217,35 @@ Plan = list[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]
 """Factors of the plain pair, under target -1, then of each shifted one under its target."""
 
 
+def _shiftable(
+    rows: TableRows, out: NDArray[np.bool_], names: Sequence[str]
+) -> dict[int, NDArray[np.intp]]:
+    """Factors that can be shifted, each with the values that enough rows have to train on."""
+    found = {}
+    for k in np.flatnonzero(~out).tolist():
+        found[k] = np.flatnonzero(rows.holders(k).counts)
+        if len(found[k]) < rows.sizes[k] > 1:
+            logger.warning(
+                "strong downstream task: %s: %d of its %d values are not trained on alone, which "
+                "fewer than %d different rows have",
+                names[k], rows.sizes[k] - len(found[k]), rows.sizes[k], rows.fewest_rows,
+            )  # fmt: skip
+    return found
+
+
+def _pair(parts: Sequence[CodesAndFactors]) -> Pair:
+    train, test = parts
+    return train, test
+
+
 def _draw_rows(
-    draws: CodeDraws, streams: Streams, size: int, num_test: int, n_experiment: int
+    draws: CodeDraws,
+    streams: Streams,
+    sizes: tuple[int, int],
+    n_experiment: int,
+    shiftable: dict[int, NDArray[np.intp]],
 ) -> Plan:
+    size, num_test = sizes
     rows = draws.rows
     assert rows is not None
     split = rows.split(fitting(rows, size, num_test), streams.points)
@@ -218,9 +254,9 @@ def _draw_rows(
     plan = [(-1, (train, test))]
     from_rows = rows.drawn.rows
     to_rows = from_rows if rows.tests is None else rows.tests.rows
-    varying = varying_factors("strong downstream task", train, at_least=2).tolist()
-    for target in varying:
-        possible = _possible_shifts(rows.classes, from_rows, to_rows, target)
+    out = ~np.isin(np.arange(train.shape[1]), list(shiftable))
+    for target in varying_factors("strong downstream task", masked(train, out), 2).tolist():
+        possible = _possible_shifts(rows.classes, (from_rows, to_rows), target, shiftable)
         if not possible:
             logger.warning(
                 "strong downstream task: factor %d is left out under a shift: it has a single "
@@ -245,22 +281,24 @@ def _draw_rows(
 
 def _possible_shifts(
     classes: NDArray[np.int64],
-    from_rows: NDArray[np.int64],
-    to_rows: NDArray[np.int64],
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]],
     target: int,
+    shiftable: dict[int, NDArray[np.intp]],
 ) -> dict[int, list[int]]:
     """Factors to shift, each with the values it can have in training.
 
-    Among the rows that have one the target varies, and other rows are there to test on.
+    Among the rows that have one the target varies, and enough others are there to test on.
     """
     possible = {}
-    for factor in range(classes.shape[1]):
+    from_rows, to_rows = rows
+    for factor, enough in shiftable.items():
         if factor == target:
             continue
         pairs = np.unique(classes[from_rows][:, [factor, target]], axis=0)
         values, counts = np.unique(pairs[:, 0], return_counts=True)
-        to_values = np.unique(classes[to_rows, factor])
-        usable = [int(v) for v in values[counts > 1] if (to_values != v).any()]
+        others = len(to_rows) - np.bincount(classes[to_rows, factor], minlength=values.max() + 1)
+        tested = others[values] >= FEWEST_POINTS
+        usable = [int(v) for v in values[(counts > 1) & tested] if v in enough]
         if usable:
             possible[factor] = usable
     return possible

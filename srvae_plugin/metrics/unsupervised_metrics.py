@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any
 
@@ -18,7 +19,11 @@ from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
 from srvae_plugin.metrics.mutual_information import mutual_information
 
+logger = logging.getLogger(__name__)
+
 _DEAD_VARIANCE = 1e-12  # as in the SAP score
+_DEPENDENT = 1e-12
+"""Eigenvalue of the correlations below which latents are dependent but for rounding."""
 
 
 def gaussian_total_correlation(covariance: NDArray[np.float64]) -> float:
@@ -92,6 +97,7 @@ def unsupervised_scores(
     information = mutual_information(bins, bins)
     np.fill_diagonal(information, 0)
     num_latents = codes.shape[1]
+    _say_what_has_no_meaning(covariance, active)
     return {
         "gaussian_total_correlation": gaussian_total_correlation(covariance),
         "gaussian_wasserstein_correlation": distance,
@@ -104,6 +110,25 @@ def unsupervised_scores(
         "gaussian_wasserstein_correlation_real_norm": real_distance / total if total else 0.0,
         "active_latents": int(active.sum()),
     }
+
+
+def _say_what_has_no_meaning(covariance: NDArray[np.float64], active: NDArray[np.bool_]) -> None:
+    """Log that the total correlation of a Gaussian is no number for these latents, and why."""
+    if not active.all():
+        logger.warning(
+            "unsupervised metrics: %d of %d latents are constant: gaussian_total_correlation is "
+            "%s; gaussian_total_correlation_active is that of the others",
+            (~active).sum(), len(active), gaussian_total_correlation(covariance),
+        )  # fmt: skip
+    scale = np.sqrt(np.diag(covariance)[active])
+    correlations = covariance[np.ix_(active, active)] / np.outer(scale, scale)
+    if len(scale) > 1 and np.linalg.eigvalsh(correlations)[0] < _DEPENDENT:
+        logger.warning(
+            "unsupervised metrics: the %d latents that vary are linearly dependent: the total "
+            "correlation of a Gaussian is infinite then, and gaussian_total_correlation (%.3g) and "
+            "gaussian_total_correlation_active are rounding or inf; leave a latent out",
+            len(scale), gaussian_total_correlation(covariance),
+        )  # fmt: skip
 
 
 def compute_unsupervised_metrics(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files, gin_reach
@@ -22,7 +23,12 @@ from srvae_plugin.config.data_record import (
     with_record,
 )
 from srvae_plugin.config.gin_files import Choice, as_list
-from srvae_plugin.data.factor_columns import FACTOR_ARRAYS, chosen_rows, read_columns
+from srvae_plugin.data.factor_columns import (
+    FACTOR_ARRAYS,
+    chosen_rows,
+    places_of_values,
+    read_columns,
+)
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.held_out import split, to_score
 from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
@@ -32,7 +38,7 @@ from srvae_plugin.data.table import FactorTable
 from srvae_plugin.runs import pipeline, results
 from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.repeatable import warn_if_random
-from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes
+from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes, code_keys
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -410,12 +416,26 @@ def _codes_with_factors(
     try:
         columns = read_columns(arrays, len(codes), bound["factor_kinds"], bound["factor_bins"])
         if bound["held_out"] is not None:
-            _, rows = split(len(codes), bound["held_out"])
+            rows = _rows_to_score(path, codes, arrays["factors"], bound["held_out"])
             codes, columns = codes[rows], chosen_rows(columns, rows)
         table = FactorTable(columns.factors, columns.names, factor_kinds=columns.kinds)
         return TabulatedCodes(codes, table)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _rows_to_score(
+    path: Path, codes: NDArray[Any], factors: NDArray[Any], share: float
+) -> NDArray[np.int64]:
+    places = places_of_values(factors, len(codes))
+    _, rows = split(len(codes), share, lambda some: code_keys(codes[some]), places)
+    if len(np.unique(places, axis=0)) < len(places):
+        logger.warning(
+            "%s: rows share all factors, so that dataset.held_out here need not take the rows that "
+            "it takes of a file of images: to score the codes of images held out, store those only",
+            path,
+        )
+    return rows
 
 
 def _codes_alone(path: Path, codes: NDArray[Any]) -> TabulatedCodes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -483,6 +484,7 @@ def score(
             arguments["artifact_dir"] = str(folder / "artifacts")
         with seeded(settings.random_seed):
             scores = dict(settings.evaluation_fn(data, function, **arguments))
+        _say_what_is_no_number(scores)
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
         known = {"evaluation_dataset": record_of(data), **(records or {})}
@@ -491,6 +493,16 @@ def score(
         if identity is not None:
             write_text(folder / IDENTITY, identity)
     return scores
+
+
+def _say_what_is_no_number(scores: Mapping[str, Any]) -> None:
+    values = {key: value for key, value in scores.items() if isinstance(value, float)}
+    bad = [f"{key} = {value:g}" for key, value in values.items() if not math.isfinite(value)]
+    if bad:
+        logger.warning(
+            "scores that are no number: %s%s",
+            ", ".join(bad[:5]), f" and {len(bad) - 5} more" if len(bad) > 5 else "",
+        )  # fmt: skip
 
 
 def require_ours(folder: Path) -> None:

@@ -183,6 +183,12 @@ class CachedRepresentation:
         self.num_encoded += len(indices)
 
 
+def code_keys(codes: NDArray[Any]) -> NDArray[Any]:
+    """One sortable key for each row of codes (row, latent), equal where the codes are equal."""
+    codes = codes.astype(np.float64, order="C") + 0.0  # -0 is 0
+    return codes.view(np.dtype((np.void, codes.itemsize * codes.shape[1]))).reshape(-1)
+
+
 class TabulatedCodes:
     """Codes known beforehand, one row an observation of `data`, in the data set's own order.
 
@@ -208,8 +214,7 @@ class TabulatedCodes:
         return self.data.rows_by_content(self._keys)
 
     def _keys(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        codes = self._codes[rows].astype(np.float64, order="C") + 0.0  # -0 is 0
-        return codes.view(np.dtype((np.void, codes.itemsize * codes.shape[1]))).reshape(-1)
+        return code_keys(self._codes[rows])
 
     def codes_at(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Codes (len(indices), latent) of the observations with these indices."""

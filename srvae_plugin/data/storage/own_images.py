@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from srvae_plugin.data.image_scale import Scale, found_scale, image_axes
+from srvae_plugin.data.image_scale import Scale, found_scale, image_axes, warn_of_dark_images
+from srvae_plugin.data.storage.image_digests import image_digests
 from srvae_plugin.data.storage.npz_arrays import MappedArray
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -20,10 +20,6 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 _EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _FILES_LOOKED_AT = 16
-_DARK = 128
-"""Eight-bit images that stay below this are warned of."""
-
-_log = logging.getLogger("srvae_plugin")
 
 
 class NpzImages:
@@ -79,6 +75,10 @@ class NpzImages:
         if high - low != 1:
             images /= high - low
         return images
+
+    def digests(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+        """A digest of each of these images as it is stored, whatever its scale is taken to be."""
+        return image_digests(lambda some: self._mapped.array[some], rows)
 
     @property
     def _where(self) -> str:
@@ -141,21 +141,22 @@ class ImageFiles:
         images /= self.white
         return images
 
+    def digests(self, indices: NDArray[np.int64]) -> NDArray[np.str_]:
+        """A digest of each of these files' bytes."""
+        return image_digests(lambda some: (self.files[k].read_bytes() for k in some), indices)
+
     def _warn_of_dark_ones(self) -> None:
         """Look at some files, the largest value of a pixel in them; damaged ones are left alone."""
-        brightest = 0
-        for file in self.files[:: max(1, len(self.files) // _FILES_LOOKED_AT)]:
+        brightest = None
+        looked_at = self.files[:: max(1, len(self.files) // _FILES_LOOKED_AT)]
+        for file in looked_at:
             try:
-                brightest = max(brightest, int(self._read(file).max()))
+                brightest = max(brightest or 0, int(self._read(file).max()))
             except (ValueError, OSError):  # said when it is asked for
                 continue
-        if 0 < brightest < _DARK:
-            _log.warning(
-                "%s and others: the largest value of a pixel in %d files looked at is %d; taken as "
-                "0 to 255, so that images are dark: bind dataset.white = %d if that is white, or "
-                "dataset.white = 255 if they are meant so",
-                self.files[0], min(_FILES_LOOKED_AT, len(self.files)), brightest, brightest,
-            )  # fmt: skip
+        if brightest is not None:
+            where = f"{self.files[0]} and others, {len(looked_at)} files looked at"
+            warn_of_dark_images(where, brightest, white=255)
 
     def _read(self, file: Path) -> NDArray[np.uint8]:
         try:
