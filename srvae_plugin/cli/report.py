@@ -82,5 +82,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         )  # fmt: skip
         print(f"{done.runs} runs of {len(done.models)} models: {'; '.join(done.models)}")
         print(f"report  {done.page}\nscores  {done.scores}")
+        if done.notes:
+            print(f"notes   {done.notes}, under Failures on the page")
 
     run_command("srvae-report", work, options.debug)

@@ -31,6 +31,8 @@ class Written(NamedTuple):
     scores: Path
     runs: int
     models: list[str]
+    notes: int = 0
+    """How many notes the page has under its failures."""
 
 
 def write_report(
@@ -74,7 +76,7 @@ def write_report(
     html = page(title, models, numbers, bootstrap or Bootstrap(), compare_with, found.notes)
     write_text(scores_csv, scores_text(models))
     write_text(output, html)
-    return Written(output, scores_csv, len(found.runs), labels)
+    return Written(output, scores_csv, len(found.runs), labels, len(found.notes))
 
 
 def scores_text(models: Sequence[Model]) -> str:
