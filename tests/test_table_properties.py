@@ -21,6 +21,7 @@ from srvae_plugin.metrics.downstream_task import compute_downstream_task
 from srvae_plugin.metrics.fairness import compute_fairness
 from srvae_plugin.metrics.modularity_explicitness import compute_modularity_explicitness
 from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task
+from srvae_plugin.runs.evaluate import load_codes
 from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
 
 RNG = np.random.RandomState
@@ -190,6 +191,17 @@ def test_dci_does_not_depend_on_how_the_rows_are_written():
     expected = compute_dci(*tabulated(codes, factors), RNG(0), **settings)
     for way, *table in written_otherwise(codes, factors):
         assert compute_dci(*tabulated(*table), RNG(0), **settings) == expected, way
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_words_score_as_the_numbers_they_stand_for(tmp_path, seed):
+    codes, factors = random_table(seed)
+    words = np.char.add("value ", factors.astype(str))
+    for name, labels in (("words", words), ("bytes", words.astype("S")), ("numbers", factors)):
+        np.savez(tmp_path / f"{name}.npz", codes=codes, factors=labels)
+    tables = {n: load_codes(tmp_path / f"{n}.npz") for n in ("words", "bytes", "numbers")}
+    scores = {name: all_scores(table.data, table) for name, table in tables.items()}
+    assert scores["words"] == scores["bytes"] == scores["numbers"]
 
 
 def test_scores_of_images_do_not_depend_on_order_or_copies():
