@@ -34,7 +34,7 @@ from srvae_plugin.training.numerics import memory_format
 from srvae_plugin.training.optimizers import make_optimizers
 
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
-TINY += ["srvae_encoder.base_channels = 2", "srvae_decoder.base_channels = 2"]
+TINY += ["srvae_encoder.base_channels = 3", "srvae_decoder.base_channels = 3"]
 TINY += ["decoder.decoder_fn = @srvae_decoder", "vae.beta = 1.0", "model.model = @vae()"]
 TINY += ["model.random_seed = 1", "model.batch_size = 4", "model.eval_steps = 1"]
 TINY += ["model.training_steps = 9", "model.log_every = 2", "model.checkpoint_every = 3"]
@@ -86,6 +86,9 @@ def test_a_resumed_run_is_bit_identical(tmp_path, data, stopped_at):
         trained(tmp_path / "cut", FailsAt(stopped_at))
     again, losses_again = trained(tmp_path / "cut", data, resume=True)
     assert same_weights(whole, again)
+    # Of a dead decoder, whose output no latent changes, resuming would prove little.
+    far, near = (whole.decode(torch.full((1, whole.num_latent), value)) for value in (2.0, 0.0))
+    assert not torch.equal(far, near)
     assert rows(tmp_path / "whole") == rows(tmp_path / "cut")
     for name in ("loss", "kl_loss", "kl_0", "global_step"):
         assert losses[name] == losses_again[name]

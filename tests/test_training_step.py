@@ -34,7 +34,7 @@ from srvae_plugin.training.finite import FiniteCheck
 
 CPU = torch.device("cpu")
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
-TINY += ["srvae_encoder.base_channels = 2", "srvae_decoder.base_channels = 2"]
+TINY += ["srvae_encoder.base_channels = 3", "srvae_decoder.base_channels = 3"]
 TINY += ["decoder.decoder_fn = @srvae_decoder", "model.random_seed = 1", "model.batch_size = 4"]
 TINY += ["model.eval_steps = 1", "model.training_steps = 7", "model.log_every = 2"]
 TINY += ["model.checkpoint_every = 3", "vae_optimizer.learning_rate = 0.01"]
