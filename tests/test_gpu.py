@@ -1,11 +1,10 @@
 """On a GPU of NVIDIA's: the CPU's numbers, and the captured step. Run with `pytest -m gpu`."""
 
-import csv
-
 import numpy as np
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
+from trained_models import rows, same_weights
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
@@ -46,16 +45,6 @@ def trained(folder, data, name, *bindings, resume=False):
     bindings = [*SETTINGS, f"model.model = @{name}()", *MODELS[name], *bindings]
     with gin_files.only(bindings=bindings):
         return loop.train(pipeline.training_settings(), data, folder, resume=resume)
-
-
-def rows(folder):
-    with (folder / "scalars.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def same_weights(a, b):
-    pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
-    return all(n == m and torch.equal(v, w) for (n, v), (m, w) in pairs)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-import csv
 import importlib
 import math
 import os
@@ -11,6 +10,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from trained_models import rows, same_weights
 
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
@@ -48,16 +48,6 @@ def data():
 def trained(folder, data, *bindings, resume=False, config="c"):
     with gin_files.only(bindings=[*TINY, *bindings]):
         return train(pipeline.training_settings(), data, folder, config=config, resume=resume)
-
-
-def rows(folder):
-    with (folder / "scalars.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def same_weights(a, b):
-    pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
-    return all(n == m and torch.equal(v, w) for (n, v), (m, w) in pairs)
 
 
 class Failure(Exception):

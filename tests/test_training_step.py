@@ -1,6 +1,5 @@
 """The training step on its way to a GPU: what is drawn, what is captured, what waits."""
 
-import csv
 import functools
 import logging
 
@@ -10,6 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from trained_models import rows, same_weights
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.byte_table import byte_table_of
@@ -56,16 +56,6 @@ def trained(folder, data, name, *bindings, resume=False):
     bindings = [*TINY, f"model.model = @{name}()", *MODELS[name], *bindings]
     with gin_files.only(bindings=bindings):
         return loop.train(pipeline.training_settings(), data, folder, resume=resume)
-
-
-def rows(folder):
-    with (folder / "scalars.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def same_weights(a, b):
-    pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
-    return all(n == m and torch.equal(v, w) for (n, v), (m, w) in pairs)
 
 
 @pytest.fixture(scope="module")

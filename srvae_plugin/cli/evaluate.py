@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import sys
 from collections.abc import Sequence
@@ -176,6 +175,7 @@ def _foreign(
     options: argparse.Namespace, files: Sequence[str]
 ) -> tuple[RepresentationFunction, GroundTruthData | None, str]:
     """A function that is no run's, its data set if it has one, and what tells it from others."""
+    from srvae_plugin.data.digest import digest_of_file
     from srvae_plugin.data.storage.locate import expanded
     from srvae_plugin.runs import evaluate
 
@@ -183,17 +183,12 @@ def _foreign(
         function = evaluate.load_function(options.function)
         module = sys.modules[options.function.partition(":")[0]]
         source = Path(getattr(module, "__file__", None) or "")
-        version = _digest(source) if source.is_file() else ""
+        version = digest_of_file(source) if source.is_file() else ""
         return function, None, f"{options.function} {version}"
     if options.model:
         from srvae_plugin.interchange.foreign_models import load_foreign
 
         encoder, data = load_foreign(options.model, options.layout, files, options.bind)
-        return encoder, data, f"{_digest(options.model)} {encoder.layout}"
+        return encoder, data, f"{digest_of_file(options.model)} {encoder.layout}"
     table = evaluate.load_codes(options.codes, files, options.bind)
-    return table, table.data, _digest(expanded(options.codes))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return table, table.data, digest_of_file(expanded(options.codes))

@@ -67,7 +67,7 @@ def roots_of(function: Any) -> list[Root]:
 def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
     """Refuse bindings that nothing reads, and warn of those in files that the user named.
 
-    It is called within `gin_config.configured`. Packaged files, disentanglement_lib's, what files
+    It is called within `gin_files.configured`. Packaged files, disentanglement_lib's, what files
     include and what a finished run recorded serve many models, and may bind what one does not read.
 
     Raises ConfigError that names such a one of `bindings`, and what to bind instead.
@@ -95,7 +95,7 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
 def text_of(roots: Iterable[Root]) -> str:
     """All bindings that are read from some roots on, one a line; those to defaults are left out.
 
-    It is called within `gin_config.configured`.
+    It is called within `gin_files.configured`.
     """
     read = _Reading(roots).keys
     lines = [
@@ -118,7 +118,7 @@ def _is_default(selector: str, name: str, value: Any) -> bool:
 def require_no_dataset(but: Sequence[str], why: str) -> None:
     """Refuse bindings of a data set that is not looked at, and warn of those in files.
 
-    It is called within `gin_config.configured`.
+    It is called within `gin_files.configured`.
 
     Arguments:
         but: parameters of `dataset` that hold nevertheless.
@@ -146,7 +146,7 @@ def require_no_dataset(but: Sequence[str], why: str) -> None:
 def idle_bindings(roots: Iterable[Root], bindings: Sequence[str]) -> dict[str, str]:
     """Those of the bindings that nothing reads, each with what to bind instead.
 
-    It is called within `gin_config.configured`.
+    It is called within `gin_files.configured`.
     """
     read = _Reading(roots)
     return {

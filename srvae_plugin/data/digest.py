@@ -106,11 +106,11 @@ def _draw(data: Any) -> str:
 def _of_path(path: Path, chosen: Iterable[Path] | None = None) -> str:
     """Digest of a file, or of a folder's files with their names relative to it."""
     if path.is_file():
-        return _kept(path, [path], lambda: _of_file(path))
+        return _kept(path, [path], lambda: digest_of_file(path))
     files = sorted(chosen if chosen is not None else _below(path))
 
     def read() -> str:
-        parts = [f"{file.relative_to(path).as_posix()} {_of_file(file)}" for file in files]
+        parts = [f"{file.relative_to(path).as_posix()} {digest_of_file(file)}" for file in files]
         return _hashed("folder", *parts)
 
     return _kept(path, files, read)
@@ -122,7 +122,8 @@ def _below(folder: Path) -> Iterator[Path]:
         yield from (Path(place) / name for name in names if not name.startswith("."))
 
 
-def _of_file(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -184,7 +184,7 @@ def load_foreign(
     Arguments:
         path: a TorchScript or ONNX file.
         layout: "NHWC" or "NCHW"; None finds out.
-        files, bindings: see `gin_config.configured`.
+        files, bindings: see `gin_files.configured`.
 
     Raises ValueError if the file cannot be used on that data set.
     """

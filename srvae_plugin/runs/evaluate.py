@@ -167,7 +167,7 @@ def evaluate_function(
             called once for each distinct observation of a finite data set.
         data: None for the data set that gin binds.
         output: folder for `<metric>/results`.
-        files, bindings: see `gin_config.configured`.
+        files, bindings: see `gin_files.configured`.
         resume, overwrite: as in `evaluate_run`.
         of_what: identifies the representation; `resume` refuses results of another.
         foreign: what the results say of the model and, if gin does not bind it, of its data.

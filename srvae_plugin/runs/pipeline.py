@@ -311,7 +311,7 @@ def train_with_gin(
     Arguments:
         model_dir: folder for weights and results.
         overwrite: delete the folder if it exists; otherwise ValueError.
-        gin_config_files, gin_bindings: see `gin_config.configured`.
+        gin_config_files, gin_bindings: see `gin_files.configured`.
         resume: go on from a checkpoint in `model_dir`; do nothing if the step is complete.
     """
     folder = Path(model_dir)
@@ -441,7 +441,7 @@ def evaluate_with_gin(
     Arguments:
         model_dir: folder of a postprocessing step.
         output_dir: folder for the results; ValueError if it exists and `overwrite` is false.
-        gin_config_files, gin_bindings: see `gin_config.configured`.
+        gin_config_files, gin_bindings: see `gin_files.configured`.
     """
     source = Path(model_dir)
     processed = results.gin_file(source, "postprocess")
@@ -487,7 +487,8 @@ def score(
         _say_what_is_no_number(scores)
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
-        known = {"evaluation_dataset": record_of(data), **(records or {})}
+        # Not of `data` where it is given: that may be the held out part of the recorded whole.
+        known = {"evaluation_dataset": record_of(data)} if records is None else records
         results.write_step(folder / "results", "evaluation", scores, config, previous, known)
         results.write_json(folder / FACTORS, described_factors(data))
         if identity is not None:

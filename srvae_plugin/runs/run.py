@@ -108,7 +108,7 @@ def run(
     """Run everything into `output`.
 
     Arguments:
-        files, bindings: see `gin_config.configured`.
+        files, bindings: see `gin_files.configured`.
         output: the run directory; ValueError if it exists, unless `resume` or `overwrite`.
         resume: keep finished steps, go on from a checkpoint; the configuration must be the same.
         overwrite: delete `output` first.
