@@ -44,7 +44,7 @@ def encode_rows(
 ) -> Rows:
     """Encode a data set, in index order, or a random part of it.
 
-    Arguments:
+    Args:
         data: a finite data set; of any other, random observations are drawn.
         function: observations to codes.
         num_observations: how many; None is all there are, or 10,000 where there is no end.
@@ -164,7 +164,7 @@ def export_parquet(
     Columns are the factors by name, as the data set numbers their values, then `latent_0` and so
     on. The index, called `observation`, is that of a finite data set.
 
-    Arguments:
+    Args:
         trained, folder: as for every exporter.
         num_observations, seed: see `encode_rows`.
 

@@ -23,7 +23,7 @@ def export_onnx(trained: Trained, folder: Path, opset_version: int | None = None
     """Write `encoder.onnx`: input `images` (batch, height, width, channel) in [0, 1], float32;
     output `codes` (batch, latent). The batch may have any size.
 
-    Arguments:
+    Args:
         trained, folder: as for every exporter.
         opset_version: version of ONNX's operators; None is PyTorch's choice.
 

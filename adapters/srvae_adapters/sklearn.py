@@ -31,7 +31,7 @@ class RepresentationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixi
     X holds images (image, height, width, channel), or each of them flattened to a row. Pickled or
     saved by joblib, it keeps the path of the representation and not its weights.
 
-    Arguments:
+    Args:
         representation: a run directory, a folder that `srvae-export --to sklearn` made, or any
             function from images (batch, height, width, channel) to codes (batch, latent).
         kind: which representation of a run directory.

@@ -45,7 +45,7 @@ def export(
 ) -> Exported:
     """Write a representation of a run directory in another format.
 
-    Arguments:
+    Args:
         run: the run directory.
         to: name of the format: an entry point of the group `srvae_plugin.exporters`.
         output: folder to make; `<run>/exports/<representation>/<to>` by default.

@@ -109,7 +109,7 @@ def configured(
     A single file or binding needs no list. Later ones win, but for `dataset.name = "auto"`, which
     stands for the data set that is known already and replaces no name.
 
-    Arguments:
+    Args:
         files, bindings: read in this order, the bindings last.
         load_plugins: without, it is a matter of milliseconds, and only what is imported already is
             a known name.

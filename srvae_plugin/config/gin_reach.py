@@ -120,7 +120,7 @@ def require_no_dataset(but: Sequence[str], why: str) -> None:
 
     It is called within `gin_files.configured`.
 
-    Arguments:
+    Args:
         but: parameters of `dataset` that hold nevertheless.
         why: why it is not looked at and what to do, as the end of a sentence.
 

@@ -71,7 +71,7 @@ def _is_recorded(path: str) -> bool:
 class Reader:
     """Parses files and bindings into gin's configuration, and keeps `made` up to date.
 
-    Arguments:
+    Args:
         recorded: the files were written by a finished step: what they import, and is not imported
             yet, is left alone. Nothing in a run directory runs code of its own accord.
     """

@@ -145,7 +145,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def load_dataset(name: str, **options: Any) -> GroundTruthData:
     """Return the ground-truth data set of that name (gin: `dataset.name`).
 
-    Arguments:
+    Args:
         name: disentanglement_lib's name of a data set, or a plug-in's.
         options: the data set's own, for example `path`, a file of the original data; in gin
             `dataset.path = "..."`.

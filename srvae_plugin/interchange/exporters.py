@@ -64,7 +64,7 @@ class MeanCodes(nn.Module):
 class Trained:
     """A finished representation of a run.
 
-    Arguments:
+    Args:
         run: the run directory.
         folder: `<run>/postprocessed/<kind>`, which needs no other.
         function: images (batch, height, width, channel) in [0, 1] to codes (batch, latent).
@@ -115,7 +115,7 @@ class Trained:
     def largest_difference(self, function: Callable[[NDArray[np.float32]], Any]) -> float:
         """Largest |difference| of an exported file's codes from the representation's own.
 
-        Arguments:
+        Args:
             function: images (batch, height, width, channel) to codes, by the exported file; it is
                 called with batches of several sizes.
 

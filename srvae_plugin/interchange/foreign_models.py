@@ -181,7 +181,7 @@ def load_foreign(
 ) -> tuple[FileFunction, GroundTruthData]:
     """Representation function of a model file, and the data set that gin binds.
 
-    Arguments:
+    Args:
         path: a TorchScript or ONNX file.
         layout: "NHWC" or "NCHW"; None finds out.
         files, bindings: see `gin_files.configured`.

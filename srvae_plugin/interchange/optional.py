@@ -9,7 +9,7 @@ from typing import Any
 def require(extra: str, *packages: str) -> list[Any]:
     """Import packages of an extra of this distribution and return them.
 
-    Arguments:
+    Args:
         extra: name of the extra in setup.cfg.
         packages: their names, the same for import and for pip.
 

@@ -42,7 +42,7 @@ class AnnealedVAE(BaseVAE):
 
     Source: Burgess et al., "Understanding disentangling in beta-VAE", 2018, Eq. 8.
 
-    Arguments:
+    Args:
         gamma: weight of the distance, at least 0.
         c_max: last capacity in nats, at least 0.
         iteration_threshold: steps until the capacity is c_max, above 0.

@@ -36,7 +36,7 @@ class BetaTCVAE(BaseVAE):
     Source: Chen et al., "Isolating Sources of Disentanglement in Variational Autoencoders",
     NeurIPS 2018, Eq. 4.
 
-    Arguments:
+    Args:
         beta: weight of the total correlation, at least 0; 1 is the VAE.
         encoder, decoder: see `BaseVAE`.
         reconstruction_loss: see `srvae_plugin.models.vae.VAE`.

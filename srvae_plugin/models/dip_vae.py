@@ -43,7 +43,7 @@ class DIPVAE(BaseVAE):
     Source: Kumar et al., "Variational Inference of Disentangled Latent Concepts from Unlabeled
     Observations", ICLR 2018, Eq. 6 and 7.
 
-    Arguments:
+    Args:
         lambda_od: weight of the off-diagonal elements, at least 0.
         lambda_d_factor: weight of the diagonal as a multiple of lambda_od, at least 0.
         dip_type: "i" or "ii".

@@ -71,7 +71,7 @@ class FactorVAE(BaseVAE):
     leaves the order of the two steps to TensorFlow, and counts both as steps: its
     `model.training_steps = 300000` makes some 150,000 updates of each network, ours 300,000.
 
-    Arguments:
+    Args:
         gamma: weight of the total correlation, at least 0.
         encoder, decoder: see `BaseVAE`.
         reconstruction_loss: see `srvae_plugin.models.vae.VAE`.

@@ -84,7 +84,7 @@ def total_correlation(z: Latents, mean: Latents, logvar: Latents) -> Scalar:
     Source: Chen et al., "Isolating Sources of Disentanglement in Variational Autoencoders",
     NeurIPS 2018; disentanglement_lib's `total_correlation`.
 
-    Arguments:
+    Args:
         z: one sample of each image's posterior, (batch, latent).
         mean, logvar: the posteriors, each (batch, latent).
     """
@@ -144,7 +144,7 @@ def bernoulli_loss(
 ) -> PerImage:
     """Bernoulli reconstruction loss, (batch,), in nats (disentanglement_lib's `bernoulli_loss`).
 
-    Arguments:
+    Args:
         true_images: observations in [0, 1].
         reconstructed_images: the decoder's output.
         activation: "logits", or "tanh" for tanh(output) / 2 + 1/2 clipped to [1e-6, 1 - 1e-6].

@@ -86,7 +86,7 @@ class Steps(NamedTuple):
 class ResidualVAE(BaseVAE):
     """What the three models share: readings, the forward pass, the objective.
 
-    Arguments:
+    Args:
         beta: weight of the KL term; above 1 on SR-VAE it is the paper's SR-beta-VAE.
         reading: a name of the table above.
         residual, likelihood: override that part of the reading.
@@ -149,7 +149,7 @@ class ResidualVAE(BaseVAE):
     ) -> Steps:
         """Run the forward pass (Algorithm 1, or its single pass for ResVAE).
 
-        Arguments:
+        Args:
             x: observations.
             noise: standard normal noise (step, batch, latent); None is the deterministic chain,
                 in which z is the posterior mean.

@@ -35,7 +35,7 @@ DecoderFactory = Callable[[int, Shape], nn.Module]
 class BaseVAE(DisentanglementModel):
     """A Gaussian encoder and a decoder.
 
-    Arguments:
+    Args:
         encoder: observation_shape -> encoder module (see `models.networks`). None: what
             gin binds to `encoder.encoder_fn` and `encoder.num_latent`.
         decoder: (num_latent, observation_shape) -> decoder module. None: gin's
@@ -99,7 +99,7 @@ class VAE(BaseVAE):
     Variational Framework", ICLR 2017, Eq. 4; Kingma & Welling, "Auto-Encoding Variational
     Bayes", 2013.
 
-    Arguments:
+    Args:
         beta: weight of the KL term, at least 0.
         encoder, decoder: see `BaseVAE`.
         reconstruction_loss: (x, logits) -> (batch,) nats. None: gin's

@@ -58,7 +58,7 @@ def learning_curves(scalars_csv: Path) -> Figure | None:
     The first two panels show every row in pale and its running mean in full colour; the third
     shows running means, the latents sorted by their last value. All are in nats per image.
 
-    Arguments:
+    Args:
         scalars_csv: a file with the column step and any of reconstruction_loss, kl_loss, kl_0,
             kl_1, ...; others are ignored, and what a model does not log has no panel.
 

@@ -34,7 +34,7 @@ def decomposition_page(
 ) -> Page:
     """Two rows a chain: decoder outputs X_i above residuals Y_i, the final output beside both.
 
-    Arguments:
+    Args:
         decoder_outputs: intensities in [0, 1].
         residuals: any values; drawn on one scale centred at 0, which a bar below shows.
         finals: intensities in [0, 1].

@@ -108,7 +108,7 @@ def traversal_grid(
     The first column is the observation itself, the others the model's output with the row's
     latent set to the value above, from -3 to 3.
 
-    Arguments:
+    Args:
         model: a built model.
         observation: intensities in [0, 1].
         kl: KL of each latent in nats, from :func:`latent_kl`.
@@ -166,7 +166,7 @@ def decomposition_figure(
     output. Residuals are drawn on one scale centred at 0, which the bar below shows. Of more than
     12 steps, 12 are shown, evenly spread.
 
-    Arguments:
+    Args:
         model: a built model.
         observation: intensities in [0, 1].
         kl: KL of each latent in nats, from :func:`latent_kl`.
@@ -205,7 +205,7 @@ def save_all(
     with steps only) and learning_curves.png (if training logged any step). Each appears under
     its name only when it is complete; the same model and seed give the same files.
 
-    Arguments:
+    Args:
         model: a built model, on any device.
         data: ground-truth data, or anything with `sample_observations`; one or three channels.
         scalars_csv: what training wrote, see :func:`srvae_plugin.plots.curves.learning_curves`.

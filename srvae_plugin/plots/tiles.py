@@ -146,7 +146,7 @@ def grid_page(
 ) -> Page:
     """A page of one grid of tiles.
 
-    Arguments:
+    Args:
         tiles: (row, column, height, width, 3), at their size on the page.
         row_labels: one a row, right-aligned on the left.
         column_labels: texts above columns; none leaves out that line.
@@ -182,7 +182,7 @@ def slider_frames(
 ) -> UInt8[np.ndarray, "frame page_height page_width 3"]:
     """Frames of an animation: all tiles, and below them a slider at the frame's value.
 
-    Arguments:
+    Args:
         tiles: (tile, frame, height, width, 3), at their size on the page.
         labels: one a tile, above it.
         values: the slider's value in each frame.

@@ -60,7 +60,7 @@ def curve_chart(curves: Sequence[Curve], title: str) -> str:
     Of more than 40 runs the median of each model's is drawn, and the band of their middle half.
     The first steps' losses may lie above the chart. Values that are not finite are left out.
 
-    Arguments:
+    Args:
         curves: one a run.
         title: what the values are.
     """

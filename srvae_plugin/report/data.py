@@ -40,7 +40,7 @@ class Found(NamedTuple):
 def read_runs(places: Sequence[Path]) -> Found:
     """All runs below some folders, sorted by name.
 
-    Arguments:
+    Args:
         places: run directories, folders of run directories, study directories, or JSON files that
             disentanglement_lib's `aggregate_results_to_json` wrote.
 

@@ -136,7 +136,7 @@ def legend() -> list[tuple[str, str]]:
 def hinton(matrix: NDArray[np.float64], factors: Sequence[str], title: str) -> str:
     """Importance of each latent for each factor: a square's area is its share of the largest.
 
-    Arguments:
+    Args:
         matrix: (latent, factor), >= 0.
         factors: name of each factor.
         title: what it is of.

@@ -18,7 +18,7 @@ _Key = tuple[str, int | None, str]
 def told_apart(runs: Sequence[Run], notes: list[str]) -> list[Run]:
     """The runs, of foreign models each once, and different ones of one label and seed apart.
 
-    Arguments:
+    Args:
         runs: all runs, their data sets named.
         notes: a line is added for all that is put apart or together, and where two seeds have the
             same codes.

@@ -111,7 +111,7 @@ def score_tables(
 ) -> list[Table]:
     """Tables of all headline scores, data set by data set.
 
-    Arguments:
+    Args:
         models: as `group_by_model` has them.
         bootstrap: how intervals are computed.
         compare_with: label of the model that others are compared with; by default all pairs of up

@@ -127,7 +127,7 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentile interval of a statistic: the runs of each task are drawn anew with replacement.
 
-    Arguments:
+    Args:
         statistic: `mean`, `median` or `interquartile_mean` of this module, or any other function
             of a matrix (run, task), which is then called once a resample.
         scores: (run, task) or (run,).

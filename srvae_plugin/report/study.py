@@ -17,7 +17,7 @@ _WAITS = ("planned", "running", "interrupted")
 def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
     """The runs, those of a study labelled as there, and those of it that left nothing added.
 
-    Arguments:
+    Args:
         runs: runs found in folders.
         path: a `study.json`; its runs' folders are relative to its own.
         notes: a line is added if the file is damaged.

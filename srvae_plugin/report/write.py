@@ -47,7 +47,7 @@ def write_report(
 ) -> Written:
     """Write a page about runs, and `scores.csv` beside it with one row for a run and number.
 
-    Arguments:
+    Args:
         places: folders of runs, see `srvae_plugin.report.data.read_runs`.
         output: the page; it needs no other file.
         published: CSV files with published numbers of the user's own.

@@ -161,7 +161,7 @@ def evaluate_function(
 ) -> Scores:
     """Score any representation function with the metrics that gin binds.
 
-    Arguments:
+    Args:
         function: observations (batch, height, width, channel) to codes (batch, latent); it is
             tried twice on 64 observations, with a warning if it is not deterministic, and then
             called once for each distinct observation of a finite data set.

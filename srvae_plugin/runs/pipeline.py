@@ -110,7 +110,7 @@ class EvaluationSettings:
 class RunPlan:
     """What gin binds under `run`: what happens after training.
 
-    Arguments:
+    Args:
         representations: "mean", "sampled" or both, or the name of the function of your own that
             `postprocess.postprocess_fn` is bound to.
         metrics: gin names of the metrics; each is evaluated on each representation. A name may
@@ -308,7 +308,7 @@ def train_with_gin(
 ) -> None:
     """Train the model that these gin files and bindings describe.
 
-    Arguments:
+    Args:
         model_dir: folder for weights and results.
         overwrite: delete the folder if it exists; otherwise ValueError.
         gin_config_files, gin_bindings: see `gin_files.configured`.
@@ -354,7 +354,7 @@ def save_weights(model: DisentanglementModel, path: Path, observation_shape: Seq
 def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementModel:
     """Load a trained model, in eval mode.
 
-    Arguments:
+    Args:
         run_dir: a run directory, or its `model` or `postprocessed/<kind>` folder.
         device: "auto" or a torch device.
 
@@ -438,7 +438,7 @@ def evaluate_with_gin(
 ) -> dict[str, Any]:
     """Score a representation with one metric and return the scores.
 
-    Arguments:
+    Args:
         model_dir: folder of a postprocessing step.
         output_dir: folder for the results; ValueError if it exists and `overwrite` is false.
         gin_config_files, gin_bindings: see `gin_files.configured`.

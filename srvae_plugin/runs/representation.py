@@ -37,7 +37,7 @@ _ON_GPU = 4096
 class Representation:
     """The representation function of a model, deterministic and in float32.
 
-    Arguments:
+    Args:
         model: a built model; it stays as it is, on its device, but is set to eval mode. Weights
             in channels-last memory, as `load_model` gives them, are faster on a CPU.
         kind: "mean", or "sampled": a draw from q(z|x), as disentanglement_lib's postprocessing
@@ -121,7 +121,7 @@ class CachedRepresentation:
     Metrics ask `codes_at` for the codes of observation indices and so never make an image
     twice. Called like a plain function it encodes what it is given, without the cache.
 
-    Arguments:
+    Args:
         function: any representation function that is deterministic.
         data: the data set whose indices `codes_at` takes.
         batch_size: observations made and encoded at once; None: 256, or on a GPU as many as

@@ -46,7 +46,7 @@ def write_step(
 ) -> None:
     """Write the results of one step under disentanglement_lib's names.
 
-    Arguments:
+    Args:
         results_dir: `<step's folder>/results`.
         step: names the files.
         results: scores and times; a `uuid` is added.

@@ -107,7 +107,7 @@ def run(
 ) -> RunSummary:
     """Run everything into `output`.
 
-    Arguments:
+    Args:
         files, bindings: see `gin_files.configured`.
         output: the run directory; ValueError if it exists, unless `resume` or `overwrite`.
         resume: keep finished steps, go on from a checkpoint; the configuration must be the same.

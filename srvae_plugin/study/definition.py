@@ -30,7 +30,7 @@ class Study:
     bindings of its model, of its data set and of `every_run`, in this order; later ones win, and
     bindings win over files.
 
-    Arguments:
+    Args:
         models: name -> files and bindings.
         seeds: number of seeds (0, 1, ...), or a list of them; a run binds `model.random_seed`.
         grid: name of a model -> gin name -> values; every combination is a model of its own. A

@@ -119,7 +119,7 @@ def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
 def look(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> list[RunState]:
     """States of the planned runs, from the run directories and `study.json`.
 
-    Arguments:
+    Args:
         study: the study's directory.
         runs, configs: the planned runs and their whole gin configurations.
 

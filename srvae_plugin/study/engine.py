@@ -125,7 +125,7 @@ def has_ended(process: subprocess.Popen[bytes]) -> bool:
 class LocalEngine:
     """Processes on this machine.
 
-    Arguments:
+    Args:
         jobs: how many at once.
         threads: threads of each.
         devices: GPUs to spread them over; None: leave that to torch.

@@ -33,7 +33,7 @@ def run_task(folder: str, job: Job, threads: int, environment: Mapping[str, str]
 class RayEngine:
     """Tasks on the Ray cluster of RAY_ADDRESS, or of this machine, or one started here.
 
-    Arguments:
+    Args:
         jobs: how many at once; None: as many as the cluster has room for.
         threads: CPUs that a run reserves, and its threads.
         gpus: GPUs that a run reserves, may be a fraction; None: 1 if the cluster has any.

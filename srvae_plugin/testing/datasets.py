@@ -226,7 +226,7 @@ def dataset_outcomes(
 def check_dataset(make: Callable[[], GroundTruthData]) -> None:
     """Raise CheckError, one line a failure, unless a data set keeps its contract.
 
-    Arguments:
+    Args:
         make: returns the data set: its class, or for example `lambda: MyData(path)`.
     """
     require(dataset_outcomes(make))

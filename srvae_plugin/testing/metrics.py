@@ -177,7 +177,7 @@ def metric_outcomes(
 def check_metric(metric: Metric, promises: Collection[str] = (), **settings: Any) -> None:
     """Raise CheckError, one line a failure, unless a metric keeps its contract.
 
-    Arguments:
+    Args:
         metric: the function.
         promises: "order", "scale" or both: what of the latents must not matter to the scores.
         settings: its further arguments. Numbers of points that disentanglement_lib has names for

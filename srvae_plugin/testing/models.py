@@ -144,7 +144,7 @@ def model_outcomes(
 def check_model(make: MakeModel, shapes: Sequence[Shape] = SHAPES) -> None:
     """Raise CheckError, one line a failure, unless a model keeps the contract of `model.py`.
 
-    Arguments:
+    Args:
         make: returns a new model that is not built, for example `lambda: MyVAE(beta=4.0)`.
         shapes: (channel, height, width) of observations to build it for; it may refuse some of
             them, with ValueError, but not all.

@@ -41,7 +41,7 @@ _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 class TrainingSettings:
     """What gin binds under `model`; the first six names are disentanglement_lib's.
 
-    Arguments:
+    Args:
         model: the model, its hyperparameters set and not yet built (`@sr_vae()`).
         training_steps: number of updates; 0 leaves the network as initialised.
         random_seed: seed of the parameters, the noise and the batches.
@@ -175,7 +175,7 @@ def train(
 ) -> tuple[DisentanglementModel, dict[str, Any]]:
     """Train a model; return it with its mean losses over `eval_steps` batches.
 
-    Arguments:
+    Args:
         settings: see `TrainingSettings`.
         data: where observations are drawn from.
         model_dir: folder for checkpoint.pt and scalars.csv.
