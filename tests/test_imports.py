@@ -26,6 +26,8 @@ NEVER = {
     "metrics": {"torch"},
     "report": {"torch", "gin"},
 }
+WHEN_CALLED = {"data/drawing.py": {"torch"}}
+"""Slow imports that a function makes: `data[0]` is a tensor."""
 
 
 def room_of(path):
@@ -69,6 +71,7 @@ def test_every_import_goes_down():
         f"{path.relative_to(ROOT)} imports {name}"
         for path in sorted(ROOT.rglob("*.py"))
         for name in wrong_edges(room_of(path), path.read_text())
+        if name not in WHEN_CALLED.get(str(path.relative_to(ROOT)), ())
     ]
     assert wrong == []
 

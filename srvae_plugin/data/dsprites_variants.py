@@ -8,7 +8,7 @@ the same observation, to the rounding to float32.
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from srvae_plugin.data.drawing import DrawnData
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
 from srvae_plugin.data.storage.locate import Origin, PathLike
 
@@ -29,7 +30,7 @@ SCREAM = Origin(
 _CHUNK = 256
 
 
-class PaintedDSprites(ABC):
+class PaintedDSprites(DrawnData):
     """dSprites of 64x64x3 whose pixels depend on random numbers beside the factors.
 
     Beside the observations asked for, 256 of them are held in double precision (25 MB).
@@ -81,19 +82,6 @@ class PaintedDSprites(ABC):
             sprites = self._sprites.observations_at(indices[part])
             observations[part] = self._paint(sprites, random_state)
         return observations
-
-    def sample(
-        self, num: int, random_state: np.random.RandomState
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Draws ``num`` rows of factors, then their observations."""
-        factors = self.sample_factors(num, random_state)
-        return factors, self.sample_observations_from_factors(factors, random_state)
-
-    def sample_observations(
-        self, num: int, random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
-        """Draws ``num`` observations: shape (num, 64, 64, 3)."""
-        return self.sample(num, random_state)[1]
 
     @abstractmethod
     def _paint(

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.drawing import DrawnData
 
-class DummyData:
+
+class DummyData(DrawnData):
     """Images of uniform noise, 64x64x1, whatever the factors: ten of them, five values each.
 
     Draws are disentanglement_lib's: all factors at once, then all pixels at once. Nothing is kept;
@@ -57,19 +59,6 @@ class DummyData:
             part = observations[start : start + self._CHUNK]
             part[:] = random_state.random_sample(size=part.shape)
         return observations
-
-    def sample(
-        self, num: int, random_state: np.random.RandomState
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Draws ``num`` rows of factors, then their observations."""
-        factors = self.sample_factors(num, random_state)
-        return factors, self.sample_observations_from_factors(factors, random_state)
-
-    def sample_observations(
-        self, num: int, random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
-        """Draws ``num`` observations."""
-        return self.sample(num, random_state)[1]
 
     def _checked(self, factors: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         factors = np.asarray(factors)

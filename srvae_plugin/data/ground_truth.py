@@ -8,12 +8,14 @@ same samples in both.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from srvae_plugin.data.drawing import IndexedData
 
 
 @runtime_checkable
@@ -89,7 +91,7 @@ def names_of(data: Any) -> list[str]:
     return list(names) if names else [f"factor {k}" for k in range(data.num_factors)]
 
 
-class FactorGrid(ABC):
+class FactorGrid(IndexedData):
     """A finite data set: each combination of all its factors has exactly one observation.
 
     Some of the factors are the ground truth; the others are drawn at random whenever an observation
@@ -204,10 +206,6 @@ class FactorGrid(ABC):
             self._refuse_values(factors)
             raise
 
-    def sample_indices(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
-        """Draws the indices of the observations that ``sample_observations`` would draw: (num,)."""
-        return self.observation_indices(self.sample_factors(num, random_state), random_state)
-
     def observations_at(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Returns the observations of given indices.
 
@@ -230,29 +228,6 @@ class FactorGrid(ABC):
         """
         columns = np.unravel_index(self._checked_indices(indices), self.factor_sizes)
         return np.stack([columns[i] for i in self.latent_factor_indices], axis=1).astype(np.int64)
-
-    def sample_observations_from_factors(
-        self, factors: NDArray[np.integer[Any]], random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
-        """Draws one observation for each row of factors: shape (num, height, width, channel).
-
-        Raises:
-            ValueError: as in ``observation_indices``.
-        """
-        return self.observations_at(self.observation_indices(factors, random_state))
-
-    def sample(
-        self, num: int, random_state: np.random.RandomState
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Draws ``num`` rows of factors, then their observations."""
-        factors = self.sample_factors(num, random_state)
-        return factors, self.sample_observations_from_factors(factors, random_state)
-
-    def sample_observations(
-        self, num: int, random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
-        """Draws ``num`` observations: shape (num, height, width, channel)."""
-        return self.sample(num, random_state)[1]
 
     @abstractmethod
     def _load_observations(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:

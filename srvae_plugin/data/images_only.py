@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.byte_table import ByteTable
+from srvae_plugin.data.drawing import IndexedData
 from srvae_plugin.data.storage.mapped_images import StoredImages
 
 
-class ImagesOnly:
+class ImagesOnly(IndexedData):
     """Images without factors: to train on, to reconstruct and to traverse, never to score.
 
     It has disentanglement_lib's interface with no factors: rows of factors have length 0, and the
@@ -58,16 +59,6 @@ class ImagesOnly:
         """Returns ``num`` empty rows, shape (num, 0); draws nothing."""
         return np.empty((num, 0), dtype=np.int64)
 
-    def sample_observations_from_factors(
-        self, factors: NDArray[np.int64], random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
-        """Draws one image for each (empty) row: float32 (num, height, width, channel) in [0, 1].
-
-        Raises:
-            ValueError: if the rows are not empty.
-        """
-        return self.observations_at(self.observation_indices(factors, random_state))
-
     def observation_indices(
         self, factors: NDArray[np.int64], random_state: np.random.RandomState
     ) -> NDArray[np.int64]:
@@ -99,19 +90,6 @@ class ImagesOnly:
         """All images as they are stored; None if they are made when asked for."""
         stored = getattr(self._images, "byte_table", None)
         return None if stored is None else stored()
-
-    def sample(
-        self, num: int, random_state: np.random.RandomState
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Draws ``num`` empty rows of factors and as many images."""
-        factors = self.sample_factors(num, random_state)
-        return factors, self.sample_observations_from_factors(factors, random_state)
-
-    def sample_observations(
-        self, num: int, random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
-        """Draws ``num`` images: shape (num, height, width, channel)."""
-        return self.sample(num, random_state)[1]
 
 
 class RowNumbers:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.drawing import IndexedData
 from srvae_plugin.data.factor_kinds import FactorKinds, as_kinds, encoded
 from srvae_plugin.data.ground_truth import draw_factors
 from srvae_plugin.data.table_rows import Content, TableRows
 
 
-class FactorTable:
+class FactorTable(IndexedData):
     """Ground-truth data whose observations are known by their row number only.
 
     It serves to score codes that are given as a table. Classes are renumbered to 0 .. size - 1 in
@@ -137,10 +138,6 @@ class FactorTable:
             return self._first[cells]
         return np.array([random_state.choice(self._rows_of_cell[cell]) for cell in cells])
 
-    def sample_indices(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
-        """Draw the row numbers of what `sample_observations` would draw."""
-        return self.observation_indices(self.sample_factors(num, random_state), random_state)
-
     def observations_at(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Observations of these rows: the row numbers as (num, 1, 1, 1) float32."""
         return indices.astype(np.float32)[:, None, None, None]
@@ -148,26 +145,3 @@ class FactorTable:
     def factors_at(self, indices: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Factors (num, factor) of these rows."""
         return self.factors[indices]
-
-    def sample_observations_from_factors(
-        self, factors: NDArray[Any], random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
-        """Draw one observation for each row of factors.
-
-        Raises:
-            ValueError: if no observation has them.
-        """
-        return self.observations_at(self.observation_indices(factors, random_state))
-
-    def sample(
-        self, num: int, random_state: np.random.RandomState
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Draw factors, then observations."""
-        factors = self.sample_factors(num, random_state)
-        return factors, self.sample_observations_from_factors(factors, random_state)
-
-    def sample_observations(
-        self, num: int, random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
-        """Draw observations."""
-        return self.sample(num, random_state)[1]
