@@ -266,13 +266,11 @@ def test_a_recorded_file_imports_nothing_and_says_what_to_add(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "planted.py").write_text("import gin\ngin.register(lambda: 1, name='x')\nraise 1")
     path = tmp_path / "train.gin"
-    path.write_text("import planted\n\nvae.beta = 1.0\n")
-    with configured([path], recorded=True):
-        assert gin_files.bound("vae.beta") == 1.0
-    path.write_text("import planted\n\nplanted_fn.size = 1\n")
-    with (
-        pytest.raises(ConfigError, match="add --import planted"),
-        configured([path], recorded=True),
-    ):
-        pass
+    for line in ("vae.beta = 1.0", "planted_fn.size = 1"):
+        path.write_text(f"import planted\n\n{line}\n")
+        with (
+            pytest.raises(ConfigError, match="add --import planted"),
+            configured([path], recorded=True),
+        ):
+            pass
     assert "planted" not in sys.modules

@@ -113,7 +113,8 @@ def configured(
         files, bindings: read in this order, the bindings last.
         load_plugins: without, it is a matter of milliseconds, and only what is imported already is
             a known name.
-        recorded: the files were left by a finished step: nothing that they import is run.
+        recorded: the files were left by a finished step, and are data: see
+            :class:`srvae_plugin.config.gin_sources.Reader`.
 
     Raises ConfigError for a missing file, a syntax error, an unknown name (with the closest
     known one), a value of the wrong type, and for two files that name different models while no

@@ -40,8 +40,10 @@ class Source(NamedTuple):
 made: dict[Key, Source] = {}
 """Where the bindings that hold at the moment come from; those of before `configured` are not in."""
 not_imported: list[str] = []
-"""Modules that recorded configurations name and that were not imported."""
+"""Modules that recorded configurations import and that were not imported before."""
 _clock = itertools.count()
+_imported_by_user: set[str] = set()
+"""Modules that the user's own files, bindings and `--import` name: trusted to be run."""
 _look_in: list[Path] = []
 """Further folders in which gin files may find modules."""
 
@@ -72,8 +74,9 @@ class Reader:
     """Parses files and bindings into gin's configuration, and keeps `made` up to date.
 
     Args:
-        recorded: the files were written by a finished step: what they import, and is not imported
-            yet, is left alone. Nothing in a run directory runs code of its own accord.
+        recorded: the files were written by a finished step, perhaps a stranger's, and are data.
+            They import and include nothing, and name only what is registered: by this package,
+            by plug-ins, or by modules that the user imports.
     """
 
     def __init__(self, recorded: bool = False):
@@ -104,6 +107,8 @@ class Reader:
     @contextlib.contextmanager
     def _hooks(self) -> Iterator[None]:
         bind, parse_file = gin_state.bind_parameter, gin_state.parse_config_file
+        context = gin_state.ParseContext
+        process, register = context.process_import, context._register
 
         def noted(key: Any, value: Any) -> None:
             parsed = gin_state.ParsedBindingKey.parse(key)
@@ -114,14 +119,37 @@ class Reader:
             made[parsed.scope_selector_arg] = Source(next(_clock), self._named, file)
 
         gin_state.bind_parameter = noted
+
+        def if_imported(parsing: Any, statement: Any) -> None:
+            module = statement.module
+            if module.startswith("__gin__.") or module in sys.modules:
+                process(parsing, statement)
+            else:
+                not_imported.append(module)
+                raise ImportError(f"it imports {module}")
+
+        def if_users(parsing: Any, names: Sequence[str], values: Sequence[Any]) -> Any:
+            home = getattr(values[-1], "__module__", None)
+            if home not in _imported_by_user or values[-2] is not sys.modules.get(home):
+                raise ValueError(
+                    f"{'.'.join(names)} is not registered with gin, and a run directory runs "
+                    "nothing but what this package, plug-ins and modules that you --import define"
+                )
+            return register(parsing, names, values)
+
         gin_state.parse_config_file = lambda name, *_, **__: self._include(name)
+        if self._recorded:
+            context.process_import, context._register = if_imported, if_users
         try:
             yield
         finally:
             gin_state.bind_parameter, gin_state.parse_config_file = bind, parse_file
+            context.process_import, context._register = process, register
 
     def _include(self, name: str) -> Any:
         """Beside the file that includes it, from the working directory, or a packaged one."""
+        if self._recorded:
+            raise ValueError(f"includes {name!r}, but the configuration of a run is complete")
         for folder in (self._stack[-1].parent, Path.cwd(), packaged_configs()):
             if (folder / name).is_file():
                 return self._parse((folder / name).resolve())
@@ -134,9 +162,7 @@ class Reader:
         if path in self._stack:
             raise ValueError(f"{path} includes itself")
         text = read_text(path)
-        if self._recorded:
-            text = _IMPORT.sub(_unless_imported, text)
-        else:
+        if not self._recorded:
             _make_importable(text, [path.parent, Path.cwd(), *_look_in])
         stream = io.StringIO(text)
         stream.name = str(path)  # gin names it in its errors
@@ -159,17 +185,10 @@ def read_text(path: Path) -> str:
         raise ValueError(f"not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
-def _unless_imported(statement: re.Match[str]) -> str:
-    module = statement[1]
-    if module in sys.modules or module.startswith("__gin__"):
-        return statement[0]
-    not_imported.append(module)
-    return ""
-
-
 def _make_importable(text: str, folders: Sequence[Path]) -> None:
     """Put the folder of a module that a text imports on Python's path, if it has it."""
     for name in _IMPORT.findall(text):
+        _imported_by_user.add(name)
         _find_module(name, folders)
 
 
@@ -200,6 +219,7 @@ def import_modules(names: Sequence[str], beside: Sequence[str | Path] = ()) -> N
     """
     folders = [Path.cwd(), *(Path(file).resolve().parent for file in beside), *_look_in]
     for name in names:
+        _imported_by_user.add(name)
         _find_module(name, folders)
         try:
             importlib.import_module(name)
