@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gin
 import torch
 from torch import Tensor
@@ -12,16 +9,11 @@ from torch import Tensor
 from srvae_plugin.models.base import Images, Losses, takes_tensor_step
 from srvae_plugin.models.losses import (
     gaussian_kl,
-    make_reconstruction_loss,
     penalized,
     require_weight,
 )
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
 
 
 def anneal(c_max: float, step: int | Tensor, iteration_threshold: float) -> float | Tensor:
@@ -34,6 +26,7 @@ def anneal(c_max: float, step: int | Tensor, iteration_threshold: float) -> floa
     return min(c_max, c_max * step / iteration_threshold)
 
 
+@gin.register("annealed_vae", module="srvae_plugin", denylist=["num_latent"])
 class AnnealedVAE(BaseVAE):
     """The KL is drawn to a growing capacity C (disentanglement_lib's `annealed_vae`).
 
@@ -62,16 +55,20 @@ class AnnealedVAE(BaseVAE):
         tensor(12.5000)
     """
 
+    title = "AnnealedVAE"
+
     def __init__(
         self,
         gamma: float | int,
         c_max: float | int,
         iteration_threshold: float | int,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.gamma = require_weight("annealed_vae.gamma", gamma)
         self.c_max = require_weight("annealed_vae.c_max", c_max)
         if not 0 < iteration_threshold < float("inf"):
@@ -80,9 +77,7 @@ class AnnealedVAE(BaseVAE):
                 "number of steps above 0"
             )
         self.iteration_threshold = float(iteration_threshold)
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        self._take_loss(reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

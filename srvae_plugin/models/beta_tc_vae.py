@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gin
 import torch
 from torch import Tensor
 
 from srvae_plugin.models.base import Images, Losses, takes_tensor_step
 from srvae_plugin.models.losses import (
-    make_reconstruction_loss,
     penalized,
     require_weight,
     total_correlation,
 )
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
 
 
+@gin.register("beta_tc_vae", module="srvae_plugin", denylist=["num_latent"])
 class BetaTCVAE(BaseVAE):
     """Weighs the total correlation of q(z) by beta (disentanglement_lib's `beta_tc_vae`).
 
@@ -53,18 +46,20 @@ class BetaTCVAE(BaseVAE):
         ['vae']
     """
 
+    title = "beta-TCVAE"
+
     def __init__(
         self,
         beta: float | int,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.beta = require_weight("beta_tc_vae.beta", beta)
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        self._take_loss(reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

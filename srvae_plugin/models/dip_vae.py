@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gin
 import torch
 from torch import Tensor
@@ -18,20 +15,16 @@ from srvae_plugin.models.base import (
 from srvae_plugin.models.losses import (
     batch_covariance,
     covariance_penalty,
-    make_reconstruction_loss,
     penalized,
     require_weight,
 )
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
 
 DIP_TYPES = ("i", "ii")
 
 
+@gin.register("dip_vae", module="srvae_plugin", denylist=["num_latent"])
 class DIPVAE(BaseVAE):
     """Penalizes the codes' covariance for differing from I (disentanglement_lib's `dip_vae`).
 
@@ -62,24 +55,26 @@ class DIPVAE(BaseVAE):
         ['vae']
     """
 
+    title = "DIP-VAE-{dip_type}"
+
     def __init__(
         self,
         lambda_od: float | int,
         lambda_d_factor: float | int,
         dip_type: str = "i",
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.lambda_od = require_weight("dip_vae.lambda_od", lambda_od)
         self.lambda_d_factor = require_weight("dip_vae.lambda_d_factor", lambda_d_factor)
         if dip_type not in DIP_TYPES:
             raise ValueError(f"dip_vae.dip_type = {dip_type!r}: expected 'i' or 'ii'")
         self.dip_type = dip_type
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        self._take_loss(reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import gin
 import torch
@@ -19,14 +18,10 @@ from srvae_plugin.models.base import (
     Shape,
     takes_tensor_step,
 )
-from srvae_plugin.models.losses import make_reconstruction_loss, penalized, require_weight
+from srvae_plugin.models.losses import penalized, require_weight
+from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.networks.discriminator import make_discriminator
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
 
 DiscriminatorFactory = Callable[[int], nn.Module]
 PairOfLogits = Float[Tensor, "batch 2"]
@@ -56,6 +51,7 @@ def discriminator_loss(logits: PairOfLogits, permuted: PairOfLogits) -> Scalar:
     return -0.5 * (joint.mean() + product.mean())
 
 
+@gin.register("factor_vae", module="srvae_plugin", denylist=["num_latent"])
 class FactorVAE(BaseVAE):
     """Penalizes the total correlation of q(z) (disentanglement_lib's `factor_vae`).
 
@@ -90,19 +86,21 @@ class FactorVAE(BaseVAE):
         ['discriminator', 'vae']
     """
 
+    title = "FactorVAE"
+
     def __init__(
         self,
         gamma: float | int,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
         discriminator: DiscriminatorFactory | None = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.gamma = require_weight("factor_vae.gamma", gamma)
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        self._take_loss(reconstruction_loss)
         self._discriminator_factory = discriminator or gin.get_configurable(make_discriminator)
 
     def build(self, observation_shape: Shape) -> None:

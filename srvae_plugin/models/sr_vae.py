@@ -29,6 +29,7 @@ import warnings
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+import gin
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -44,12 +45,8 @@ from srvae_plugin.models.base import (
     takes_tensor_step,
 )
 from srvae_plugin.models.losses import bernoulli_nll, require_weight, squared_error
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.vae import BaseVAE, vae_losses
 
 RESIDUALS = ("image", "logit")
 LIKELIHOODS = ("bernoulli", "gaussian", "linear_mse")
@@ -113,12 +110,14 @@ class ResidualVAE(BaseVAE):
         residual: str | None = None,
         likelihood: str | None = None,
         noise: str = "resample",
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self._require("reading", reading, self.readings)
-        chosen = READINGS[reading]
+        self.reading, chosen = reading, READINGS[reading]
         self.beta = require_weight(f"{self.gin_name}.beta", beta)
         self.residual = self._require("residual", residual or chosen.residual, RESIDUALS)
         self.likelihood = self._require("likelihood", likelihood or chosen.likelihood, LIKELIHOODS)
@@ -233,7 +232,7 @@ class ResidualVAE(BaseVAE):
         latents respond; a skip connection stays that of x. Raises ValueError as the base does.
         """
         check_traversal(x, latent, self.num_latent)
-        batch = x.expand(len(values), -1, -1, -1)
+        batch = x.expand(len(values), *x.shape[1:])
         return self.mean_image(self._output(self.steps(batch, fixed=(latent, values))))
 
     def decompose(self, x: Images, fixed: tuple[int, float] | None = None) -> Decomposition | None:
@@ -255,29 +254,36 @@ class ResidualVAE(BaseVAE):
         )
 
 
+@gin.register("sr_vae", module="srvae_plugin", denylist=["num_latent"])
 class SRVAE(ResidualVAE):
     """Sequential Residual VAE: d steps, output X_d + Y_d (gin: `sr_vae`)."""
 
+    title = "SR-VAE"
+    title_with_beta = "SR-beta-VAE"
     gin_name = "sr_vae"
     sequential = True
     skip = True
     readings = tuple(READINGS)
 
 
+@gin.register("seq_vae", module="srvae_plugin", denylist=["num_latent"])
 class SeqVAE(ResidualVAE):
     """The explicit dependency alone: d steps, output X_d (gin: `seq_vae`; section 3)."""
 
+    title = "SeqVAE"
     gin_name = "seq_vae"
     sequential = True
     skip = False
 
 
+@gin.register("res_vae", module="srvae_plugin", denylist=["num_latent"])
 class ResVAE(ResidualVAE):
     """The skip connection alone: one pass, output X + x (gin: `res_vae`; section 3).
 
     Nothing is subtracted in one pass: readings that differ only in the residual coincide.
     """
 
+    title = "ResVAE"
     gin_name = "res_vae"
     sequential = False
     skip = True
@@ -287,7 +293,16 @@ class ResVAE(ResidualVAE):
         beta: float = 1.0,
         reading: str = "paper",
         likelihood: str | None = None,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(beta, reading, likelihood=likelihood, encoder=encoder, decoder=decoder)
+        super().__init__(
+            beta,
+            reading,
+            likelihood=likelihood,
+            encoder=encoder,
+            decoder=decoder,
+            num_latent=num_latent,
+        )

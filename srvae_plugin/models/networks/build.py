@@ -12,6 +12,8 @@ from srvae_plugin.models.base import Shape
 from srvae_plugin.models.networks.conv_64 import srvae_decoder, srvae_encoder
 from srvae_plugin.models.networks.encoder import positive
 
+__all__ = ["make_decoder", "make_gaussian_encoder"]
+
 
 @gin.register("encoder", module="srvae_plugin", allowlist=["num_latent", "encoder_fn"])
 def make_gaussian_encoder(

@@ -14,6 +14,8 @@ from srvae_plugin.models.networks.encoder import (
     require_64,
 )
 
+__all__ = ["conv_encoder", "deconv_decoder", "srvae_decoder", "srvae_encoder"]
+
 
 @gin.register("srvae_encoder", module="srvae_plugin", denylist=["observation_shape", "num_latent"])
 def srvae_encoder(

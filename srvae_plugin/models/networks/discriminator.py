@@ -13,7 +13,9 @@ from typing import Any
 import gin
 from torch import nn
 
-from srvae_plugin.models.networks import initialize
+from srvae_plugin.models.networks.encoder import initialize
+
+__all__ = ["fc_discriminator", "make_discriminator"]
 
 
 @gin.register("fc_discriminator", module="srvae_plugin", denylist=["num_latent"])

@@ -6,6 +6,8 @@ from torch import nn
 
 from srvae_plugin.models.base import Gaussian, Images, Shape
 
+__all__ = ["GaussianEncoder", "initialize", "positive", "require_64"]
+
 
 class GaussianEncoder(nn.Module):
     """A body with two linear heads: mean and log variance of each latent."""
@@ -52,7 +54,7 @@ def require_64(name: str, shape: Shape) -> None:
     if shape[1:] != (64, 64):
         raise ValueError(
             f"{name} takes 64x64 images, this data set has {shape[1]}x{shape[2]}; "
-            "bind fc_encoder and fc_decoder, or a network of your own"
+            "conv_encoder_any and conv_decoder_any take any size, as do fc_encoder and fc_decoder"
         )
 
 
