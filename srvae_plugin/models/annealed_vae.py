@@ -15,6 +15,8 @@ from srvae_plugin.models.losses import (
 from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
 
+__all__ = ["AnnealedVAE", "anneal"]
+
 
 def anneal(c_max: float, step: int | Tensor, iteration_threshold: float) -> float | Tensor:
     """Capacity in nats at a step: 0 at step 0, then linear, c_max from the threshold on.
@@ -35,23 +37,26 @@ class AnnealedVAE(BaseVAE):
 
     Source: Burgess et al., "Understanding disentangling in beta-VAE", 2018, Eq. 8.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         gamma: weight of the distance, at least 0.
         c_max: last capacity in nats, at least 0.
         iteration_threshold: steps until the capacity is c_max, above 0.
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
 
-    Raises ValueError for a hyperparameter out of range.
+    Raises:
+        ValueError: a hyperparameter out of range.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = AnnealedVAE(gamma=1000.0, c_max=25.0, iteration_threshold=100000,
-        ...                     encoder=partial(srvae_encoder, num_latent=10),
-        ...                     decoder=srvae_decoder)
+        >>> model = AnnealedVAE(num_latent=10, gamma=1000.0, c_max=25.0, iteration_threshold=100000)
         >>> model.build((1, 64, 64))
-        >>> model.losses(torch.zeros(2, 1, 64, 64), step=50000).logs["capacity"]
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> model.losses(x, step=50000).logs["capacity"]
         tensor(12.5000)
     """
 

@@ -123,7 +123,8 @@ class DisentanglementModel(nn.Module, ABC):
     def build(self, observation_shape: Shape) -> None:
         """Create all parameters for observations of this (channel, height, width).
 
-        Raises ValueError if the architecture cannot take that shape.
+        Raises:
+            ValueError: the architecture cannot take that shape.
         """
 
     @abstractmethod
@@ -166,8 +167,10 @@ class DisentanglementModel(nn.Module, ABC):
     ) -> Float[Tensor, "value channel height width"]:
         """Output images (value, channel, height, width) as one latent of x takes each value.
 
-        `x` holds one observation, (1, channel, height, width). Raises ValueError for several
-        observations or a latent outside 0 .. num_latent - 1.
+        `x` holds one observation, (1, channel, height, width).
+
+        Raises:
+            ValueError: several observations, or a latent outside 0 .. num_latent - 1.
         """
         check_traversal(x, latent, self.num_latent)
         z = self.encode(x).mean.repeat(len(values), 1)

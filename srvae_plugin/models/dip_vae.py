@@ -21,6 +21,8 @@ from srvae_plugin.models.losses import (
 from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
 
+__all__ = ["DIPVAE"]
+
 DIP_TYPES = ("i", "ii")
 
 
@@ -36,23 +38,27 @@ class DIPVAE(BaseVAE):
     Source: Kumar et al., "Variational Inference of Disentangled Latent Concepts from Unlabeled
     Observations", ICLR 2018, Eq. 6 and 7.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         lambda_od: weight of the off-diagonal elements, at least 0.
         lambda_d_factor: weight of the diagonal as a multiple of lambda_od, at least 0.
         dip_type: "i" or "ii".
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
 
-    Raises ValueError for a hyperparameter out of range.
+    Raises:
+        ValueError: a hyperparameter out of range.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = DIPVAE(lambda_od=10.0, lambda_d_factor=10.0,
-        ...                encoder=partial(srvae_encoder, num_latent=10), decoder=srvae_decoder)
+        >>> model = DIPVAE(num_latent=10, lambda_od=10.0, lambda_d_factor=10.0)
         >>> model.build((1, 64, 64))
-        >>> sorted(model.losses(torch.zeros(2, 1, 64, 64), step=0).objectives)
-        ['vae']
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> "dip_loss" in model.losses(x, step=0).logs
+        True
     """
 
     title = "DIP-VAE-{dip_type}"

@@ -23,6 +23,8 @@ from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.networks.discriminator import make_discriminator
 from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
 
+__all__ = ["FactorVAE", "discriminator_loss", "permute_codes", "tc_estimate"]
+
 DiscriminatorFactory = Callable[[int], nn.Module]
 PairOfLogits = Float[Tensor, "batch 2"]
 _LEAST = 1e-6
@@ -67,22 +69,27 @@ class FactorVAE(BaseVAE):
     leaves the order of the two steps to TensorFlow, and counts both as steps: its
     `model.training_steps = 300000` makes some 150,000 updates of each network, ours 300,000.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         gamma: weight of the total correlation, at least 0.
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
         discriminator: num_latent -> module from latents to two logits (see
-            `models.networks.discriminator`). None: gin's `discriminator.discriminator_fn`.
+            `models.networks.discriminator`). None: gin's `discriminator.discriminator_fn`,
+            the paper's if nothing is bound.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
 
-    Raises ValueError for a gamma that is negative or not finite.
+    Raises:
+        ValueError: a gamma that is negative or not finite.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = FactorVAE(gamma=10.0, encoder=partial(srvae_encoder, num_latent=10),
-        ...                   decoder=srvae_decoder)
+        >>> model = FactorVAE(num_latent=10, gamma=10.0)
         >>> model.build((1, 64, 64))
-        >>> sorted(model.losses(torch.zeros(2, 1, 64, 64), step=0).objectives)
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> sorted(model.losses(x, step=0).objectives)
         ['discriminator', 'vae']
     """
 

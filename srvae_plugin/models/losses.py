@@ -80,7 +80,8 @@ def intensities(decoded: Images, activation: str) -> Images:
 
     "linear" leaves it as it is: for observations that are any real numbers.
 
-    Raises ValueError for another activation.
+    Raises:
+        ValueError: another activation, or one that the loss cannot take.
     """
     if activation == "logits":
         return torch.sigmoid(decoded)
@@ -173,7 +174,8 @@ def bernoulli_loss(
         activation: "logits", or "tanh" for tanh(output) / 2 + 1/2 clipped to [1e-6, 1 - 1e-6].
         subtract_true_image_entropy: make a perfect reconstruction of grey images cost 0.
 
-    Raises ValueError for another activation.
+    Raises:
+        ValueError: another activation, or one that the loss cannot take.
     """
     if activation == "linear":
         raise ValueError(

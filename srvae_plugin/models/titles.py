@@ -51,7 +51,8 @@ def published_name(gin_name: str, settings: Mapping[str, Any]) -> str:
         >>> published_name("vae_of_someone", {})
         'vae_of_someone'
     """
-    return titles_of(gin_name).fill(settings) or gin_name
+    titles = titles_of(gin_name)
+    return titles.fill(settings) if titles.title else gin_name
 
 
 @functools.cache

@@ -138,20 +138,25 @@ class VAE(BaseVAE):
     Variational Framework", ICLR 2017, Eq. 4; Kingma & Welling, "Auto-Encoding Variational
     Bayes", 2013.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         beta: weight of the KL term, at least 0.
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: (x, logits) -> (batch,) nats. None: gin's
-            `reconstruction_loss.loss_fn`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
+
+    Raises:
+        ValueError: a beta that is negative or not finite.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = VAE(beta=4.0, encoder=partial(srvae_encoder, num_latent=10),
-        ...             decoder=srvae_decoder)
+        >>> model = VAE(num_latent=10, beta=4.0)
         >>> model.build((1, 64, 64))
-        >>> model.encode(torch.zeros(2, 1, 64, 64)).mean.shape
-        torch.Size([2, 10])
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> sorted(model.losses(x, step=0).objectives)
+        ['vae']
     """
 
     title = "VAE"

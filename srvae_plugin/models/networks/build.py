@@ -23,7 +23,8 @@ def make_gaussian_encoder(
 ) -> nn.Module:
     """Build the encoder that gin binds to `encoder.encoder_fn`, with `encoder.num_latent` latents.
 
-    Raises ValueError if `num_latent` is below 1.
+    Raises:
+        ValueError: `num_latent` is below 1.
     """
     return encoder_fn(observation_shape, positive("encoder.num_latent", num_latent))
 

@@ -26,8 +26,10 @@ def fc_discriminator(
 
     Source: Kim & Mnih, "Disentangling by Factorising", ICML 2018, appendix A;
     disentanglement_lib's `fc_discriminator`, whose leaky ReLU has TensorFlow's slope of 0.2.
-    `initializer` is that of `models.networks.initialize`. Raises ValueError for a width
-    below 1.
+    `initializer` is that of `models.networks.initialize`.
+
+    Raises:
+        ValueError: a width below 1.
     """
     if width < 1:
         raise ValueError(f"fc_discriminator.width = {width}: expected an integer of at least 1")

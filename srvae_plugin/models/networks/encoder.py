@@ -38,9 +38,13 @@ def _glorot_uniform(module: nn.Module) -> nn.Module:
 def initialize(module: nn.Module, initializer: str) -> nn.Module:
     """Initialise a network in place and return it.
 
-    `initializer` is "pytorch" (leave torch's own default) or "glorot_uniform" (what TensorFlow
-    1.14's layers use, hence every published number of disentanglement_lib). Raises ValueError
-    for another name.
+    Args:
+        module: the network.
+        initializer: "pytorch" (leave torch's own default) or "glorot_uniform" (what TensorFlow
+            1.14's layers use, hence every published number of disentanglement_lib).
+
+    Raises:
+        ValueError: another name.
     """
     if initializer == "glorot_uniform":
         return _glorot_uniform(module)
