@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gin
 import torch
@@ -15,7 +15,6 @@ from srvae_plugin.models.base import (
     Latents,
     Losses,
     Scalar,
-    Shape,
     takes_tensor_step,
 )
 from srvae_plugin.models.losses import penalized, require_weight
@@ -110,7 +109,7 @@ class FactorVAE(BaseVAE):
         self._take_loss(reconstruction_loss)
         self._discriminator_factory = discriminator or gin.get_configurable(make_discriminator)
 
-    def build(self, observation_shape: Shape) -> None:
+    def build(self, observation_shape: Sequence[int]) -> None:
         """Create all three networks; ValueError where they cannot take the shape."""
         super().build(observation_shape)
         self.discriminator: nn.Module = self._discriminator_factory(self.num_latent)

@@ -11,6 +11,7 @@ import ast
 import functools
 import re
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,11 +72,11 @@ def _own_first(entry_point: EntryPoint) -> bool:
 
 def _in_source(module: str, name: str, hops: int = 5) -> Titles:
     try:
-        spec = find_spec(module)
+        spec = _spec(module)
         if spec is None or spec.origin is None:
             return Titles()
         tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    except Exception:  # importing a plug-in's package or reading its file may fail in any way
+    except (ImportError, OSError, SyntaxError, ValueError):
         return Titles()
     package = module if spec.submodule_search_locations else module.rpartition(".")[0]
     for node in tree.body:
@@ -87,6 +88,18 @@ def _in_source(module: str, name: str, hops: int = 5) -> Titles:
                 if (alias.asname or alias.name) == name:
                     return _in_source(_absolute(node, package), alias.name, hops - 1)
     return Titles()
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module is, without importing it or the packages that it is in."""
+    top, *inner = module.split(".")
+    spec, name = find_spec(top), top
+    for part in inner:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    return spec
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

@@ -65,7 +65,7 @@ class BaseVAE(DisentanglementModel):
             self.num_latent = positive("num_latent", num_latent)
         self._activation = bound_activation()
 
-    def build(self, observation_shape: Shape) -> None:
+    def build(self, observation_shape: Sequence[int]) -> None:
         """Create encoder and decoder for observations (channel, height, width).
 
         Raises:

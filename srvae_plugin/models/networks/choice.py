@@ -116,9 +116,8 @@ def build_encoder(
     if isinstance(encoder, str):
         encoder = _named("encoder", encoder, ENCODERS)
     built = _made(encoder or default_encoder, observation_shape, num_latent)
-    found = getattr(built, "num_latent", num_latent)
-    if found is None:
-        raise ValueError("the encoder has no attribute num_latent: pass num_latent = 10, say")
+    if (found := getattr(built, "num_latent", None)) is None:
+        return _given_encoder(built, observation_shape, num_latent)
     return built, _agreed(found, num_latent)
 
 
@@ -168,16 +167,19 @@ def _given_encoder(
 ) -> tuple[nn.Module, int]:
     found = _tried(encoder, torch.zeros(2, *shape), "encoder", str((2, *shape)))
     name = type(encoder).__name__
-    if isinstance(found, torch.Tensor):
-        encoder, found = _Halves(encoder), found.chunk(2, dim=1) if found.ndim > 1 else (found,)
-    pair = tuple(found) if isinstance(found, tuple | list) else ()
-    shapes = [tuple(each.shape) for each in pair if isinstance(each, torch.Tensor)]
-    if len(pair) != 2 or len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2:
+    pair = found.chunk(2, dim=-1) if isinstance(found, torch.Tensor) else found
+    shapes = (
+        [tuple(each.shape) for each in pair if isinstance(each, torch.Tensor)]
+        if isinstance(pair, tuple | list) and len(pair) == 2
+        else []
+    )
+    if len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][0] != 2:
         raise ValueError(
             f"encoder: {name} gives {_described(found)} for observations {(2, *shape)}: expected "
             "(mean, logvar), each (2, latent), or one tensor (2, 2 * latent)"
         )
-    return encoder, _agreed(shapes[0][1], num_latent)
+    both = _Halves(encoder) if isinstance(found, torch.Tensor) else encoder
+    return both, _agreed(shapes[0][1], num_latent)
 
 
 def _tried(module: nn.Module, zeros: torch.Tensor, role: str, what: str) -> Any:
