@@ -13,7 +13,7 @@ from srvae_plugin.models.losses import (
     require_weight,
 )
 from srvae_plugin.models.networks.choice import Network
-from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
 
 __all__ = ["AnnealedVAE", "anneal"]
 
@@ -82,7 +82,7 @@ class AnnealedVAE(BaseVAE):
                 "number of steps above 0"
             )
         self.iteration_threshold = float(iteration_threshold)
-        self._take_loss(reconstruction_loss)
+        take_loss(self, reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

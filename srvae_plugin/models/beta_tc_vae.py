@@ -13,7 +13,7 @@ from srvae_plugin.models.losses import (
     total_correlation,
 )
 from srvae_plugin.models.networks.choice import Network
-from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
 
 __all__ = ["BetaTCVAE"]
 
@@ -65,7 +65,7 @@ class BetaTCVAE(BaseVAE):
     ):
         super().__init__(encoder, decoder, num_latent=num_latent)
         self.beta = require_weight("beta_tc_vae.beta", beta)
-        self._take_loss(reconstruction_loss)
+        take_loss(self, reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

@@ -19,7 +19,7 @@ from srvae_plugin.models.losses import (
     require_weight,
 )
 from srvae_plugin.models.networks.choice import Network
-from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
 
 __all__ = ["DIPVAE"]
 
@@ -80,7 +80,7 @@ class DIPVAE(BaseVAE):
         if dip_type not in DIP_TYPES:
             raise ValueError(f"dip_vae.dip_type = {dip_type!r}: expected 'i' or 'ii'")
         self.dip_type = dip_type
-        self._take_loss(reconstruction_loss)
+        take_loss(self, reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

@@ -20,7 +20,7 @@ from srvae_plugin.models.base import (
 from srvae_plugin.models.losses import penalized, require_weight
 from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.networks.discriminator import make_discriminator
-from srvae_plugin.models.vae import BaseVAE, Reconstruction, vae_losses
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
 
 __all__ = ["FactorVAE", "discriminator_loss", "permute_codes", "tc_estimate"]
 
@@ -106,7 +106,7 @@ class FactorVAE(BaseVAE):
     ):
         super().__init__(encoder, decoder, num_latent=num_latent)
         self.gamma = require_weight("factor_vae.gamma", gamma)
-        self._take_loss(reconstruction_loss)
+        take_loss(self, reconstruction_loss)
         self._discriminator_factory = discriminator or gin.get_configurable(make_discriminator)
 
     def build(self, observation_shape: Sequence[int]) -> None:

@@ -30,7 +30,7 @@ from srvae_plugin.models.networks.build import make_decoder, make_gaussian_encod
 from srvae_plugin.models.networks.choice import Network, build_decoder, build_encoder
 from srvae_plugin.models.networks.encoder import positive
 
-__all__ = ["VAE", "BaseVAE", "Reconstruction", "vae_losses"]
+__all__ = ["VAE", "BaseVAE", "Reconstruction", "take_loss", "vae_losses"]
 
 Reconstruction = str | Callable[..., Any] | None
 """A reconstruction loss; see `models.losses.reconstruction_of`."""
@@ -77,9 +77,6 @@ class BaseVAE(DisentanglementModel):
         self.encoder, self.num_latent = build_encoder(encoder, shape, self._asked_latents)
         self.decoder: nn.Module = build_decoder(decoder, self.num_latent, shape)
 
-    def _take_loss(self, loss: Reconstruction) -> None:
-        self._reconstruction_loss, self._activation = reconstruction_of(loss)
-
     def encode(self, x: Images) -> Gaussian:
         """Posterior q(z|x) of one encoder pass."""
         return Gaussian(*self.encoder(x))
@@ -105,6 +102,11 @@ def _checked(shape: Sequence[int]) -> Shape:
         )
     channel, height, width = shape
     return channel, height, width
+
+
+def take_loss(model: BaseVAE, loss: Reconstruction) -> None:
+    """Give a model its reconstruction loss; no method, as SR-VAE and its like have their own."""
+    model._reconstruction_loss, model._activation = reconstruction_of(loss)  # type: ignore
 
 
 def vae_losses(reconstruction: Float[Tensor, " batch"], posterior: Gaussian, beta: float) -> Losses:
@@ -173,7 +175,7 @@ class VAE(BaseVAE):
     ):
         super().__init__(encoder, decoder, num_latent=num_latent)
         self.beta = require_weight("vae.beta", beta)
-        self._take_loss(reconstruction_loss)
+        take_loss(self, reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:
