@@ -68,7 +68,10 @@ CALLS = {name: [name] for name in BROKEN} | {
     "required": ["srvae_plugin", "--only", "vae", "--shape", "1x64x64"],
     "bound": ["srvae_plugin", "--only", "vae", "--shape", "1x64x64", "--bind", "vae.beta = 2.0"],
     "other shape": ["example-plugin", "--only", "linear_vae", "--shape", "2x3x4"],
-    "refused": ["srvae_plugin", "--only", "vae", "--shape", "1x32x32", "--bind", "vae.beta = 2.0"],
+    "refused": [
+        *("srvae_plugin", "--only", "vae", "--shape", "1x32x32", "--bind", "vae.beta = 2.0"),
+        *("--bind", "encoder.encoder_fn = @srvae_encoder"),
+    ],
     "exporter": ["srvae_plugin", "--only", "torchscript"],
 }
 

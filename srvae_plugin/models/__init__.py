@@ -1,1 +1,50 @@
-"""Models: one paper, one file."""
+"""Models: one paper, one file.
+
+The classes are imported when asked for: a report reads the models' titles beside them, no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from srvae_plugin.models.annealed_vae import AnnealedVAE
+    from srvae_plugin.models.base import DisentanglementModel
+    from srvae_plugin.models.beta_tc_vae import BetaTCVAE
+    from srvae_plugin.models.dip_vae import DIPVAE
+    from srvae_plugin.models.factor_vae import FactorVAE
+    from srvae_plugin.models.sr_vae import SRVAE, ResVAE, SeqVAE
+    from srvae_plugin.models.vae import VAE
+
+__all__ = [
+    "DIPVAE",
+    "SRVAE",
+    "VAE",
+    "AnnealedVAE",
+    "BetaTCVAE",
+    "DisentanglementModel",
+    "FactorVAE",
+    "ResVAE",
+    "SeqVAE",
+]
+
+_HOME = {
+    "AnnealedVAE": "annealed_vae",
+    "BetaTCVAE": "beta_tc_vae",
+    "DIPVAE": "dip_vae",
+    "DisentanglementModel": "base",
+    "FactorVAE": "factor_vae",
+    "ResVAE": "sr_vae",
+    "SRVAE": "sr_vae",
+    "SeqVAE": "sr_vae",
+    "VAE": "vae",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

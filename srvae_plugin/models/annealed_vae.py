@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gin
 import torch
 from torch import Tensor
@@ -12,16 +9,13 @@ from torch import Tensor
 from srvae_plugin.models.base import Images, Losses, takes_tensor_step
 from srvae_plugin.models.losses import (
     gaussian_kl,
-    make_reconstruction_loss,
     penalized,
     require_weight,
 )
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
+
+__all__ = ["AnnealedVAE", "anneal"]
 
 
 def anneal(c_max: float, step: int | Tensor, iteration_threshold: float) -> float | Tensor:
@@ -34,6 +28,7 @@ def anneal(c_max: float, step: int | Tensor, iteration_threshold: float) -> floa
     return min(c_max, c_max * step / iteration_threshold)
 
 
+@gin.register("annealed_vae", module="srvae_plugin", denylist=["num_latent"])
 class AnnealedVAE(BaseVAE):
     """The KL is drawn to a growing capacity C (disentanglement_lib's `annealed_vae`).
 
@@ -42,36 +37,43 @@ class AnnealedVAE(BaseVAE):
 
     Source: Burgess et al., "Understanding disentangling in beta-VAE", 2018, Eq. 8.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         gamma: weight of the distance, at least 0.
         c_max: last capacity in nats, at least 0.
         iteration_threshold: steps until the capacity is c_max, above 0.
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
 
-    Raises ValueError for a hyperparameter out of range.
+    Raises:
+        ValueError: a hyperparameter out of range.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = AnnealedVAE(gamma=1000.0, c_max=25.0, iteration_threshold=100000,
-        ...                     encoder=partial(srvae_encoder, num_latent=10),
-        ...                     decoder=srvae_decoder)
+        >>> model = AnnealedVAE(num_latent=10, gamma=1000.0, c_max=25.0, iteration_threshold=100000)
         >>> model.build((1, 64, 64))
-        >>> model.losses(torch.zeros(2, 1, 64, 64), step=50000).logs["capacity"]
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> model.losses(x, step=50000).logs["capacity"]
         tensor(12.5000)
     """
+
+    title = "AnnealedVAE"
 
     def __init__(
         self,
         gamma: float | int,
         c_max: float | int,
         iteration_threshold: float | int,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.gamma = require_weight("annealed_vae.gamma", gamma)
         self.c_max = require_weight("annealed_vae.c_max", c_max)
         if not 0 < iteration_threshold < float("inf"):
@@ -80,9 +82,7 @@ class AnnealedVAE(BaseVAE):
                 "number of steps above 0"
             )
         self.iteration_threshold = float(iteration_threshold)
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        take_loss(self, reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

@@ -6,20 +6,36 @@ representation function, the metrics and the pictures know nothing else of it.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from srvae_plugin.models.titles import Titles
+
+__all__ = [
+    "Decomposition",
+    "DisentanglementModel",
+    "Gaussian",
+    "Images",
+    "Latents",
+    "Losses",
+    "Scalar",
+    "Shape",
+    "check_traversal",
+    "takes_tensor_step",
+]
+
 Images = Float[Tensor, "batch channel height width"]
-"""Pixel intensities in [0, 1], or logits shaped like them."""
+"""Pixel intensities in [0, 1], or logits shaped like them; a vector is a pixel of many channels."""
 Latents = Float[Tensor, "batch latent"]
 Scalar = Float[Tensor, ""]
 Shape = tuple[int, int, int]
-"""(channel, height, width) of one observation."""
+"""(channel, height, width) of one observation; (features, 1, 1) of a vector."""
 
 
 class Gaussian(NamedTuple):
@@ -80,13 +96,35 @@ class DisentanglementModel(nn.Module, ABC):
     known and the seed is set.
     """
 
+    title: ClassVar[str] = ""
+    """Name in publications, as text in the class's own body; see `models.titles`."""
+    title_with_beta: ClassVar[str] = ""
+    """The name where `beta` is not 1, if it is another."""
     num_latent: int
+
+    @property
+    def published_name(self) -> str:
+        """Its name in publications with these settings; that of its class if it has no title."""
+        own = vars(type(self))
+        titles = Titles(own.get("title", ""), own.get("title_with_beta", ""))
+        return titles.fill(vars(self)) or type(self).__name__
+
+    def extra_repr(self) -> str:
+        """The number of latents, and hyperparameters that are kept under the names they came by."""
+        names = ["num_latent", *inspect.signature(type(self)).parameters]
+        plain = {name: getattr(self, name, None) for name in names}
+        return ", ".join(
+            f"{name}={value!r}"
+            for name, value in plain.items()
+            if isinstance(value, bool | int | float | str)
+        )
 
     @abstractmethod
     def build(self, observation_shape: Shape) -> None:
         """Create all parameters for observations of this (channel, height, width).
 
-        Raises ValueError if the architecture cannot take that shape.
+        Raises:
+            ValueError: the architecture cannot take that shape.
         """
 
     @abstractmethod
@@ -129,8 +167,10 @@ class DisentanglementModel(nn.Module, ABC):
     ) -> Float[Tensor, "value channel height width"]:
         """Output images (value, channel, height, width) as one latent of x takes each value.
 
-        `x` holds one observation, (1, channel, height, width). Raises ValueError for several
-        observations or a latent outside 0 .. num_latent - 1.
+        `x` holds one observation, (1, channel, height, width).
+
+        Raises:
+            ValueError: several observations, or a latent outside 0 .. num_latent - 1.
         """
         check_traversal(x, latent, self.num_latent)
         z = self.encode(x).mean.repeat(len(values), 1)

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gin
 import torch
 from torch import Tensor
 
 from srvae_plugin.models.base import Images, Losses, takes_tensor_step
 from srvae_plugin.models.losses import (
-    make_reconstruction_loss,
     penalized,
     require_weight,
     total_correlation,
 )
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
+
+__all__ = ["BetaTCVAE"]
 
 
+@gin.register("beta_tc_vae", module="srvae_plugin", denylist=["num_latent"])
 class BetaTCVAE(BaseVAE):
     """Weighs the total correlation of q(z) by beta (disentanglement_lib's `beta_tc_vae`).
 
@@ -36,35 +31,41 @@ class BetaTCVAE(BaseVAE):
     Source: Chen et al., "Isolating Sources of Disentanglement in Variational Autoencoders",
     NeurIPS 2018, Eq. 4.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         beta: weight of the total correlation, at least 0; 1 is the VAE.
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
 
-    Raises ValueError for a beta that is negative or not finite.
+    Raises:
+        ValueError: a beta that is negative or not finite.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = BetaTCVAE(beta=6.0, encoder=partial(srvae_encoder, num_latent=10),
-        ...                   decoder=srvae_decoder)
+        >>> model = BetaTCVAE(num_latent=10, beta=6.0)
         >>> model.build((1, 64, 64))
-        >>> sorted(model.losses(torch.zeros(2, 1, 64, 64), step=0).objectives)
-        ['vae']
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> "tc_loss" in model.losses(x, step=0).logs
+        True
     """
+
+    title = "beta-TCVAE"
 
     def __init__(
         self,
         beta: float | int,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.beta = require_weight("beta_tc_vae.beta", beta)
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        take_loss(self, reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

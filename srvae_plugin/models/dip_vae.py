@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gin
 import torch
 from torch import Tensor
@@ -18,20 +15,18 @@ from srvae_plugin.models.base import (
 from srvae_plugin.models.losses import (
     batch_covariance,
     covariance_penalty,
-    make_reconstruction_loss,
     penalized,
     require_weight,
 )
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
+
+__all__ = ["DIPVAE"]
 
 DIP_TYPES = ("i", "ii")
 
 
+@gin.register("dip_vae", module="srvae_plugin", denylist=["num_latent"])
 class DIPVAE(BaseVAE):
     """Penalizes the codes' covariance for differing from I (disentanglement_lib's `dip_vae`).
 
@@ -43,43 +38,49 @@ class DIPVAE(BaseVAE):
     Source: Kumar et al., "Variational Inference of Disentangled Latent Concepts from Unlabeled
     Observations", ICLR 2018, Eq. 6 and 7.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         lambda_od: weight of the off-diagonal elements, at least 0.
         lambda_d_factor: weight of the diagonal as a multiple of lambda_od, at least 0.
         dip_type: "i" or "ii".
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
 
-    Raises ValueError for a hyperparameter out of range.
+    Raises:
+        ValueError: a hyperparameter out of range.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = DIPVAE(lambda_od=10.0, lambda_d_factor=10.0,
-        ...                encoder=partial(srvae_encoder, num_latent=10), decoder=srvae_decoder)
+        >>> model = DIPVAE(num_latent=10, lambda_od=10.0, lambda_d_factor=10.0)
         >>> model.build((1, 64, 64))
-        >>> sorted(model.losses(torch.zeros(2, 1, 64, 64), step=0).objectives)
-        ['vae']
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> "dip_loss" in model.losses(x, step=0).logs
+        True
     """
+
+    title = "DIP-VAE-{dip_type}"
 
     def __init__(
         self,
         lambda_od: float | int,
         lambda_d_factor: float | int,
         dip_type: str = "i",
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.lambda_od = require_weight("dip_vae.lambda_od", lambda_od)
         self.lambda_d_factor = require_weight("dip_vae.lambda_d_factor", lambda_d_factor)
         if dip_type not in DIP_TYPES:
             raise ValueError(f"dip_vae.dip_type = {dip_type!r}: expected 'i' or 'ii'")
         self.dip_type = dip_type
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        take_loss(self, reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

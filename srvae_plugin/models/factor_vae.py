@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gin
 import torch
@@ -16,17 +15,14 @@ from srvae_plugin.models.base import (
     Latents,
     Losses,
     Scalar,
-    Shape,
     takes_tensor_step,
 )
-from srvae_plugin.models.losses import make_reconstruction_loss, penalized, require_weight
+from srvae_plugin.models.losses import penalized, require_weight
+from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.networks.discriminator import make_discriminator
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
+
+__all__ = ["FactorVAE", "discriminator_loss", "permute_codes", "tc_estimate"]
 
 DiscriminatorFactory = Callable[[int], nn.Module]
 PairOfLogits = Float[Tensor, "batch 2"]
@@ -56,6 +52,7 @@ def discriminator_loss(logits: PairOfLogits, permuted: PairOfLogits) -> Scalar:
     return -0.5 * (joint.mean() + product.mean())
 
 
+@gin.register("factor_vae", module="srvae_plugin", denylist=["num_latent"])
 class FactorVAE(BaseVAE):
     """Penalizes the total correlation of q(z) (disentanglement_lib's `factor_vae`).
 
@@ -71,41 +68,48 @@ class FactorVAE(BaseVAE):
     leaves the order of the two steps to TensorFlow, and counts both as steps: its
     `model.training_steps = 300000` makes some 150,000 updates of each network, ours 300,000.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         gamma: weight of the total correlation, at least 0.
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: see `srvae_plugin.models.vae.VAE`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
         discriminator: num_latent -> module from latents to two logits (see
-            `models.networks.discriminator`). None: gin's `discriminator.discriminator_fn`.
+            `models.networks.discriminator`). None: gin's `discriminator.discriminator_fn`,
+            the paper's if nothing is bound.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
 
-    Raises ValueError for a gamma that is negative or not finite.
+    Raises:
+        ValueError: a gamma that is negative or not finite.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = FactorVAE(gamma=10.0, encoder=partial(srvae_encoder, num_latent=10),
-        ...                   decoder=srvae_decoder)
+        >>> model = FactorVAE(num_latent=10, gamma=10.0)
         >>> model.build((1, 64, 64))
-        >>> sorted(model.losses(torch.zeros(2, 1, 64, 64), step=0).objectives)
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> sorted(model.losses(x, step=0).objectives)
         ['discriminator', 'vae']
     """
+
+    title = "FactorVAE"
 
     def __init__(
         self,
         gamma: float | int,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
         discriminator: DiscriminatorFactory | None = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.gamma = require_weight("factor_vae.gamma", gamma)
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        take_loss(self, reconstruction_loss)
         self._discriminator_factory = discriminator or gin.get_configurable(make_discriminator)
 
-    def build(self, observation_shape: Shape) -> None:
+    def build(self, observation_shape: Sequence[int]) -> None:
         """Create all three networks; ValueError where they cannot take the shape."""
         super().build(observation_shape)
         self.discriminator: nn.Module = self._discriminator_factory(self.num_latent)

@@ -24,6 +24,25 @@ from srvae_plugin.models.base import (
     Scalar,
 )
 
+__all__ = [
+    "RECONSTRUCTION_LOSSES",
+    "batch_covariance",
+    "bernoulli_entropy",
+    "bernoulli_loss",
+    "bernoulli_nll",
+    "bound_activation",
+    "covariance_penalty",
+    "gaussian_kl",
+    "intensities",
+    "l2_loss",
+    "make_reconstruction_loss",
+    "penalized",
+    "reconstruction_of",
+    "require_weight",
+    "squared_error",
+    "total_correlation",
+]
+
 PerImage = Float[Tensor, " batch"]
 Covariance = Float[Tensor, "latent latent"]
 
@@ -59,14 +78,19 @@ def bernoulli_entropy(x: Images) -> PerImage:
 def intensities(decoded: Images, activation: str) -> Images:
     """Pixel intensities of a decoder's output: "logits" or "tanh", as in disentanglement_lib.
 
-    Raises ValueError for another activation.
+    "linear" leaves it as it is: for observations that are any real numbers.
+
+    Raises:
+        ValueError: another activation, or one that the loss cannot take.
     """
     if activation == "logits":
         return torch.sigmoid(decoded)
     if activation == "tanh":
         return torch.tanh(decoded) / 2 + 0.5
+    if activation == "linear":
+        return decoded
     raise ValueError(
-        f"reconstruction_loss.activation = {activation!r}: expected 'logits' or 'tanh'"
+        f"reconstruction_loss.activation = {activation!r}: expected 'logits', 'tanh' or 'linear'"
     )
 
 
@@ -150,8 +174,14 @@ def bernoulli_loss(
         activation: "logits", or "tanh" for tanh(output) / 2 + 1/2 clipped to [1e-6, 1 - 1e-6].
         subtract_true_image_entropy: make a perfect reconstruction of grey images cost 0.
 
-    Raises ValueError for another activation.
+    Raises:
+        ValueError: another activation, or one that the loss cannot take.
     """
+    if activation == "linear":
+        raise ValueError(
+            "reconstruction_loss.activation = 'linear' with bernoulli_loss: its outputs are no "
+            "probabilities; take l2_loss"
+        )
     if activation == "logits":
         loss = bernoulli_nll(reconstructed_images, true_images)
     else:
@@ -195,3 +225,36 @@ def bound_activation() -> str:
         return gin.query_parameter("srvae_plugin.reconstruction_loss.activation")
     except ValueError:
         return "logits"
+
+
+RECONSTRUCTION_LOSSES: dict[str, tuple[Callable[[Images, Images], PerImage], str]] = {
+    "bernoulli": (lambda x, logits: bernoulli_nll(logits, x), "logits"),
+    "gaussian": (lambda x, logits: squared_error(torch.sigmoid(logits), x), "logits"),
+    "linear_mse": (lambda x, outputs: squared_error(outputs, x), "linear"),
+}
+"""By name: (observations, the decoder's output) -> (batch,) nats, and what that output means.
+
+The names are those of SR-VAE's likelihoods. "linear_mse" is for real-valued observations, vectors
+above all; the others are for values in [0, 1].
+"""
+
+
+def reconstruction_of(loss: str | Callable[..., Any] | None) -> tuple[Callable[..., Any], str]:
+    """A reconstruction loss and the activation that turns a decoder's output into intensities.
+
+    Args:
+        loss: a name of `RECONSTRUCTION_LOSSES`; a function (x, logits) -> (batch,) nats; or None
+            for what gin binds to `reconstruction_loss.loss_fn`, the Bernoulli loss if nothing.
+
+    Returns:
+        The function and the activation; that of a function is gin's, "logits" if none is bound.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if isinstance(loss, str):
+        if loss not in RECONSTRUCTION_LOSSES:
+            known = ", ".join(RECONSTRUCTION_LOSSES)
+            raise ValueError(f"reconstruction_loss = {loss!r}: expected one of {known}")
+        return RECONSTRUCTION_LOSSES[loss]
+    return loss or gin.get_configurable(make_reconstruction_loss), bound_activation()

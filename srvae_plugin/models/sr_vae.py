@@ -29,6 +29,7 @@ import warnings
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+import gin
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -44,12 +45,10 @@ from srvae_plugin.models.base import (
     takes_tensor_step,
 )
 from srvae_plugin.models.losses import bernoulli_nll, require_weight, squared_error
-from srvae_plugin.models.vae import (
-    BaseVAE,
-    DecoderFactory,
-    EncoderFactory,
-    vae_losses,
-)
+from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.vae import BaseVAE, vae_losses
+
+__all__ = ["READINGS", "SRVAE", "Reading", "ResVAE", "ResidualVAE", "SeqVAE", "Steps"]
 
 RESIDUALS = ("image", "logit")
 LIKELIHOODS = ("bernoulli", "gaussian", "linear_mse")
@@ -94,9 +93,11 @@ class ResidualVAE(BaseVAE):
             "shared" draws it once. Either way z_j is read at steps j..d and charged one KL, so
             the objective is not an evidence lower bound; `elbo` in the logs is
             -(reconstruction + KL) all the same.
-        encoder, decoder: see `BaseVAE`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
 
-    Raises ValueError for a reading the model does not have and warns for one that collapses.
+    Raises:
+        ValueError: a reading the model does not have. One that collapses is warned of.
     """
 
     gin_name: ClassVar[str]
@@ -113,12 +114,14 @@ class ResidualVAE(BaseVAE):
         residual: str | None = None,
         likelihood: str | None = None,
         noise: str = "resample",
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self._require("reading", reading, self.readings)
-        chosen = READINGS[reading]
+        self.reading, chosen = reading, READINGS[reading]
         self.beta = require_weight(f"{self.gin_name}.beta", beta)
         self.residual = self._require("residual", residual or chosen.residual, RESIDUALS)
         self.likelihood = self._require("likelihood", likelihood or chosen.likelihood, LIKELIHOODS)
@@ -230,10 +233,13 @@ class ResidualVAE(BaseVAE):
         """Output images as one latent takes each value.
 
         In a sequential model the steps after `latent` read what that value leaves over, so later
-        latents respond; a skip connection stays that of x. Raises ValueError as the base does.
+        latents respond; a skip connection stays that of x.
+
+        Raises:
+            ValueError: several observations, or a latent outside 0 .. num_latent - 1.
         """
         check_traversal(x, latent, self.num_latent)
-        batch = x.expand(len(values), -1, -1, -1)
+        batch = x.expand(len(values), *x.shape[1:])
         return self.mean_image(self._output(self.steps(batch, fixed=(latent, values))))
 
     def decompose(self, x: Images, fixed: tuple[int, float] | None = None) -> Decomposition | None:
@@ -255,29 +261,97 @@ class ResidualVAE(BaseVAE):
         )
 
 
+@gin.register("sr_vae", module="srvae_plugin", denylist=["num_latent"])
 class SRVAE(ResidualVAE):
-    """Sequential Residual VAE: d steps, output X_d + Y_d (gin: `sr_vae`)."""
+    """Sequential Residual VAE: d steps, output X_d + Y_d (gin: `sr_vae`).
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
+    Source: the SR-VAE paper (above), section 3, Algorithms 1 and 2.
+
+    Args:
+        beta, reading, residual, likelihood, noise, encoder, decoder, num_latent: see
+            `ResidualVAE`.
+
+    Raises:
+        ValueError: a hyperparameter or a reading that the model does not have.
+
+    Example:
+        >>> model = SRVAE(num_latent=3, beta=1.0)
+        >>> model.build((1, 64, 64))
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 3]), torch.Size([2, 1, 64, 64]))
+        >>> len(model.decompose(x).decoder_outputs)
+        3
+    """
+
+    title = "SR-VAE"
+    title_with_beta = "SR-beta-VAE"
     gin_name = "sr_vae"
     sequential = True
     skip = True
     readings = tuple(READINGS)
 
 
+@gin.register("seq_vae", module="srvae_plugin", denylist=["num_latent"])
 class SeqVAE(ResidualVAE):
-    """The explicit dependency alone: d steps, output X_d (gin: `seq_vae`; section 3)."""
+    """The explicit dependency alone: d steps, output X_d (gin: `seq_vae`).
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
+    Source: the SR-VAE paper (above), section 3 and the ablation of Fig. 2 f, g.
+
+    Args:
+        beta, reading, residual, likelihood, noise, encoder, decoder, num_latent: see
+            `ResidualVAE`.
+
+    Raises:
+        ValueError: a hyperparameter or a reading that the model does not have.
+
+    Example:
+        >>> model = SeqVAE(num_latent=3, beta=1.0)
+        >>> model.build((1, 64, 64))
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 3]), torch.Size([2, 1, 64, 64]))
+        >>> len(model.decompose(x).decoder_outputs)
+        3
+    """
+
+    title = "SeqVAE"
     gin_name = "seq_vae"
     sequential = True
     skip = False
 
 
+@gin.register("res_vae", module="srvae_plugin", denylist=["num_latent"])
 class ResVAE(ResidualVAE):
-    """The skip connection alone: one pass, output X + x (gin: `res_vae`; section 3).
+    """The skip connection alone: one pass, output X + x (gin: `res_vae`).
 
     Nothing is subtracted in one pass: readings that differ only in the residual coincide.
+
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
+    Source: the SR-VAE paper (above), section 3 and the ablation of Fig. 2 f, g.
+
+    Args:
+        beta, reading, likelihood, encoder, decoder, num_latent: see `ResidualVAE`.
+
+    Raises:
+        ValueError: a hyperparameter or a reading that the model does not have.
+
+    Example:
+        >>> model = ResVAE(num_latent=3, beta=1.0)
+        >>> model.build((1, 64, 64))
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 3]), torch.Size([2, 1, 64, 64]))
+        >>> model.decompose(x) is None
+        True
     """
 
+    title = "ResVAE"
     gin_name = "res_vae"
     sequential = False
     skip = True
@@ -287,7 +361,16 @@ class ResVAE(ResidualVAE):
         beta: float = 1.0,
         reading: str = "paper",
         likelihood: str | None = None,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(beta, reading, likelihood=likelihood, encoder=encoder, decoder=decoder)
+        super().__init__(
+            beta,
+            reading,
+            likelihood=likelihood,
+            encoder=encoder,
+            decoder=decoder,
+            num_latent=num_latent,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gin
@@ -23,38 +23,59 @@ from srvae_plugin.models.losses import (
     bound_activation,
     gaussian_kl,
     intensities,
-    make_reconstruction_loss,
+    reconstruction_of,
     require_weight,
 )
-from srvae_plugin.models.networks import make_decoder, make_gaussian_encoder
+from srvae_plugin.models.networks.build import make_decoder, make_gaussian_encoder
+from srvae_plugin.models.networks.choice import Network, build_decoder, build_encoder
+from srvae_plugin.models.networks.encoder import positive
 
-EncoderFactory = Callable[[Shape], nn.Module]
-DecoderFactory = Callable[[int, Shape], nn.Module]
+__all__ = ["VAE", "BaseVAE", "Reconstruction", "take_loss", "vae_losses"]
+
+Reconstruction = str | Callable[..., Any] | None
+"""A reconstruction loss; see `models.losses.reconstruction_of`."""
 
 
 class BaseVAE(DisentanglementModel):
     """A Gaussian encoder and a decoder.
 
     Args:
-        encoder: observation_shape -> encoder module (see `models.networks`). None: what
-            gin binds to `encoder.encoder_fn` and `encoder.num_latent`.
-        decoder: (num_latent, observation_shape) -> decoder module. None: gin's
-            `decoder.decoder_fn`.
+        encoder: a name ("conv_encoder"), a function, a module, or None; see
+            `models.networks.choice.build_encoder`. None takes what fits the observations if
+            `num_latent` is given, else what gin binds to `encoder.encoder_fn` and
+            `encoder.num_latent`.
+        decoder: likewise; see `models.networks.choice.build_decoder`.
+        num_latent: number of latents; None where the encoder says, as gin's does.
+
+    Raises:
+        ValueError: a number of latents below 1.
     """
 
     def __init__(
-        self, encoder: EncoderFactory | None = None, decoder: DecoderFactory | None = None
+        self, encoder: Network = None, decoder: Network = None, *, num_latent: int | None = None
     ):
         super().__init__()
-        self._encoder_factory = encoder or gin.get_configurable(make_gaussian_encoder)
-        self._decoder_factory = decoder or gin.get_configurable(make_decoder)
+        if num_latent is None and not isinstance(encoder, nn.Module):
+            encoder = encoder or gin.get_configurable(make_gaussian_encoder)
+            decoder = decoder or gin.get_configurable(make_decoder)
+        # In a tuple, so that a module is no part of the model before it is built.
+        self._networks = (encoder, decoder)
+        self._asked_latents = num_latent
+        if num_latent is not None:
+            self.num_latent = positive("num_latent", num_latent)
         self._activation = bound_activation()
 
-    def build(self, observation_shape: Shape) -> None:
-        """Create encoder and decoder; ValueError where they cannot take the shape."""
-        self.encoder: nn.Module = self._encoder_factory(observation_shape)
-        self.num_latent: int = self.encoder.num_latent  # type: ignore[assignment]
-        self.decoder: nn.Module = self._decoder_factory(self.num_latent, observation_shape)
+    def build(self, observation_shape: Sequence[int]) -> None:
+        """Create encoder and decoder for observations (channel, height, width).
+
+        Raises:
+            ValueError: they cannot take the shape, or the number of latents is not known.
+        """
+        shape = _checked(observation_shape)
+        encoder, decoder = self._networks
+        self.encoder: nn.Module
+        self.encoder, self.num_latent = build_encoder(encoder, shape, self._asked_latents)
+        self.decoder: nn.Module = build_decoder(decoder, self.num_latent, shape)
 
     def encode(self, x: Images) -> Gaussian:
         """Posterior q(z|x) of one encoder pass."""
@@ -65,8 +86,27 @@ class BaseVAE(DisentanglementModel):
         return self.decoder(z)
 
     def mean_image(self, logits: Images) -> Images:
-        """Intensities under the activation that gin binds to `reconstruction_loss`."""
+        """Intensities under the activation of the reconstruction loss."""
         return intensities(logits, self._activation)
+
+
+def _checked(shape: Sequence[int]) -> Shape:
+    if len(shape) == 1:
+        raise ValueError(
+            f"observations of shape {tuple(shape)}: a vector of {shape[0]} features is an "
+            f"observation ({shape[0]}, 1, 1), one pixel of {shape[0]} channels"
+        )
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(
+            f"observations of shape {tuple(shape)}: expected (channel, height, width), at least 1"
+        )
+    channel, height, width = shape
+    return channel, height, width
+
+
+def take_loss(model: BaseVAE, loss: Reconstruction) -> None:
+    """Give a model its reconstruction loss; no method, as SR-VAE and its like have their own."""
+    model._reconstruction_loss, model._activation = reconstruction_of(loss)  # type: ignore
 
 
 def vae_losses(reconstruction: Float[Tensor, " batch"], posterior: Gaussian, beta: float) -> Losses:
@@ -92,6 +132,7 @@ def vae_losses(reconstruction: Float[Tensor, " batch"], posterior: Gaussian, bet
     return Losses({"vae": loss}, {name: value.detach() for name, value in logs.items()})
 
 
+@gin.register("vae", module="srvae_plugin", denylist=["num_latent"])
 class VAE(BaseVAE):
     """beta-VAE; beta = 1 is the VAE (disentanglement_lib's `vae`).
 
@@ -99,34 +140,42 @@ class VAE(BaseVAE):
     Variational Framework", ICLR 2017, Eq. 4; Kingma & Welling, "Auto-Encoding Variational
     Bayes", 2013.
 
+    Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
+
     Args:
         beta: weight of the KL term, at least 0.
-        encoder, decoder: see `BaseVAE`.
-        reconstruction_loss: (x, logits) -> (batch,) nats. None: gin's
-            `reconstruction_loss.loss_fn`.
+        encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
+        reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
+        num_latent: number of latents, for use without gin; see `BaseVAE`.
+
+    Raises:
+        ValueError: a beta that is negative or not finite.
 
     Example:
-        >>> from functools import partial
-        >>> from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
-        >>> model = VAE(beta=4.0, encoder=partial(srvae_encoder, num_latent=10),
-        ...             decoder=srvae_decoder)
+        >>> model = VAE(num_latent=10, beta=4.0)
         >>> model.build((1, 64, 64))
-        >>> model.encode(torch.zeros(2, 1, 64, 64)).mean.shape
-        torch.Size([2, 10])
+        >>> x = torch.zeros(2, 1, 64, 64)
+        >>> model.encode(x).mean.shape, model.reconstruct(x).shape
+        (torch.Size([2, 10]), torch.Size([2, 1, 64, 64]))
+        >>> sorted(model.losses(x, step=0).objectives)
+        ['vae']
     """
+
+    title = "VAE"
+    title_with_beta = "beta-VAE"
 
     def __init__(
         self,
         beta: float,
-        encoder: EncoderFactory | None = None,
-        decoder: DecoderFactory | None = None,
-        reconstruction_loss: Callable[..., Any] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        reconstruction_loss: Reconstruction = None,
+        *,
+        num_latent: int | None = None,
     ):
-        super().__init__(encoder, decoder)
+        super().__init__(encoder, decoder, num_latent=num_latent)
         self.beta = require_weight("vae.beta", beta)
-        self._reconstruction_loss = reconstruction_loss or gin.get_configurable(
-            make_reconstruction_loss
-        )
+        take_loss(self, reconstruction_loss)
 
     @takes_tensor_step
     def losses(self, x: Images, step: int | Tensor) -> Losses:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from srvae_plugin.models import titles
 from srvae_plugin.report.run import Run, Settings
 
 # What may differ between runs of one model. The last two say how a run is named, others where it
@@ -15,17 +16,6 @@ _NOT_OF_THE_MODEL = {
     "model.random_seed", "model.device", "model.checkpoint_every", "model.log_every",
     "model.tensorboard", "model.compile", "model.eval_steps", "model.name", "model.model_num",
 }  # fmt: skip
-_NAMES = {
-    "sr_vae": "SR-VAE",
-    "seq_vae": "SeqVAE",
-    "res_vae": "ResVAE",
-    "vae": "VAE",
-    "annealed_vae": "AnnealedVAE",
-    "factor_vae": "FactorVAE",
-    "beta_tc_vae": "beta-TCVAE",
-}
-"""Names in publications, by gin's."""
-_WITH_BETA = {"VAE": "beta-VAE", "SR-VAE": "SR-beta-VAE"}
 _LABEL_SETTINGS = 4
 
 
@@ -155,11 +145,8 @@ def _function(config: Settings) -> str:
 def published_name(config: Settings) -> str:
     """The model's name in publications; empty for a run without a training configuration."""
     function = _function(config)
-    if function == "dip_vae":
-        return f"DIP-VAE-{config.get('dip_vae.dip_type', '').strip(chr(39)).upper()}".rstrip("-")
-    name = _NAMES.get(function, function)
-    beta = number(config.get(f"{function}.beta", "1"))
-    return _WITH_BETA.get(name, name) if beta not in (None, 1) else name
+    own = {key.removeprefix(f"{function}."): value for key, value in config.items()}
+    return titles.published_name(function, own)
 
 
 def number(text: str | None) -> float | None:

@@ -32,11 +32,11 @@ examples:
 exit status: 0 all well, 1 a check failed, 2 bad usage (one line says what).
 """
 SMALL_NETWORKS = (
-    "encoder.encoder_fn = @srvae_encoder",
+    "encoder.encoder_fn = @conv_encoder_any",
     "encoder.num_latent = 4",
-    "srvae_encoder.base_channels = 4",
-    "decoder.decoder_fn = @srvae_decoder",
-    "srvae_decoder.base_channels = 4",
+    "conv_encoder_any.base_channels = 4",
+    "decoder.decoder_fn = @conv_decoder_any",
+    "conv_decoder_any.base_channels = 4",
     "reconstruction_loss.loss_fn = @bernoulli_loss",
 )
 

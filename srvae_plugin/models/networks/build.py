@@ -12,6 +12,8 @@ from srvae_plugin.models.base import Shape
 from srvae_plugin.models.networks.conv_64 import srvae_decoder, srvae_encoder
 from srvae_plugin.models.networks.encoder import positive
 
+__all__ = ["make_decoder", "make_gaussian_encoder"]
+
 
 @gin.register("encoder", module="srvae_plugin", allowlist=["num_latent", "encoder_fn"])
 def make_gaussian_encoder(
@@ -21,7 +23,8 @@ def make_gaussian_encoder(
 ) -> nn.Module:
     """Build the encoder that gin binds to `encoder.encoder_fn`, with `encoder.num_latent` latents.
 
-    Raises ValueError if `num_latent` is below 1.
+    Raises:
+        ValueError: `num_latent` is below 1.
     """
     return encoder_fn(observation_shape, positive("encoder.num_latent", num_latent))
 

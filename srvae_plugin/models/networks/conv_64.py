@@ -14,6 +14,8 @@ from srvae_plugin.models.networks.encoder import (
     require_64,
 )
 
+__all__ = ["conv_encoder", "deconv_decoder", "srvae_decoder", "srvae_encoder"]
+
 
 @gin.register("srvae_encoder", module="srvae_plugin", denylist=["observation_shape", "num_latent"])
 def srvae_encoder(
@@ -26,7 +28,10 @@ def srvae_encoder(
 
     Four 4x4 convolutions of stride 2 and padding 1 (32, 32, 64, 64 channels), one 4x4 of
     stride 1 to 256 features, then a linear layer to 2 * num_latent; ReLU throughout. All widths
-    scale with `base_channels` (32 is the paper's). Raises ValueError unless images are 64x64.
+    scale with `base_channels` (32 is the paper's).
+
+    Raises:
+        ValueError: images are not 64x64, or a width below 1.
     """
     require_64("srvae_encoder", observation_shape)
     c = positive("srvae_encoder.base_channels", base_channels)
@@ -53,7 +58,11 @@ def srvae_decoder(
     base_channels: int = 32,
     initializer: str = "pytorch",
 ) -> nn.Module:
-    """Decoder of the SR-VAE paper, Table 1: the encoder's mirror, logits at the end."""
+    """Decoder of the SR-VAE paper, Table 1: the encoder's mirror, logits at the end.
+
+    Raises:
+        ValueError: images are not 64x64, or a width below 1.
+    """
     require_64("srvae_decoder", observation_shape)
     c = positive("srvae_decoder.base_channels", base_channels)
     net = nn.Sequential(
@@ -79,8 +88,10 @@ def conv_encoder(
 ) -> nn.Module:
     """Convolutional encoder of disentanglement_lib (beta-VAE paper, Table 1, row 3: chairs).
 
-    Its third and fourth kernels are 2x2, as in disentanglement_lib. Raises ValueError unless
-    images are 64x64.
+    Its third and fourth kernels are 2x2, as in disentanglement_lib.
+
+    Raises:
+        ValueError: images are not 64x64.
     """
     require_64("conv_encoder", observation_shape)
     body = nn.Sequential(
@@ -103,7 +114,11 @@ def conv_encoder(
 def deconv_decoder(
     num_latent: int, observation_shape: Shape, initializer: str = "glorot_uniform"
 ) -> nn.Module:
-    """Convolutional decoder of disentanglement_lib (beta-VAE paper, Table 1, row 3: chairs)."""
+    """Convolutional decoder of disentanglement_lib (beta-VAE paper, Table 1, row 3: chairs).
+
+    Raises:
+        ValueError: images are not 64x64.
+    """
     require_64("deconv_decoder", observation_shape)
     net = nn.Sequential(
         nn.Linear(num_latent, 256),

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+__all__ = ["Conv2d", "ConvTranspose2d"]
+
 _KERNEL, _STRIDE, _PADDING = (4, 4), (2, 2), (1, 1)
 """Of the layers that halve an image; all networks of 64x64 images begin and end with one."""
 _BY_PATCHES = ("cuda",)

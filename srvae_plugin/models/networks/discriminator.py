@@ -13,7 +13,9 @@ from typing import Any
 import gin
 from torch import nn
 
-from srvae_plugin.models.networks import initialize
+from srvae_plugin.models.networks.encoder import initialize
+
+__all__ = ["fc_discriminator", "make_discriminator"]
 
 
 @gin.register("fc_discriminator", module="srvae_plugin", denylist=["num_latent"])
@@ -24,8 +26,10 @@ def fc_discriminator(
 
     Source: Kim & Mnih, "Disentangling by Factorising", ICML 2018, appendix A;
     disentanglement_lib's `fc_discriminator`, whose leaky ReLU has TensorFlow's slope of 0.2.
-    `initializer` is that of `models.networks.initialize`. Raises ValueError for a width
-    below 1.
+    `initializer` is that of `models.networks.initialize`.
+
+    Raises:
+        ValueError: a width below 1.
     """
     if width < 1:
         raise ValueError(f"fc_discriminator.width = {width}: expected an integer of at least 1")

@@ -6,6 +6,8 @@ from torch import nn
 
 from srvae_plugin.models.base import Gaussian, Images, Shape
 
+__all__ = ["GaussianEncoder", "initialize", "positive", "require_64"]
+
 
 class GaussianEncoder(nn.Module):
     """A body with two linear heads: mean and log variance of each latent."""
@@ -36,9 +38,13 @@ def _glorot_uniform(module: nn.Module) -> nn.Module:
 def initialize(module: nn.Module, initializer: str) -> nn.Module:
     """Initialise a network in place and return it.
 
-    `initializer` is "pytorch" (leave torch's own default) or "glorot_uniform" (what TensorFlow
-    1.14's layers use, hence every published number of disentanglement_lib). Raises ValueError
-    for another name.
+    Args:
+        module: the network.
+        initializer: "pytorch" (leave torch's own default) or "glorot_uniform" (what TensorFlow
+            1.14's layers use, hence every published number of disentanglement_lib).
+
+    Raises:
+        ValueError: another name.
     """
     if initializer == "glorot_uniform":
         return _glorot_uniform(module)
@@ -52,7 +58,7 @@ def require_64(name: str, shape: Shape) -> None:
     if shape[1:] != (64, 64):
         raise ValueError(
             f"{name} takes 64x64 images, this data set has {shape[1]}x{shape[2]}; "
-            "bind fc_encoder and fc_decoder, or a network of your own"
+            "conv_encoder_any and conv_decoder_any take any size, as do fc_encoder and fc_decoder"
         )
 
 
