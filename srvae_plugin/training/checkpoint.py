@@ -172,7 +172,7 @@ def _require_same(path: Path, saved: str, now: str) -> None:
     if changed:
         raise ValueError(
             f"checkpoint {path} was made under another configuration; lines that differ: "
-            f"{'; '.join(changed)}. Resume with the same gin files, or start again with "
+            f"{'; '.join(changed)}. Resume with the same settings, or start again with "
             "--overwrite"
         )
 

@@ -73,11 +73,13 @@ def make_optimizer(
     Raises:
         ValueError: the optimizer refuses its arguments.
     """
-    if learning_rate is None:
-        return optimizer_fn(parameters)
-    first = learning_rate(global_step=0) if callable(learning_rate) else learning_rate
-    key = "lr" if _takes_lr(optimizer_fn) else "learning_rate"
-    optimizer = optimizer_fn(parameters, **{key: first})
+    rate: dict[str, Any] = {}
+    if learning_rate is not None:
+        key = "lr" if _takes_lr(optimizer_fn) else "learning_rate"
+        rate[key] = learning_rate(global_step=0) if callable(learning_rate) else learning_rate
+    optimizer = optimizer_fn(parameters, **rate)
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"{optimizer_fn!r} made {optimizer!r}: expected a torch optimizer")
     if callable(learning_rate):
         schedule(optimizer, learning_rate)
     return optimizer
@@ -148,10 +150,6 @@ def optimizers_from(
     made = {}
     for group, parameters in groups.items():
         made[group] = make_optimizer(_trainable(group, parameters), function, learning_rate)
-        if not isinstance(made[group], Optimizer):
-            raise ValueError(
-                f"optimizer = {optimizer!r} made {made[group]!r}: expected a torch optimizer"
-            )
     return made
 
 
