@@ -123,9 +123,9 @@ def test_a_killed_run_with_snapshots_resumes_to_the_bit(tmp_path, data, kind):
 
 def test_fewer_steps_than_done_and_another_rate_are_refused(tmp_path, data):
     trained(tmp_path, data, 5)
-    with pytest.raises(ValueError, match="has 5 steps behind it.*= 3 asks for fewer"):
+    with pytest.raises(ValueError, match=r"has 5 steps behind it.*= 3 asks for fewer"):
         trained(tmp_path, data, 3, resume=True)
-    with pytest.raises(ValueError, match="learning_rate = 0.02"):
+    with pytest.raises(ValueError, match=r"learning_rate = 0\.02"):
         trained(tmp_path, data, 9, resume=True, learning_rate=0.02)
 
 

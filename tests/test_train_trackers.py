@@ -1,6 +1,7 @@
 """Weights & Biases offline and MLflow in a file hold the numbers of scalars.csv."""
 
 import logging
+import time
 
 import pytest
 
@@ -46,7 +47,10 @@ def test_wandb_offline_writes_the_rows(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     logged(WandB(mode="offline"), tmp_path / "run")
     (file,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
-    content = file.read_bytes()
+    for _ in range(100):  # its own process writes it
+        if len(content := file.read_bytes()) > 100:
+            break
+        time.sleep(0.1)
     assert b"vae.beta" in content
     assert b"4.25" in content
     assert (tmp_path / "run" / "wandb_id.txt").read_text() in file.name

@@ -177,7 +177,7 @@ class TensorFlowRMSProp(Optimizer):
         super().__init__(parameters, {**settings, "epsilon": epsilon, "centered": centered})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters that have a gradient."""
         loss = None
         if closure is not None:
