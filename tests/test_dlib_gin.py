@@ -11,7 +11,7 @@ import pytest
 from srvae_plugin import evaluate_with_gin, postprocess_with_gin, train_with_gin
 from srvae_plugin.config import gin_files
 from srvae_plugin.runs import pipeline
-from srvae_plugin.training import optimizers
+from srvae_plugin.training import tensorflow_optimizers
 
 SPEC = importlib.util.find_spec("disentanglement_lib")
 pytestmark = pytest.mark.skipif(SPEC is None, reason="disentanglement-lib is not installed")
@@ -90,7 +90,7 @@ def test_every_file_is_read_but_those_of_other_pipelines():
 
 def test_what_only_tensorflow_needs_is_ignored_with_one_line_each(tmp_path, caplog):
     """Two optimizers bind `use_locking` and `name`."""
-    optimizers._say_ignored.cache_clear()
+    tensorflow_optimizers._say_ignored.cache_clear()
     bindings = ["model.model = @factor_vae()", "factor_vae.gamma = 10.0", *FEW]
     bindings += ["discriminator.discriminator_fn = @fc_discriminator"]
     with caplog.at_level(logging.INFO, logger="srvae_plugin"):

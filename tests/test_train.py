@@ -24,7 +24,6 @@ from srvae_plugin.training.loop import (
     InterruptedTrainingError,
     NonFiniteLossError,
     TrainingSettings,
-    _compiled,
     find_device,
     stop_signals,
     train,
@@ -32,6 +31,7 @@ from srvae_plugin.training.loop import (
 )
 from srvae_plugin.training.numerics import memory_format
 from srvae_plugin.training.optimizers import make_optimizers
+from srvae_plugin.training.updates import compiled
 
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
 TINY += ["srvae_encoder.base_channels = 3", "srvae_decoder.base_channels = 3"]
@@ -295,7 +295,7 @@ def test_weights_do_not_depend_on_how_adam_goes_through_memory(
     bindings = [f"model.model = @{name}()", f"model.channels_last = {channels_last}", *more]
     bindings += ["vae_optimizer.learning_rate = 0.01", "model.training_steps = 3"]
     fused, _ = trained(tmp_path / "fused", data, *bindings)
-    monkeypatch.setattr("srvae_plugin.training.optimizers._FUSED", ())
+    monkeypatch.setattr("srvae_plugin.training.tensorflow_optimizers.FUSED", ())
     plain, _ = trained(tmp_path / "plain", data, *bindings)
     for a, b in zip(fused.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
@@ -351,7 +351,7 @@ def test_compiled_losses_may_be_gone_back_through_for_each_objective():
 
     config = importlib.import_module("torch._functorch.config")
     before = config.donated_buffer
-    for found, expected in zip(gradients(_compiled(losses)), gradients(losses), strict=True):
+    for found, expected in zip(gradients(compiled(losses)), gradients(losses), strict=True):
         torch.testing.assert_close(found, expected)
     assert config.donated_buffer == before
 

@@ -12,6 +12,8 @@ import functools
 import os
 import platform
 
+__all__ = ["keep_freed_memory"]
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of mallopt(3)
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
 """What glibc accepts on 64 bits: larger blocks go back to the system all the same."""

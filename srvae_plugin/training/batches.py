@@ -20,6 +20,16 @@ from torch import Tensor
 from srvae_plugin.data.byte_table import ByteTable, byte_table_of
 from srvae_plugin.data.ground_truth import GroundTruthData
 
+__all__ = [
+    "Batches",
+    "DeviceImages",
+    "HostImages",
+    "Prefetched",
+    "Source",
+    "drawing",
+    "source_of",
+]
+
 _log = logging.getLogger("srvae_plugin")
 
 _SHARE = 0.5

@@ -19,8 +19,11 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from srvae_plugin.models.base import DisentanglementModel, Losses
+from srvae_plugin.training.schedules import is_scheduled
 
 _log = logging.getLogger("srvae_plugin")
+
+__all__ = ["STEPS", "CapturedStep", "choose_step", "record_graph", "refuse_to_wait"]
 
 STEPS = ("auto", "plain", "captured")
 _WARM_UP = 3
@@ -65,6 +68,10 @@ def _why_not(
     for name, optimizer in optimizers.items():
         if type(optimizer) not in _CAPTURABLE:
             return f"{name}_optimizer is {type(optimizer).__name__}, not Adam or AdamW"
+        if is_scheduled(optimizer):
+            return (
+                f"{name}_optimizer.learning_rate is a schedule, which a recording does not follow"
+            )
     return None
 
 

@@ -14,8 +14,27 @@ from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import differing_lines, other_content
 from srvae_plugin.files import replacing
+from srvae_plugin.training.average import WeightAverage
+
+__all__ = [
+    "FREE",
+    "Checkpoint",
+    "State",
+    "load",
+    "require_more_steps",
+    "save",
+    "seed_everything",
+    "steps_done",
+]
 
 _FORMAT = 1
+_NO_STEPS = ("training_steps", "eval_steps", "checkpoint_every", "keep_every", "keep_checkpoint")
+FREE = frozenset(f"model.{name}" for name in _NO_STEPS)
+"""Bindings that change nothing of a step: a checkpoint may be gone on from with others.
+
+A schedule that depends on the number of steps has it in a binding of its own, which must not
+change.
+"""
 
 
 class Checkpoint(NamedTuple):
@@ -25,31 +44,46 @@ class Checkpoint(NamedTuple):
     seconds: float
 
 
-def save(
-    path: Path,
-    at: Checkpoint,
-    config: str,
-    model: nn.Module,
-    optimizers: dict[str, Optimizer],
-    random_state: np.random.RandomState,
-) -> None:
+class State(NamedTuple):
+    """All that a training changes, and what a checkpoint therefore holds.
+
+    model, optimizers: as they are.
+    random_state: what the next batches are drawn with; those drawn ahead do not count.
+    average: the average of the weights, if one is kept.
+    """
+
+    model: nn.Module
+    optimizers: dict[str, Optimizer]
+    random_state: np.random.RandomState
+    average: WeightAverage | None = None
+
+
+def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
     """Write weights, optimizers, step and every random state, in one piece.
 
-    `config` is the text of the training step's configuration, with the record of its data (see
-    `data_record.with_record`); `load` compares it. Raises OSError
-    if the file cannot be written; an earlier checkpoint is then still there.
+    Args:
+        path: the file.
+        at: where the training is.
+        config: the text of the training step's configuration, with the record of its data (see
+            `data_record.with_record`); `load` compares it.
+        state: what is written.
+
+    Raises:
+        OSError: the file cannot be written; an earlier checkpoint is then still there.
     """
-    content = {
+    content: dict[str, Any] = {
         "format": _FORMAT,
         "step": at.step,
         "seconds": at.seconds,
         "config": config,
-        "model": model.state_dict(),
-        "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+        "model": state.model.state_dict(),
+        "optimizers": {name: each.state_dict() for name, each in state.optimizers.items()},
         "torch_rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy_rng": _pack(random_state),
+        "numpy_rng": _pack(state.random_state),
     }
+    if state.average is not None:
+        content["average"] = state.average.state_dict()
     try:
         with replacing(path) as temporary:
             torch.save(content, temporary)
@@ -58,18 +92,64 @@ def save(
         raise OSError(f"checkpoint {path} cannot be written (disk full?): {reason}") from None
 
 
-def load(
-    path: Path,
-    config: str,
-    model: nn.Module,
-    optimizers: dict[str, Optimizer],
-    random_state: np.random.RandomState,
-) -> Checkpoint:
+def load(path: Path, config: str, state: State) -> Checkpoint:
     """Put a checkpoint's state into these objects (nothing is unpickled but tensors).
 
-    Raises ValueError if the file is damaged or was made under another configuration, or with data
-    of another content.
+    Args:
+        path: the file.
+        config: see `save`; what changes no step that was taken may differ (`FREE`), so that a
+            finished training can go on for more steps.
+        state: what the checkpoint is put into.
+
+    Raises:
+        ValueError: the file is damaged or was made under another configuration, or with data
+            of another content.
     """
+    content = _read(path)
+    _require_same(path, content["config"], config)
+    model, average = state.model, state.average
+    try:
+        model.load_state_dict(content["model"])
+        for name, optimizer in state.optimizers.items():
+            optimizer.load_state_dict(content["optimizers"][name])
+        if average is not None:
+            average.load_state_dict(content["average"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"checkpoint {path} is of another model or other optimizers "
+            f"({str(error).splitlines()[0]}): resume with the same ones, or start again with "
+            "overwrite"
+        ) from None
+    torch.set_rng_state(content["torch_rng"])
+    if content["cuda_rng"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(content["cuda_rng"])
+    _unpack(content["numpy_rng"], state.random_state)
+    return Checkpoint(content["step"], content["seconds"])
+
+
+def steps_done(path: Path) -> int | None:
+    """Steps that a checkpoint has behind it; None if there is no checkpoint.
+
+    A finished training whose checkpoint was kept can go on if this is less than its settings ask
+    for.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    return int(_read(path)["step"]) if path.is_file() else None
+
+
+def require_more_steps(path: Path, done: int, asked: int) -> None:
+    """Raise ValueError if a training has more steps behind it than are asked for."""
+    if done > asked:
+        raise ValueError(
+            f"checkpoint {path} has {done} steps behind it, model.training_steps = {asked} asks "
+            f"for fewer: bind at least {done}, or train another run; snapshots (model.keep_every) "
+            "keep earlier weights"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != _FORMAT:
@@ -79,15 +159,7 @@ def load(
             f"checkpoint {path} cannot be read ({type(error).__name__}): it is damaged or of "
             "another version; start again with --overwrite"
         ) from None
-    _require_same(path, content["config"], config)
-    model.load_state_dict(content["model"])
-    for name, optimizer in optimizers.items():
-        optimizer.load_state_dict(content["optimizers"][name])
-    torch.set_rng_state(content["torch_rng"])
-    if content["cuda_rng"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(content["cuda_rng"])
-    _unpack(content["numpy_rng"], random_state)
-    return Checkpoint(content["step"], content["seconds"])
+    return content
 
 
 def _require_same(path: Path, saved: str, now: str) -> None:
@@ -95,10 +167,12 @@ def _require_same(path: Path, saved: str, now: str) -> None:
         raise ValueError(
             f"checkpoint {path}: {other}. Put the former data back, or start again with --overwrite"
         )
-    if changed := differing_lines(saved, now):
+    lines = differing_lines(saved, now)
+    changed = [line for line in lines if line.partition(" = ")[0] not in FREE]
+    if changed:
         raise ValueError(
             f"checkpoint {path} was made under another configuration; lines that differ: "
-            f"{'; '.join(changed)}. Resume with the same gin files, or start again with "
+            f"{'; '.join(changed)}. Resume with the same settings, or start again with "
             "--overwrite"
         )
 

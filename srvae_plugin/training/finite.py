@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NoReturn
+
 import torch
 from torch import Tensor
 
 from srvae_plugin.models.base import Losses
 
+__all__ = ["FiniteCheck", "NonFiniteLossError", "refuse_to_go_on"]
+
 _NEVER = torch.iinfo(torch.int64).max
+
+
+class NonFiniteLossError(ValueError):
+    """A loss or a weight became NaN or infinite."""
+
+
+def refuse_to_go_on(what: str, step: int, path: Path) -> NoReturn:
+    """Raise NonFiniteLossError that names the step and the last good checkpoint, `path`."""
+    last = f"the last good checkpoint is {path}" if path.is_file() else "there is no checkpoint yet"
+    raise NonFiniteLossError(
+        f"training stopped at step {step}: {what}; {last}. Try a smaller learning rate "
+        "(vae/AdamOptimizer.learning_rate)"
+    )
 
 
 class FiniteCheck:

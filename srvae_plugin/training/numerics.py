@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
+__all__ = ["memory_format", "numerics"]
+
 
 @contextlib.contextmanager
 def numerics(device: torch.device, tf32: bool, benchmark: bool = False) -> Iterator[None]:

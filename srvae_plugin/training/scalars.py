@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from srvae_plugin.files import replacing
+from srvae_plugin.training.callbacks import Callback, Start
+
+__all__ = ["ScalarLog", "TensorBoard", "flatten", "require_tensorboard"]
 
 
 def flatten(logs: Mapping[str, Tensor]) -> dict[str, float]:
@@ -24,25 +26,27 @@ def flatten(logs: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 class ScalarLog:
-    """Appends a row a time to `scalars.csv`, keeping only what lies before step `start`.
+    """Appends a row a time to `scalars.csv`.
 
-    `tensorboard` writes event files into `<folder>/tensorboard` too; ValueError if the extra is
-    not installed.
+    Of an earlier training it keeps the rows before step `start` that lie `every` steps apart: a
+    finished one has logged its last step besides, which is not the last any more.
+
+    Args:
+        folder: where the file lies.
+        start: the step that training begins with.
+        every: steps between rows.
     """
 
-    def __init__(self, folder: Path, start: int, tensorboard: bool = False):
+    def __init__(self, folder: Path, start: int, every: int = 1):
         self._path = folder / "scalars.csv"
-        self._names = _cut(self._path, start)
+        self._names = _cut(self._path, start, every)
         self._file = self._path.open("a", newline="", encoding="utf-8")
-        self._writer = _summary_writer(folder / "tensorboard", start) if tensorboard else None
 
     def __enter__(self) -> ScalarLog:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
-        if self._writer is not None:
-            self._writer.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append the values of one step; the first row's names are the header."""
@@ -52,23 +56,39 @@ class ScalarLog:
             rows.writerow(["step", *self._names])
         rows.writerow([step, *(repr(values[name]) for name in self._names)])
         self._file.flush()
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
 
 
-def _cut(path: Path, start: int) -> list[str] | None:
-    """Drop the rows from step `start` on; return the names in the header, None if there is none."""
+def _cut(path: Path, start: int, every: int) -> list[str] | None:
+    """Drop the rows that are not kept; return the names in the header, None if there is none."""
     kept: list[list[str]] = []
     if start and path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
         # A process that was killed may have left the last row short.
         whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[-1]]
-        kept = rows[:1] + [row for row in whole if int(row[0]) < start]
+        kept = rows[:1] + [r for r in whole if int(r[0]) < start and int(r[0]) % every == 0]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(kept)
     return kept[0][1:] if kept else None
+
+
+class TensorBoard(Callback):
+    """Writes the rows of scalars.csv as event files into `<folder>/tensorboard` too."""
+
+    def on_start(self, start: Start) -> None:
+        """Open the files; ValueError if the extra is not installed."""
+        writer = _summary_writer_class()
+        self._writer = writer(str(start.folder / "tensorboard"), purge_step=start.step)
+
+    def on_log(self, step: int, values: Mapping[str, float]) -> None:
+        """Write a row."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def on_end(self, step: int, error: BaseException | None) -> None:
+        """Close the files."""
+        if hasattr(self, "_writer"):
+            self._writer.close()
 
 
 def require_tensorboard() -> None:
@@ -76,11 +96,7 @@ def require_tensorboard() -> None:
     _summary_writer_class()
 
 
-def _summary_writer(folder: Path, start: int) -> Any:
-    return _summary_writer_class()(str(folder), purge_step=start)
-
-
-def _summary_writer_class() -> Any:
+def _summary_writer_class() -> type:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,0 +1,150 @@
+"""Training as a plain function of objects; gin takes no part.
+
+`prepared` turns a model, data and a few numbers into what `loop.train` takes; `fit` trains at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+from torch.optim import Optimizer
+
+from srvae_plugin.config.data_record import record_of, with_record
+from srvae_plugin.data.from_python import as_data, loader_batch_size
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.models.base import DisentanglementModel
+from srvae_plugin.training.loop import train
+from srvae_plugin.training.optimizers import Rate, optimizers_from
+from srvae_plugin.training.settings import TrainingSettings, shape_of
+
+__all__ = ["Prepared", "fit", "prepared"]
+
+_BATCH_SIZE = 64
+_OWN = ("model", "training_steps", "random_seed", "batch_size", "optimizers", "built")
+"""Settings that are arguments under other names, or follow from them."""
+_PLAIN = (bool, int, float, str, tuple, type(None))
+
+
+class Prepared(NamedTuple):
+    """What `loop.train` takes.
+
+    settings, data: see there.
+    config: text that says what is trained and how, to tell whether a checkpoint is of the same.
+    """
+
+    settings: TrainingSettings
+    data: GroundTruthData
+    config: str
+
+
+def prepared(
+    model: DisentanglementModel,
+    data: Any,
+    *,
+    steps: int,
+    batch_size: int | None = None,
+    learning_rate: Rate = None,
+    optimizer: str | Optimizer | Callable[..., Any] = "Adam",
+    seed: int = 0,
+    **settings: Any,
+) -> Prepared:
+    """Check and convert everything that `fit` is given; see there.
+
+    Raises:
+        ValueError: an argument cannot be used.
+    """
+    known = [field.name for field in dataclasses.fields(TrainingSettings)]
+    for name in settings:
+        if name not in known or name in _OWN:
+            others = ", ".join(each for each in known if each not in _OWN)
+            raise ValueError(f"unknown setting {name!r}; known besides fit's own: {others}")
+    of_loader = loader_batch_size(data)
+    if None not in (batch_size, of_loader) and batch_size != of_loader:
+        raise ValueError(
+            f"batch_size = {batch_size}: the DataLoader has {of_loader}; leave one of them out"
+        )
+    source = as_data(data)
+    ready = isinstance(optimizer, Optimizer)
+    if ready and not any(True for _ in model.parameters()):
+        raise ValueError(
+            "optimizer: the model has no parameters yet; call model.build(shape) before making "
+            f"an optimizer of them, here model.build({shape_of(source)})"
+        )
+    made = TrainingSettings(
+        model=model,
+        training_steps=steps,
+        random_seed=seed,
+        batch_size=batch_size or of_loader or _BATCH_SIZE,
+        optimizers=functools.partial(optimizers_from, optimizer, learning_rate),
+        built=ready,
+        **settings,
+    )
+    lines = _described_model(model) + _described_settings(made)
+    lines += [
+        f"optimizer = {_described(optimizer)!r}",
+        f"learning_rate = {_described(learning_rate)!r}",
+    ]
+    return Prepared(made, source, with_record("\n".join(lines), record_of(source)))
+
+
+def fit(
+    model: DisentanglementModel,
+    data: Any,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    **how: Any,
+) -> tuple[DisentanglementModel, dict[str, Any]]:
+    """Train a model; return it with its mean losses after training.
+
+    Args:
+        model: the model. It is built and its weights are drawn from the seed, unless `optimizer`
+            is an optimizer that holds the weights it has already.
+        data: a data set of ours, an array, a tensor, a torch Dataset or a DataLoader; see
+            `srvae_plugin.data.from_python.as_data` for what is assumed of it.
+        folder: where checkpoint.pt, scalars.csv and snapshots are written.
+        resume: go on from the checkpoint in `folder`, for more steps too.
+        overwrite: delete `folder` first.
+        how: `steps`, the number of updates (needed); `batch_size`, 64 or the DataLoader's;
+            `learning_rate`, a number or a function of `global_step`, by default the optimizer's
+            own; `optimizer`, a name ("Adam", "AdamW", "RMSPropOptimizer", ...), a class, a function
+            of the parameters or an optimizer; `seed`, of weights, noise and batches, 0 by default;
+            and by their names other fields of `TrainingSettings`: `device`, `log_every`,
+            `callbacks`, `ema_decay`, `clip_norm`, `keep_every`, `init_from`, ...
+
+    Raises:
+        ValueError: an argument cannot be used, or see `loop.train`.
+    """
+    settings, source, config = prepared(model, data, **how)
+    return train(settings, source, Path(folder), config=config, resume=resume, overwrite=overwrite)
+
+
+def _described_model(model: nn.Module) -> list[str]:
+    names = inspect.signature(type(model)).parameters  # not what build() adds
+    plain = {k: v for k, v in vars(model).items() if k in names and isinstance(v, _PLAIN)}
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    return [f"model.model = {kind!r}", *(f"model.model.{k} = {v!r}" for k, v in plain.items())]
+
+
+def _described_settings(settings: TrainingSettings) -> list[str]:
+    fields = [f.name for f in dataclasses.fields(settings) if f.name not in ("model", "callbacks")]
+    values = {name: getattr(settings, name) for name in fields}
+    return [f"model.{k} = {v!r}" for k, v in values.items() if isinstance(v, _PLAIN)]
+
+
+def _described(value: Any) -> Any:
+    """A text that is the same in the next process."""
+    if isinstance(value, Optimizer):
+        return f"{type(value).__name__} {sorted(value.defaults.items(), key=str)}"
+    if isinstance(value, functools.partial):
+        return f"{_described(value.func)} {value.args} {sorted(value.keywords.items())}"
+    if callable(value):
+        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value))}"
+    return value

@@ -1,0 +1,149 @@
+"""What a training is told: everything that gin binds under `model`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import gin
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.models.base import DisentanglementModel, Shape
+from srvae_plugin.training.callbacks import Callback
+from srvae_plugin.training.capture import STEPS
+from srvae_plugin.training.optimizers import make_optimizers
+
+__all__ = ["TrainingSettings", "check_seed", "find_device", "shape_of"]
+
+
+MakeOptimizers = Callable[[Mapping[str, Iterable[nn.Parameter]]], dict[str, Optimizer]]
+
+
+@gin.register("model", module="srvae_plugin", denylist=["optimizers", "built"])
+@dataclass
+class TrainingSettings:
+    """What gin binds under `model`; the first six names are disentanglement_lib's.
+
+    Args:
+        model: the model, its hyperparameters set and not yet built (`@sr_vae()`).
+        training_steps: number of updates; 0 leaves the network as initialised.
+        random_seed: seed of the parameters, the noise and the batches.
+        batch_size: observations in a batch, drawn at random with replacement.
+        eval_steps: batches that the losses are averaged over after training.
+        name, model_num: not used; they identify the run in its results.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps between rows of scalars.csv.
+        device: "auto" (cuda, else mps, else cpu) or a torch device.
+        channels_last: keep images and kernels in channels-last memory; "auto" does so except on a
+            GPU of NVIDIA's, whichever was faster.
+        autocast: compute in bfloat16 where torch deems it safe.
+        compile: run the model through torch.compile.
+        step: "plain"; "captured", recorded once as a CUDA graph and replayed; or "auto", which is
+            captured on a GPU of NVIDIA's where the model and the optimizers allow it.
+        tf32: let such a GPU round the factors of products to 10 bits (TensorFloat-32).
+        cudnn_benchmark: let it choose among convolutions by their time; another process, one that
+            resumes too, may choose others and differ in the last bits.
+        tensorboard: write TensorBoard event files too.
+        clip_norm: shorten the gradient of each optimizer's parameters to this norm where it is
+            longer; 0 leaves it as it is.
+        clip_value: cut each number of the gradients to at most this size first; 0 does not.
+        ema_decay: keep an average of the weights, `average = decay * average + (1 - decay) *
+            weights` after each step from the initial weights on, and evaluate and save that; 0
+            keeps none.
+        keep_every: steps between snapshots, `snapshots/step_N/model.safetensors`; 0 keeps none.
+            One holds the weights that a run of N steps ends with.
+        keep_checkpoint: keep the last checkpoint of a finished training, which can then go on for
+            more steps. With Adam it takes three times the room of the weights.
+        init_from: start from the weights of another run: its directory, its `model` folder or a
+            safetensors file. Names and shapes must be the same.
+        callbacks: see `srvae_plugin.training.callbacks`; `[@wandb_callback()]`, for example.
+        optimizers: makes the optimizer of each parameter group; not for gin, which binds
+            `vae_optimizer` and its like.
+        built: train the weights that the model has, and do not build it; not for gin.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    model: DisentanglementModel
+    training_steps: int
+    random_seed: int
+    batch_size: int
+    eval_steps: int = 1000
+    name: str = ""
+    model_num: int | None = None
+    checkpoint_every: int = 1000
+    log_every: int = 100
+    device: str = "auto"
+    channels_last: bool | str = "auto"
+    autocast: bool = False
+    compile: bool = False
+    step: str = "auto"
+    tf32: bool = False
+    cudnn_benchmark: bool = False
+    tensorboard: bool = False
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
+    ema_decay: float = 0.0
+    keep_every: int = 0
+    keep_checkpoint: bool = True
+    init_from: str = ""
+    callbacks: Sequence[Callback] = ()
+    optimizers: MakeOptimizers = make_optimizers
+    built: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, DisentanglementModel):
+            raise ValueError(
+                f"model.model = {self.model!r}: expected a DisentanglementModel, for example "
+                "@sr_vae() with the parentheses"
+            )
+        check_seed("model", self.random_seed)
+        if self.step not in STEPS:
+            raise ValueError(f"model.step = {self.step!r}: expected one of {', '.join(STEPS)}")
+        if not (isinstance(self.channels_last, bool) or self.channels_last == "auto"):
+            raise ValueError(
+                f"model.channels_last = {self.channels_last!r}: expected True, False or 'auto'"
+            )
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"model.ema_decay = {self.ema_decay}: expected 0 up to below 1")
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise ValueError(
+                    f"model.callbacks: {callback!r} is no Callback; in gin they are written with "
+                    "parentheses, [@wandb_callback()]"
+                )
+        least: dict[str, float] = {"training_steps": 0, "eval_steps": 0, "keep_every": 0}
+        least |= {"clip_norm": 0, "clip_value": 0}
+        least |= {"batch_size": 1, "checkpoint_every": 1, "log_every": 1}
+        for name, bound in least.items():
+            if not getattr(self, name) >= bound:
+                raise ValueError(f"model.{name} = {getattr(self, name)}: expected at least {bound}")
+
+
+def check_seed(step: str, seed: int) -> None:
+    """Raise ValueError unless numpy takes the seed."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"{step}.random_seed = {seed}: expected 0 .. 2**32 - 1")
+
+
+def find_device(name: str) -> torch.device:
+    """Resolve "auto" to cuda, mps or cpu; ValueError for a device torch does not know."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"model.device = {name!r}: not available here ({reason})") from None
+
+
+def shape_of(data: GroundTruthData) -> Shape:
+    """(channel, height, width) of a data set's observations."""
+    height, width, channel = data.observation_shape
+    return int(channel), int(height), int(width)
