@@ -6,6 +6,7 @@ tensors are told by what they can do, so that neither pandas nor torch is import
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,19 @@ from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics.checks import check_codes, check_factors
 from srvae_plugin.metrics.codes import CodesAndFactors
 
-__all__ = ["Factors", "Rows", "Split", "as_array", "as_factors", "given_points", "split"]
+__all__ = [
+    "Factors",
+    "Rows",
+    "Split",
+    "as_array",
+    "as_factors",
+    "given_points",
+    "split",
+    "with_names",
+]
+
+
+_NUMBER = re.compile(r"(?:(?<=factor_)|(?<=:pred)|(?<=:sens))\d+(?=[:_]|$)")
 
 
 def as_array(values: Any) -> Any:
@@ -155,12 +168,25 @@ def split(codes: Any, factors: Any, test: Any, random_state: np.random.RandomSta
     return Split(parts[0], parts[1], given.names)
 
 
+def with_names(scores: dict[str, float | int], names: NDArray[Any]) -> dict[str, float | int]:
+    """Scores whose keys call factors by name where they had their numbers.
+
+    Args:
+        scores: with keys such as `10:test_accuracy_factor_2` or `mean_fairness:pred0:sens2`.
+        names: (factor,) names.
+    """
+    return {_NUMBER.sub(lambda m: str(names[int(m[0])]), key): v for key, v in scores.items()}
+
+
 class Rows(NamedTuple):
     """Codes and factors as a data set of rows, for metrics that hold a factor fixed."""
 
     data: FactorTable
     function: Callable[[NDArray[Any]], NDArray[Any]]
     """Observations, which are row numbers, to codes."""
+
+    names: NDArray[Any]
+    """(factor,) what the factors are called in keys."""
 
     @classmethod
     def of(cls, codes: Any, factors: Any) -> Rows:
@@ -169,7 +195,7 @@ class Rows(NamedTuple):
         (given,) = as_factors(factors)
         check_factors(given.values, len(codes), discrete=False)
         data = FactorTable(given.values, [str(name) for name in given.names])
-        return cls(data, _LookUp(codes, data))
+        return cls(data, _LookUp(codes, data), given.names)
 
 
 class _LookUp:

@@ -150,15 +150,6 @@ def accuracies(
     return results
 
 
-def draw_seeds(random_state: np.random.RandomState, num_factors: int) -> NDArray[np.int64]:
-    """One seed for the classifiers of each factor.
-
-    The original leaves them to chance. Drawn when all points have been, they do not change the
-    original's stream.
-    """
-    return np.asarray(random_state.randint(2**31 - 1, size=num_factors))
-
-
 @dataclass
 class _Job:
     model: Any
