@@ -138,11 +138,6 @@ def metric_info(name: str) -> Any:
     return None
 
 
-def metric_names() -> list[str]:
-    """Names of all metrics that are installed, working or not, without importing any."""
-    return sorted({entry_point.name for entry_point in entry_points(group="srvae_plugin.metrics")})
-
-
 def names(group: Group) -> list[str]:
     """Names of all working plug-ins of a group."""
     return sorted(load().found[group])

@@ -5,11 +5,30 @@ Each metric says so itself, see :class:`srvae_plugin.metrics.MetricInfo`; a plug
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from srvae_plugin.config import plugins
+
+if TYPE_CHECKING:
+    from srvae_plugin.metrics.info import MetricInfo
+
+__all__ = [
+    "TRAINING",
+    "Score",
+    "headlines",
+    "known_scores",
+    "metric_function",
+    "metric_name",
+    "numbers",
+    "order",
+    "published_names",
+]
+
+logger = logging.getLogger(__name__)
 
 TRAINING = "training"
 """Stands for a metric: losses on the training data after training."""
@@ -68,13 +87,31 @@ def known_scores(metric: str) -> list[Score]:
     """The scores that a metric says are to be shown first, in its order; see `MetricInfo`."""
     if metric == TRAINING:
         return list(_LOSSES)
-    info = plugins.metric_info(metric)
+    info = _info(metric)
     if info is None:
         return []
     return [
         Score(metric, each.key, each.title, each.published, each.higher_is_better)
         for each in info.headlines
     ]
+
+
+@functools.cache
+def _info(metric: str) -> MetricInfo | None:
+    """The facts of a metric; what is no `MetricInfo` is left alone, with a logged warning."""
+    info = plugins.metric_info(metric)
+    if info is None:
+        return None
+    from srvae_plugin.metrics.info import MetricInfo
+
+    if isinstance(info, MetricInfo):
+        return info
+    logger.warning(
+        "the metric %r has an attribute info of type %s: expected srvae_plugin.metrics.MetricInfo; "
+        "its scores are shown by their keys",
+        metric, type(info).__name__,
+    )  # fmt: skip
+    return None
 
 
 def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
@@ -101,8 +138,8 @@ def order(score: Score) -> tuple[bool, float, int, str, str]:
     known = [each.key for each in known_scores(score.function or score.metric)]
     place, rank = math.inf, 0
     if score.key in known:
-        info = plugins.metric_info(score.function or score.metric)
-        place, rank = getattr(info, "place", 0), known.index(score.key)
+        info = _info(score.function or score.metric)
+        place, rank = info.place if info else 0, known.index(score.key)
     return score.metric == TRAINING, place, rank, score.metric, score.key
 
 
