@@ -127,6 +127,28 @@ def test_top_latents_are_the_most_disentangled_of_each_factor():
     assert top_latents(importance[:3], 1).tolist() == [1]
 
 
+def test_of_equal_latents_the_first_is_kept():
+    # Rows 0, 1 and 2 are equal, and so are 3 and 4.
+    importance = np.array([[0.3, 0.1]] * 3 + [[0.05, 0.35]] * 2)
+    assert top_latents(importance, 1).tolist() == [0, 3]
+    assert top_latents(importance, 2).tolist() == [0, 1, 3, 4]
+    # Exactly as important for both factors: of the first, for which it is the only one.
+    assert top_latents(np.array([[0.3, 0.3], [0, 0.7]]), 1).tolist() == [0, 1]
+    assert top_latents(np.array([[0.7, 0], [0.3, 0.3]]), 1).tolist() == [0]
+
+
+def test_which_of_equal_latents_is_kept_tells_in_the_score():
+    # Latents: half of a, half of a, b. R is 1/2, 1/2 of a and 1 of b; top-1 keeps the first half.
+    a, b = np.divmod(np.arange(8), 2)
+    factors = np.stack([a, b], axis=1)
+    codes = np.stack([a // 2, a % 2, b], axis=1)
+    scores = med(codes, factors, test=(codes, factors), topk=1)
+    np.testing.assert_allclose(med_importance(codes, factors), [[0.5, 0], [0.5, 0], [0, 1]])
+    assert scores["top1_disentanglement"] == pytest.approx(1)
+    assert scores["completeness"] == pytest.approx((1 - LOG2 / LOG3 + 1) / 2)
+    assert scores["top1_completeness"] == pytest.approx(1)
+
+
 def test_completeness_of_a_single_kept_latent_is_zero():
     codes = CODES[:, 1:]
     assert med(codes, FACTORS, test=(codes, FACTORS), topk=1)["top1_completeness"] == 0
@@ -245,6 +267,29 @@ def test_latents_of_a_small_range_are_inactive():
     codes = np.column_stack([s, 0.01 * random.normal(size=200)])
     assert infomec(codes, s, seed=0)["num_active_latents"] == 2
     assert infomec(codes, s, seed=0, active_range=0.0)["num_active_latents"] == 3
+
+
+def test_a_latent_is_active_above_a_twentieth_of_the_largest_range():
+    """The authors' `ranges > ranges.max() / 20`: relative to the largest, and strict."""
+    random = np.random.RandomState(0)
+    s = random.randint(2, size=(200, 2))
+    part = np.linspace(0, 1, 200)  # every latent has the range that is written here
+    codes = np.outer(part, [40.0, 2.0625, 2.0, 1.9375])
+    codes[:, 0] = 40 * s[:, 0]
+    codes[:, 3] = 1.9375 * s[:, 1]
+    for scale in (1, 1024, 1 / 1024):
+        scores = infomec(scale * codes, s, seed=0)
+        assert scores["num_active_latents"] == 2
+        # Modularity and compactness are those of the active ones, explicitness that of all.
+        alone = infomec(scale * codes[:, :2], s, seed=0)
+        for key in ("infom", "infoc"):
+            assert scores[key] == pytest.approx(alone[key], abs=1e-6)
+        assert scores["infoe"] == pytest.approx(linear_information(codes, s).mean(), abs=1e-6)
+        assert scores["infoe"] > alone["infoe"] + 0.2
+    found = [
+        infomec(codes, s, active_range=share)["num_active_latents"] for share in (0, 0.049, 0.06)
+    ]
+    assert found == [4, 3, 1]
 
 
 def test_nearest_neighbours_need_values_that_repeat():
