@@ -36,6 +36,7 @@ from srvae_plugin.metrics.reduced_downstream_task import (
     compute_reduced_downstream_task,
     factorwise_dci,
 )
+from srvae_plugin.metrics.sap_score import sap
 from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task, intervene
 from srvae_plugin.metrics.unified_scores import (
     accuracy_svm_matrix,
@@ -115,6 +116,27 @@ def test_irs_by_hand():
     assert irs(codes, factors[:, :1], diff_quantile=1.0)["IRS"] == 0.5
     with pytest.raises(ValueError, match=r"diff_quantile must lie in \[0, 1\]"):
         irs(codes, factors, diff_quantile=99)
+
+
+def test_irs_takes_a_quantile_of_deviations_and_weighs_latents_by_their_largest():
+    # Within each value the deviations of latent 0 are 1, 1, 1, 3, of 8 over all; those of latent 1
+    # are 1, of 1.
+    factors = np.repeat([0, 1], 4)[:, np.newaxis]
+    codes = np.array([[0, 0, 0, 4, 10, 10, 10, 14], [-1, 1] * 4], float).T
+    for quantile, deviation in ((0.5, 1), (0.75, 1.5), (1.0, 3)):
+        alone = irs(codes[:, :1], factors, diff_quantile=quantile)["IRS"]
+        assert alone == pytest.approx(1 - deviation / 8)
+        both = irs(codes, factors, diff_quantile=quantile)["IRS"]
+        assert both == pytest.approx((8 * alone + 1 * 0) / 9)
+
+
+def test_sap_is_told_by_the_points_to_test_on():
+    # Latent 0 tells the factor without fail where the lines are fitted, of 3 in 4 points to test
+    # on; latent 1, constant, of half of them.
+    factors = np.array([[0], [0], [1], [1]])
+    codes, others = (np.array([[x, 0.0] for x in row]) for row in ([0, 0, 10, 10], [0, 0, 10, 0]))
+    assert sap(codes, factors, test=(codes, factors))["SAP_score"] == 1 - 0.5
+    assert sap(codes, factors, test=(others, factors))["SAP_score"] == 0.75 - 0.5
 
 
 def test_irs_counts_active_latents_beside_the_originals_number():

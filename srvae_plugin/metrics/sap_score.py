@@ -162,7 +162,10 @@ def sap(
         {'SAP_score': 0.0, 'num_factors_scored': 2}
     """
     parts = split(codes, factors, test, random_state_of(seed, random_state))
-    return sap_score(*parts.train, *parts.test, continuous_factors, n_jobs)
+    train, test = parts.train, parts.test
+    return sap_score(
+        train.codes, train.factors, test.codes, test.factors, continuous_factors, n_jobs
+    )
 
 
 @metric(
@@ -197,7 +200,9 @@ def compute_sap(
     source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
     continuous = continuous_factors or continuous_in(ground_truth_data)
     return source.score(
-        lambda train, test: sap_score(*train, *test, continuous, n_jobs),
+        lambda train, test: sap_score(
+            train.codes, train.factors, test.codes, test.factors, continuous, n_jobs
+        ),
         num_train=num_train,
         num_test=num_test,
     )
