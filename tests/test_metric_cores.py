@@ -36,6 +36,7 @@ from srvae_plugin.metrics.reduced_downstream_task import (
     compute_reduced_downstream_task,
     factorwise_dci,
 )
+from srvae_plugin.metrics.sap_score import sap
 from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task, intervene
 from srvae_plugin.metrics.unified_scores import (
     accuracy_svm_matrix,
@@ -46,7 +47,7 @@ from srvae_plugin.metrics.unified_scores import (
 from srvae_plugin.metrics.unsupervised_metrics import (
     gaussian_total_correlation,
     gaussian_wasserstein_correlation,
-    unsupervised_scores,
+    unsupervised_metrics,
     wasserstein_by_eigenvalues,
 )
 
@@ -79,12 +80,11 @@ def test_explicitness_is_the_mean_area_under_the_curve():
 
 def test_explicitness_of_test_points_that_lack_values():
     codes = factors_themselves(TINY)
-    train = CodesAndFactors(codes, FACTORS)
     some = FACTORS[:, 2] > 1
-    scores = modularity_explicitness(train, CodesAndFactors(codes[some], FACTORS[some]))
+    scores = modularity_explicitness(codes, FACTORS, test=(codes[some], FACTORS[some]))
     assert scores["explicitness_score_test"] > 0.9
-    one = CodesAndFactors(codes[:1], FACTORS[:1])
-    assert modularity_explicitness(train, one)["explicitness_score_test"] == 0.5
+    one = modularity_explicitness(codes, FACTORS, test=(codes[:1], FACTORS[:1]))
+    assert one["explicitness_score_test"] == 0.5
 
 
 def test_explicitness_as_published_is_lower():
@@ -118,6 +118,27 @@ def test_irs_by_hand():
         irs(codes, factors, diff_quantile=99)
 
 
+def test_irs_takes_a_quantile_of_deviations_and_weighs_latents_by_their_largest():
+    # Within each value the deviations of latent 0 are 1, 1, 1, 3, of 8 over all; those of latent 1
+    # are 1, of 1.
+    factors = np.repeat([0, 1], 4)[:, np.newaxis]
+    codes = np.array([[0, 0, 0, 4, 10, 10, 10, 14], [-1, 1] * 4], float).T
+    for quantile, deviation in ((0.5, 1), (0.75, 1.5), (1.0, 3)):
+        alone = irs(codes[:, :1], factors, diff_quantile=quantile)["IRS"]
+        assert alone == pytest.approx(1 - deviation / 8)
+        both = irs(codes, factors, diff_quantile=quantile)["IRS"]
+        assert both == pytest.approx((8 * alone + 1 * 0) / 9)
+
+
+def test_sap_is_told_by_the_points_to_test_on():
+    # Latent 0 tells the factor without fail where the lines are fitted, of 3 in 4 points to test
+    # on; latent 1, constant, of half of them.
+    factors = np.array([[0], [0], [1], [1]])
+    codes, others = (np.array([[x, 0.0] for x in row]) for row in ([0, 0, 10, 10], [0, 0, 10, 0]))
+    assert sap(codes, factors, test=(codes, factors))["SAP_score"] == 1 - 0.5
+    assert sap(codes, factors, test=(others, factors))["SAP_score"] == 0.75 - 0.5
+
+
 def test_irs_counts_active_latents_beside_the_originals_number():
     scores = irs(dead_latents(TINY), FACTORS)
     assert scores["active_latents"] == 4
@@ -138,7 +159,7 @@ def test_unsupervised_scores_by_hand():
 def test_unsupervised_scores_are_mended_where_a_latent_is_dead():
     noisy = noisy_factors(TINY)[:, :3]
     dead = np.hstack([noisy, np.full((60, 1), 0.25, np.float32)])
-    alive, mended = unsupervised_scores(noisy), unsupervised_scores(dead)
+    alive, mended = unsupervised_metrics(noisy), unsupervised_metrics(dead)
     assert np.isnan(mended["gaussian_total_correlation"])
     assert (alive["active_latents"], mended["active_latents"]) == (3, 3)
     key = "gaussian_total_correlation_active"
@@ -167,11 +188,11 @@ def test_the_real_part_of_a_complex_wasserstein_distance_is_reported():
     codes = random.normal(size=(100, 3))
     dependent = np.column_stack([codes, codes[:, 0] + codes[:, 1], 2 * codes[:, 0] - codes[:, 2]])
     root = gaussian_wasserstein_correlation(np.cov(dependent.T))
-    scores = unsupervised_scores(dependent)
+    scores = unsupervised_metrics(dependent)
     assert root.imag != 0
     assert scores["gaussian_wasserstein_correlation"] == root.real
     assert all(isinstance(value, float | int) for value in scores.values())
-    constant = unsupervised_scores(np.zeros((100, 3)))
+    constant = unsupervised_metrics(np.zeros((100, 3)))
     assert constant["gaussian_wasserstein_correlation"] == 0
     assert np.isnan(constant["gaussian_wasserstein_correlation_norm"])
 

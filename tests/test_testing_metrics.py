@@ -5,6 +5,7 @@ import pytest
 from example_packages import from_example, require_found
 
 from srvae_plugin.interchange.exporters import Exported
+from srvae_plugin.metrics.info import Headline, MetricInfo
 from srvae_plugin.testing import CheckError, check_exporter, check_metric
 from srvae_plugin.testing.metrics import CHECKS, INVARIANCES, metric_outcomes
 
@@ -30,6 +31,13 @@ def encoded(change):
 
         return compute_correlation(ground_truth_data, function, random_state, None, num_train)
 
+    return metric
+
+
+def with_info(info):
+    """The metric with facts of its own."""
+    metric = scored(lambda s: {"correlation": s})
+    metric.info = info
     return metric
 
 
@@ -79,6 +87,23 @@ DEFECTS = [
         "scores_are_plain_finite_numbers",
         scored(lambda s: {"score": s, "gap": float("nan")}),
         "the score 'gap' of codes that vary is nan: expected a finite number",
+    ),
+    (
+        "its_info_tells_of_its_scores",
+        with_info("mean correlation"),
+        "its attribute info is str 'mean correlation': expected srvae_plugin.metrics.MetricInfo",
+    ),
+    (
+        "its_info_tells_of_its_scores",
+        with_info(MetricInfo("Correlation", "here", (Headline("r", "r"),))),
+        "the headline 'r' of its info is no score: expected one of correlation",
+    ),
+    (
+        "its_info_tells_of_its_scores",
+        with_info(
+            MetricInfo("Correlation", "here", (Headline("correlation", "r", range=(0, 0.5)),))
+        ),
+        "expected 0 to 0.5, which its info says",
     ),
     ("it_uses_the_codes", scored(lambda s: {"score": 0.5}), "have the same scores, {'score': 0.5}"),
     (

@@ -12,6 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "LEFT_OUT",
+    "check_codes",
+    "check_count",
+    "check_factors",
+    "check_latents",
+    "logger",
+    "standardize",
+    "varying_factors",
+    "warn_collapsed",
+]
+
 logger = logging.getLogger(__name__)
 
 _TOO_LARGE = 1e19

@@ -30,6 +30,21 @@ from srvae_plugin.data.ground_truth import GroundTruthData, draw_factors, names_
 from srvae_plugin.data.table_rows import FEWEST_ROWS, TableRows
 from srvae_plugin.metrics.checks import check_codes, check_count, check_factors
 
+__all__ = [
+    "CodeDraws",
+    "CodesAndFactors",
+    "DrawnSamples",
+    "RepresentationFunction",
+    "ShareFactor",
+    "check_sample",
+    "draw_samples",
+    "logger",
+    "points_used",
+    "sample_codes_and_factors",
+    "shared_factors",
+    "table_rows",
+]
+
 RepresentationFunction = Callable[[NDArray[np.float32]], Any]
 """(batch, height, width, channel) observations to (batch, latent) codes."""
 

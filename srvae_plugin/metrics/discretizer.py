@@ -18,6 +18,14 @@ from numpy.typing import NDArray
 
 from srvae_plugin.metrics.checks import check_count
 
+__all__ = [
+    "DiscretizerFn",
+    "discretize_codes",
+    "discretizer",
+    "histogram_discretizer",
+    "logger",
+]
+
 logger = logging.getLogger(__name__)
 
 DiscretizerFn = Callable[[NDArray[Any], int], NDArray[Any]]

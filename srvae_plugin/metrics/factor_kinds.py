@@ -21,6 +21,14 @@ from srvae_plugin.data.ground_truth import (
 from srvae_plugin.metrics.checks import LEFT_OUT, logger
 from srvae_plugin.metrics.codes import CodesAndFactors
 
+__all__ = [
+    "masked",
+    "not_classes",
+    "only_classes",
+    "only_numbers",
+    "without_factors",
+]
+
 
 def only_classes(
     metric: str, data: GroundTruthData, samples: Sequence[CodesAndFactors]

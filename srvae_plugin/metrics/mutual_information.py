@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "entropy",
+    "mutual_information",
+]
+
 
 def mutual_information(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
     """Mutual information of each column of `left` with each column of `right`, in nats.

@@ -1,9 +1,34 @@
-"""Which numbers of a run are scores, what they are called, and which way is better."""
+"""Which numbers of a run are scores, what they are called, and which way is better.
+
+Each metric says so itself, see :class:`srvae_plugin.metrics.MetricInfo`; a plug-in's may too.
+"""
 
 from __future__ import annotations
 
+import functools
+import logging
+import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from srvae_plugin.config import plugins
+
+if TYPE_CHECKING:
+    from srvae_plugin.metrics.info import MetricInfo
+
+__all__ = [
+    "TRAINING",
+    "Score",
+    "headlines",
+    "known_scores",
+    "metric_function",
+    "metric_name",
+    "numbers",
+    "order",
+    "published_names",
+]
+
+logger = logging.getLogger(__name__)
 
 TRAINING = "training"
 """Stands for a metric: losses on the training data after training."""
@@ -22,38 +47,12 @@ class Score(NamedTuple):
     """What computes it, if `metric` is a gin scope of that."""
 
 
-_KNOWN = (
-    Score("factor_vae_score", "eval_accuracy", "FactorVAE score", "factor_vae"),
-    Score("beta_vae_sklearn", "eval_accuracy", "BetaVAE score", "beta_vae"),
-    Score("mig", "discrete_mig", "MIG", "mig"),
-    Score("sap_score", "SAP_score", "SAP", "sap"),
-    Score("dci", "disentanglement", "DCI disentanglement", "dci_disentanglement"),
-    Score("dci", "completeness", "DCI completeness", "dci_completeness"),
-    Score("dci", "informativeness_test", "DCI informativeness (test accuracy)"),
-    Score("modularity_explicitness", "modularity_score", "Modularity", "modularity"),
-    Score("modularity_explicitness", "explicitness_score_test", "Explicitness", "explicitness"),
-    Score("irs", "IRS", "IRS"),
-    Score("dci_regression", "disentanglement", "DCI disentanglement (regressors)",
-          "dci_disentanglement"),
-    Score("dci_regression", "completeness", "DCI completeness (regressors)", "dci_completeness"),
-    Score("dci_regression", "nrmse_test", "DCI test error (regressors, NRMSE)",
-          "DCI informativeness: test NRMSE (avg, lower better)", False),
-    Score("infomec", "infom", "InfoM (modularity)"),
-    Score("infomec", "infoe", "InfoE (explicitness)"),
-    Score("infomec", "infoc", "InfoC (compactness)"),
-    Score("jemmig", "normalized_jemmig", "JEMMIG (normalised)", "jemmig"),
-    Score("dcimig", "dcimig", "DCIMIG"),
-    Score("mig_sup", "mig_sup", "MIG-sup"),
-    Score("med", "disentanglement", "MED disentanglement"),
-    Score("dci_es", "explicitness", "DCI-ES explicitness"),
-    Score("unsupervised_metrics", "gaussian_total_correlation", "Gaussian total correlation",
-          "", False),
-    Score("unsupervised_metrics", "mutual_info_score", "Mutual information of latents", "", False),
+_LOSSES = (
     Score(TRAINING, "reconstruction_loss", "Reconstruction loss (nats per image)", "", False),
-)  # fmt: skip
+)
 _NO_SCORES = ("uuid", "elapsed_time", "global_step", "training_seconds")
 _AT_MOST = 3
-"""Headlines of a metric that is not known here."""
+"""Headlines of a metric that names none."""
 _MANY_INSTANCES = ("downstream_task", "reduced_downstream_task", "strong_downstream_task")
 """Functions that a study evaluates more than once, with other settings."""
 
@@ -84,16 +83,46 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def known_scores(metric: str) -> list[Score]:
+    """The scores that a metric says are to be shown first, in its order; see `MetricInfo`."""
+    if metric == TRAINING:
+        return list(_LOSSES)
+    info = _info(metric)
+    if info is None:
+        return []
+    return [
+        Score(metric, each.key, each.title, each.published, each.higher_is_better)
+        for each in info.headlines
+    ]
+
+
+@functools.cache
+def _info(metric: str) -> MetricInfo | None:
+    """The facts of a metric; what is no `MetricInfo` is left alone, with a logged warning."""
+    info = plugins.metric_info(metric)
+    if info is None:
+        return None
+    from srvae_plugin.metrics.info import MetricInfo
+
+    if isinstance(info, MetricInfo):
+        return info
+    logger.warning(
+        "the metric %r has an attribute info of type %s: expected srvae_plugin.metrics.MetricInfo; "
+        "its scores are shown by their keys",
+        metric, type(info).__name__,
+    )  # fmt: skip
+    return None
+
+
 def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
     """The scores of a metric to show first: known ones, else test scores, else its first keys.
 
     A metric that is a scope of a known function has the scores of that.
     """
-    known = [score for score in _KNOWN if score.metric == metric]
+    known = known_scores(metric)
     known = known or [
         score._replace(metric=metric, title=f"{score.title}, {metric}", function=function)
-        for score in _KNOWN
-        if score.metric == function
+        for score in known_scores(function)
     ]
     if known:
         return [score for score in known if score.key in keys]
@@ -104,9 +133,16 @@ def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
     return [Score(metric, key, f"{metric} {key}") for key in chosen]
 
 
-def order(score: Score) -> tuple[bool, int, str, str]:
-    """Sort key: the training's last; known scores in the order above, others behind them."""
-    known = [(s.metric, s.key) for s in _KNOWN]
-    place = (score.function or score.metric, score.key)
-    rank = known.index(place) if place in known else len(known)
-    return score.metric == TRAINING, rank, score.metric, score.key
+def order(score: Score) -> tuple[bool, float, int, str, str]:
+    """Sort key: the training's last; known scores by their metric's place, others behind them."""
+    known = [each.key for each in known_scores(score.function or score.metric)]
+    place, rank = math.inf, 0
+    if score.key in known:
+        info = _info(score.function or score.metric)
+        place, rank = info.place if info else 0, known.index(score.key)
+    return score.metric == TRAINING, place, rank, score.metric, score.key
+
+
+def published_names(metric: str) -> list[str]:
+    """What publications call the scores of a metric; empty if none reports them."""
+    return [score.published for score in known_scores(metric) if score.published]

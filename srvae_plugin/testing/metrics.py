@@ -16,6 +16,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from srvae_plugin.config.plugins import METRIC_ARGUMENTS
+from srvae_plugin.metrics.info import MetricInfo
 from srvae_plugin.testing.checks import (
     Check,
     CheckError,
@@ -66,6 +67,31 @@ def scores_are_plain_finite_numbers(metric: Metric) -> None:
                 )
         if problem := _not_finite(scores, "codes that vary"):
             raise CheckError(problem)
+
+
+def its_info_tells_of_its_scores(metric: Metric) -> None:
+    """An attribute `info`, if there is one, is a MetricInfo; its headlines are scores in range."""
+    info = getattr(getattr(metric, "func", metric), "info", None)
+    if info is None:
+        return
+    if not isinstance(info, MetricInfo):
+        raise CheckError(
+            f"its attribute info is {kind_of(info)}: expected srvae_plugin.metrics.MetricInfo"
+        )
+    for codes in (perfect(SIZES), noise(SIZES)):
+        scores = _score(metric, codes)
+        for headline in info.headlines:
+            if headline.key not in scores:
+                raise CheckError(
+                    f"the headline {headline.key!r} of its info is no score: expected one of "
+                    f"{', '.join(scores)}"
+                )
+            low, high = headline.range
+            if not low - _TOLERANCE <= scores[headline.key] <= high + _TOLERANCE:
+                raise CheckError(
+                    f"the score {headline.key!r} is {scores[headline.key]}: expected {low} to "
+                    f"{high}, which its info says"
+                )
 
 
 def it_uses_the_codes(metric: Metric) -> None:
@@ -145,6 +171,7 @@ def the_scale_of_latents_does_not_matter(metric: Metric) -> None:
 
 FIRST = (its_arguments_are_those_of_disentanglement_lib, scores_are_plain_finite_numbers)
 REST = (
+    its_info_tells_of_its_scores,
     it_uses_the_codes,
     the_seed_decides_the_scores,
     cached_codes_have_the_same_scores,

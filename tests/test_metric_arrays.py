@@ -1,0 +1,191 @@
+"""Array cores: one signature, whatever holds the numbers and whatever the randomness comes from."""
+
+import inspect
+
+import numpy as np
+import pytest
+from metric_cases import GRIDS, IndexGrid, LookUp, noisy_factors
+from sklearn.tree import DecisionTreeClassifier
+
+from srvae_plugin import metrics
+from srvae_plugin.metrics.arrays import as_factors, split, with_names
+from srvae_plugin.metrics.learners.probes import Forest
+from srvae_plugin.metrics.seeds import random_state_of, seed_of
+from srvae_plugin.metrics.unified_scores import accuracy_svm_matrix, mutual_information_matrix
+
+CODES = noisy_factors(GRIDS["tiny"])
+FACTORS = np.argwhere(np.ones(GRIDS["tiny"]))
+NAMES = ["shape", "size", "x"]
+TREE = {"predictor_fn": DecisionTreeClassifier}
+DRAWN = {"num_train": 60, "num_eval": 30, "batch_size": 3}
+SETTINGS = {
+    "beta_vae": DRAWN,
+    "factor_vae": DRAWN,
+    "downstream_task": TREE,
+    "reduced_downstream_task": TREE | {"correlation_measure": mutual_information_matrix},
+    "strong_downstream_task": TREE | {"num_train": [30], "num_test": 20, "n_experiment": 2},
+    "fairness": TREE | {"num_train": 40, "num_test_points_per_class": 20},
+    "dci_es": {"probing": metrics.Probing(sizes=(1, 3), forest=Forest(5))},
+    "dci_regression": {"regressor": metrics.Regressor(num_trees=3)},
+    "unified_scores": {"matrix_fns": [mutual_information_matrix, accuracy_svm_matrix]},
+}
+DETERMINISTIC = {"mig", "irs", "jemmig", "dcimig", "mig_sup", "unsupervised_metrics"}
+CORES = sorted(
+    name
+    for name in metrics.__all__
+    if list(inspect.signature(getattr(metrics, name)).parameters)[:2] == ["codes", "factors"]
+)
+every_core = pytest.mark.parametrize("name", CORES)
+
+
+def score(name, codes=CODES, factors=FACTORS, **settings):
+    return getattr(metrics, name)(codes, factors, **(SETTINGS.get(name, {}) | settings))
+
+
+def test_every_metric_has_an_array_core():
+    computed = {name for name in metrics.__all__ if name.startswith("compute_")}
+    without = {n for n in computed if n.endswith("_on_fixed_data")} | {"compute_udr_sklearn"}
+    short = {n.removeprefix("compute_").removesuffix("_sklearn") for n in computed - without}
+    assert short == set(CORES)
+
+
+@every_core
+def test_the_signature_is_the_same(name):
+    parameters = inspect.signature(getattr(metrics, name)).parameters
+    assert list(parameters)[:4] == ["codes", "factors", "seed", "random_state"]
+    assert parameters["seed"].default == 0
+    assert all(p.kind is p.KEYWORD_ONLY for p in list(parameters.values())[2:])
+
+
+@every_core
+def test_frames_and_tensors_score_what_arrays_score(name):
+    pandas, torch = pytest.importorskip("pandas"), pytest.importorskip("torch")
+    plain = score(name)
+    tensor = torch.tensor(CODES, requires_grad=True)
+    assert score(name, tensor, torch.tensor(FACTORS)) == plain
+    assert score(name, CODES.tolist(), FACTORS.tolist()).keys() == plain.keys()
+    frame = pandas.DataFrame(FACTORS, columns=NAMES)
+    named = score(name, pandas.DataFrame(CODES), frame)
+    assert list(named.values()) == list(plain.values())
+
+
+@every_core
+def test_words_score_what_their_numbers_score(name):
+    words = np.array(["ant", "bee", "cat", "dog", "elk"])[FACTORS]
+    assert score(name, factors=words) == score(name)
+
+
+def test_keys_call_factors_what_their_columns_are_called():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(FACTORS, columns=NAMES)
+    for name, some in {
+        "fairness": {"mean_fairness:predshape:senssize", "max_fairness:sensx:mean_pred"},
+        "downstream_task": {"40:test_accuracy_factor_shape", "40:train_accuracy_factor_x"},
+        "reduced_downstream_task": {"40:reduced_factor_size:mean_test_accuracy_factor_x"},
+        "dci_regression": {"nrmse_test_factor_size"},
+        "unified_scores": {
+            "mutual_information_matrix.mig.factor_shape",
+            "accuracy_svm_matrix.dci_completeness.code_x",
+        },
+    }.items():
+        named = score(name, factors=frame)
+        assert some <= named.keys()
+        assert not any(key.endswith(("factor_0", "pred0", "sens0")) for key in named)
+
+
+def test_names_stand_for_numbers_of_factors_alone():
+    scores = {"10:a_factor_1": 1, "x:pred0:sens1": 2, "num_factors_scored": 3, "top1_x": 4}
+    assert list(with_names(scores, np.array(["a", "b"]))) == [
+        "10:a_factor_b", "x:preda:sensb", "num_factors_scored", "top1_x",
+    ]  # fmt: skip
+
+
+@every_core
+def test_randomness_comes_from_a_number_a_generator_or_a_state(name):
+    number = score(name, seed=3)
+    assert score(name, random_state=3) == score(name, seed=np.int64(3)) == number
+    state, generator = np.random.RandomState, np.random.default_rng
+    assert score(name, seed=state(3)) == score(name, random_state=state(3))
+    assert score(name, seed=generator(3)) == score(name, random_state=generator(3))
+    if name in DETERMINISTIC:
+        assert score(name, seed=4) == number
+    else:
+        used = generator(3)
+        assert score(name, seed=used) != score(name, seed=used)
+    for wrong in ("0", None, -1, 0.5, True):
+        with pytest.raises(ValueError, match="a numpy Generator or a RandomState, got"):
+            score(name, seed=wrong)
+    with pytest.raises(ValueError, match="two names of one argument"):
+        score(name, seed=1, random_state=1)
+
+
+def test_a_number_seeds_the_originals_stream():
+    assert random_state_of(5).randint(10**9) == np.random.RandomState(5).randint(10**9)
+    state = np.random.RandomState(0)
+    assert random_state_of(state) is state
+    assert seed_of(5) == seed_of(0, 5) == 5
+    assert seed_of(np.random.default_rng(0)) != seed_of(np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("seed", [7, np.random.default_rng(0), np.random.RandomState(7)])
+def test_compute_functions_take_every_kind_of_seed(seed):
+    data, function = IndexGrid(GRIDS["tiny"]), LookUp(CODES)
+    scores = metrics.compute_mig(data, function, random_state=seed, num_train=100)
+    if not isinstance(seed, np.random.Generator):
+        same = metrics.compute_mig(data, function, np.random.RandomState(7), num_train=100)
+        assert scores == same
+
+
+@every_core
+def test_codes_score_other_than_collapsed_ones(name):
+    assert score(name) != score(name, 0 * CODES)
+
+
+@every_core
+def test_what_is_no_table_of_numbers_is_refused(name):
+    with pytest.raises(ValueError, match=r"codes must have shape \(points, latent\)"):
+        score(name, CODES[0])
+    bad = CODES.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN or inf among 60 points in latent 1: 1"):
+        score(name, bad)
+    if name != "unsupervised_metrics":
+        with pytest.raises(ValueError, match=r"factors must have shape \(60, factor\)"):
+            score(name, factors=FACTORS[:10])
+
+
+def test_the_share_to_test_on_is_held_out():
+    stream = np.random.RandomState(0)
+    parts = split(CODES, FACTORS, 0.25, stream)
+    assert (len(parts.train.codes), len(parts.test.codes)) == (45, 15)
+    together = np.concatenate([parts.train.codes, parts.test.codes])
+    assert {row.tobytes() for row in together} == {row.tobytes() for row in CODES}
+    place = {row.tobytes(): k for k, row in enumerate(CODES)}
+    for codes, factors in (parts.train, parts.test):
+        assert [FACTORS[place[row.tobytes()]].tolist() for row in codes] == factors.tolist()
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        (0.0, "a share between 0 and 1, or a pair"),
+        (1, "a share between 0 and 1, or a pair"),
+        (True, "a share between 0 and 1, or a pair"),
+        ((CODES,), "a pair of codes and factors, got 1"),
+        (0.001, "leave points to fit and to test on"),
+        ((CODES[:, :2], FACTORS), "5 latents like codes, got 2"),
+        ((CODES, FACTORS[:, :2]), "the same ones, got 3 and 2 columns"),
+        ((CODES[:9], FACTORS), r"test factors must have shape \(9, factor\)"),
+    ],
+)
+def test_what_cannot_be_tested_on_is_refused(test, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.sap(CODES, FACTORS, test=test)
+
+
+def test_words_are_numbered_alike_where_they_are_tested():
+    train, test = as_factors(np.array([["b"], ["c"]]), np.array([["a"], ["c"]]))
+    assert (train.values.tolist(), test.values.tolist()) == ([[1], [2]], [[0], [2]])
+    with pytest.raises(ValueError, match="a value for every point"):
+        as_factors(np.array([["a"], [None]], dtype=object))
+    assert as_factors(np.array([True, False]))[0].values.tolist() == [[1], [0]]
