@@ -177,7 +177,7 @@ def _foreign(
     """A function that is no run's, its data set if it has one, and what tells it from others."""
     from srvae_plugin.data.digest import digest_of_file
     from srvae_plugin.data.storage.locate import expanded
-    from srvae_plugin.runs import evaluate
+    from srvae_plugin.runs import codes_files, evaluate
 
     if options.function:
         function = evaluate.load_function(options.function)
@@ -190,5 +190,5 @@ def _foreign(
 
         encoder, data = load_foreign(options.model, options.layout, files, options.bind)
         return encoder, data, f"{digest_of_file(options.model)} {encoder.layout}"
-    table = evaluate.load_codes(options.codes, files, options.bind)
+    table = codes_files.load_codes(options.codes, files, options.bind)
     return table, table.data, digest_of_file(expanded(options.codes))
