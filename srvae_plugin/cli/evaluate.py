@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from srvae_plugin.cli.codes import (
+    add_codes,
+    comparison_table,
+    default_place,
+    require_fitting,
+    score_tables,
+)
 from srvae_plugin.cli.command_line import (
     add_bind,
     add_existing,
@@ -41,6 +47,10 @@ examples:
   srvae-evaluate --function my_module:encode --bind 'dataset.name = "dsprites_full"'
   srvae-evaluate --model representation/pytorch_model.pt --bind 'dataset.name = "shapes3d"'
   srvae-evaluate --codes codes.npz --bind 'run.metrics = ["mig", "dci"]'
+  srvae-evaluate --codes codes.npy --factors factors.csv
+  srvae-evaluate --codes table.csv --code-columns 'z*' --factor-columns shape,scale
+  srvae-evaluate --codes vectors.npz --pca-dim 1
+  srvae-evaluate --codes a.npz b.npz 'runs/*/codes.npz' --output comparison
 
 exit status: 0 done, 2 bad input (one line says what), 3 some metrics could not be computed (the
 table has the others, then one line for each says why).
@@ -55,6 +65,7 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--output: the results of a run go into its own directory")
     if options.layout and not options.model:
         parser.error("--layout goes with --model")
+    require_fitting(parser, options)
     if options.run and (options.label or options.seed is not None):
         parser.error("--label and --seed: a run has its own")
     if options.seed is not None and not options.label:
@@ -78,14 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         help="encoder in TorchScript (.pt, .pth, .ts) or ONNX (.onnx): images in [0, 1] to codes "
         "(batch, latent); of several outputs the first is taken",
     )
-    what.add_argument(
-        "--codes",
-        type=Path,
-        metavar="FILE.npz",
-        help="arrays `codes` (observation, latent) and `factors` (observation, factor); without "
-        "`factors`, one code for each observation of dataset.name in its own order, or, if it is "
-        "not bound, codes for metrics that need no factors",
-    )
+    add_codes(what, parser)
     add_gin(parser, " (default: metrics/paper.gin)")
     add_bind(parser)
     add_import(parser)
@@ -113,21 +117,26 @@ def _work(options: argparse.Namespace) -> None:
     use_threads(options.threads)
     from srvae_plugin.config.gin_sources import import_modules
     from srvae_plugin.runs.evaluate import MetricsFailedError, RunMetricsFailedError
-    from srvae_plugin.runs.summary import score_table
 
     import_modules(options.modules, options.gin or ())
     try:
         scores, place = _scores(options)
     except MetricsFailedError as error:
         by_kind = error.by_kind if isinstance(error, RunMetricsFailedError) else None
-        print(score_table(by_kind or {"scored": error.scores}), flush=True)
+        print(_table(by_kind or {"scored": error.scores}, options), flush=True)
         for reason in error.failed:
             print(f"srvae-evaluate: not scored: {reason}", file=sys.stderr)
         if options.debug:
             raise
         sys.exit(NOT_ALL_SCORED)
-    print(score_table(scores))
+    print(_table(scores, options))
     print(f"\nscores  {place}")
+
+
+def _table(scores: dict[str, Scores], options: argparse.Namespace) -> str:
+    from srvae_plugin.runs.summary import score_table
+
+    return comparison_table(scores) if options.codes and len(scores) > 1 else score_table(scores)
 
 
 def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
@@ -139,36 +148,16 @@ def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
     if options.run:
         scores = evaluate.evaluate_run(options.run, files, options.bind, **keep)
         return scores, options.run / "metrics"
-    name = options.function or (options.model or options.codes).stem
-    place = options.output or _default_place(options, name)
+    if options.codes:
+        return score_tables(options, files)
+    name = options.function or options.model.stem
+    place = options.output or default_place(options, name)
     function, data, of_what = _foreign(options, files)
-    model = {"name": name, "label": options.label, "seed": options.seed}
-    foreign = evaluate.Foreign(model, _table_record(options.codes) if _is_table(data) else {})
+    foreign = evaluate.Foreign({"name": name, "label": options.label, "seed": options.seed})
     of_one = evaluate.evaluate_function(
         function, data, place, files, options.bind, **keep, of_what=of_what, foreign=foreign
     )
     return {name: of_one}, place
-
-
-def _default_place(options: argparse.Namespace, name: str) -> Path:
-    """A folder for each label and seed."""
-    parts = [options.label or name] + [f"seed-{options.seed}"] * (options.seed is not None)
-    return Path("scores", *(re.sub(r"[^\w.=,+-]+", "-", p.replace(":", ".")) for p in parts))
-
-
-def _is_table(data: GroundTruthData | None) -> bool:
-    """Whether it is a table's own factors, and no data set that gin binds."""
-    from srvae_plugin.data.table import FactorTable
-
-    return type(data) is FactorTable
-
-
-def _table_record(path: Path) -> dict[str, Any]:
-    """What the results say of the data of a table that brings its own factors."""
-    from srvae_plugin.data.storage.locate import expanded
-
-    place = {"typed": str(path), "absolute": str(expanded(path))}
-    return {"name": "codes", "paths": {"codes": place}}
 
 
 def _foreign(
@@ -176,8 +165,7 @@ def _foreign(
 ) -> tuple[RepresentationFunction, GroundTruthData | None, str]:
     """A function that is no run's, its data set if it has one, and what tells it from others."""
     from srvae_plugin.data.digest import digest_of_file
-    from srvae_plugin.data.storage.locate import expanded
-    from srvae_plugin.runs import codes_files, evaluate
+    from srvae_plugin.runs import evaluate
 
     if options.function:
         function = evaluate.load_function(options.function)
@@ -185,10 +173,7 @@ def _foreign(
         source = Path(getattr(module, "__file__", None) or "")
         version = digest_of_file(source) if source.is_file() else ""
         return function, None, f"{options.function} {version}"
-    if options.model:
-        from srvae_plugin.interchange.foreign_models import load_foreign
+    from srvae_plugin.interchange.foreign_models import load_foreign
 
-        encoder, data = load_foreign(options.model, options.layout, files, options.bind)
-        return encoder, data, f"{digest_of_file(options.model)} {encoder.layout}"
-    table = codes_files.load_codes(options.codes, files, options.bind)
-    return table, table.data, digest_of_file(expanded(options.codes))
+    encoder, data = load_foreign(options.model, options.layout, files, options.bind)
+    return encoder, data, f"{digest_of_file(options.model)} {encoder.layout}"
