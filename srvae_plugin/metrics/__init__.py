@@ -23,10 +23,12 @@ from srvae_plugin.metrics.fixed_data import (
 from srvae_plugin.metrics.infomec import compute_infomec
 from srvae_plugin.metrics.irs import compute_irs
 from srvae_plugin.metrics.jemmig import compute_jemmig
+from srvae_plugin.metrics.mcc import compute_mcc
 from srvae_plugin.metrics.med import compute_med
 from srvae_plugin.metrics.mig import compute_mig
 from srvae_plugin.metrics.mig_sup import compute_mig_sup
 from srvae_plugin.metrics.modularity_explicitness import compute_modularity_explicitness
+from srvae_plugin.metrics.r2 import compute_r2
 from srvae_plugin.metrics.reduced_downstream_task import compute_reduced_downstream_task
 from srvae_plugin.metrics.sap_score import compute_sap
 from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task
@@ -47,11 +49,13 @@ __all__ = [
     "compute_infomec",
     "compute_irs",
     "compute_jemmig",
+    "compute_mcc",
     "compute_med",
     "compute_mig",
     "compute_mig_on_fixed_data",
     "compute_mig_sup",
     "compute_modularity_explicitness",
+    "compute_r2",
     "compute_reduced_downstream_task",
     "compute_sap",
     "compute_sap_on_fixed_data",
