@@ -50,6 +50,7 @@ examples:
   srvae-evaluate --codes codes.npy --factors factors.csv
   srvae-evaluate --codes table.csv --code-columns 'z*' --factor-columns shape,scale
   srvae-evaluate --codes vectors.npz --pca-dim 1
+  srvae-evaluate --udr studies/ablation --output udr
   srvae-evaluate --codes a.npz b.npz 'runs/*/codes.npz' --output comparison
 
 exit status: 0 done, 2 bad input (one line says what), 3 some metrics could not be computed (the
@@ -66,7 +67,7 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
     if options.layout and not options.model:
         parser.error("--layout goes with --model")
     require_fitting(parser, options)
-    if options.run and (options.label or options.seed is not None):
+    if (options.run or options.udr) and (options.label or options.seed is not None):
         parser.error("--label and --seed: a run has its own")
     if options.seed is not None and not options.label:
         parser.error("--seed goes with --label, which says what model it is a seed of")
@@ -90,7 +91,17 @@ def _parser() -> argparse.ArgumentParser:
         "(batch, latent); of several outputs the first is taken",
     )
     add_codes(what, parser)
-    add_gin(parser, " (default: metrics/paper.gin)")
+    what.add_argument(
+        "--udr",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="unsupervised disentanglement ranking: compares runs below these folders that differ "
+        "in their seed only, and writes a score of each beside its others; spearman instead of "
+        "lasso with --bind 'udr_sklearn.correlation_matrix = \"spearman\"'; in --output, all "
+        "pairs",
+    )
+    add_gin(parser, " (default: metrics/paper.gin; with --udr metrics/udr.gin)")
     add_bind(parser)
     add_import(parser)
     parser.add_argument(
@@ -143,8 +154,10 @@ def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
     """The scores, by representation, and the folder they are in."""
     from srvae_plugin.runs import evaluate
 
-    files = options.gin or ["metrics/paper.gin"]
     keep = {"resume": options.resume, "overwrite": options.overwrite}
+    if options.udr:
+        return _ranked(options), options.output or Path("metrics/mean below each run")
+    files = options.gin or ["metrics/paper.gin"]
     if options.run:
         scores = evaluate.evaluate_run(options.run, files, options.bind, **keep)
         return scores, options.run / "metrics"
@@ -158,6 +171,17 @@ def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
         function, data, place, files, options.bind, **keep, of_what=of_what, foreign=foreign
     )
     return {name: of_one}, place
+
+
+def _ranked(options: argparse.Namespace) -> dict[str, Scores]:
+    from srvae_plugin.runs.udr import groups_of, rank_groups
+
+    files = options.gin or ["metrics/udr.gin"]
+    scores = rank_groups(
+        groups_of(options.udr), options.output, files, options.bind, options.resume,
+        options.overwrite,
+    )  # fmt: skip
+    return {str(run): {"udr": dict(values)} for run, values in scores.items()}
 
 
 def _foreign(

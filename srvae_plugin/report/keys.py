@@ -48,6 +48,8 @@ _KNOWN = (
     Score("mcc", "mcc_spearman", "MCC (Spearman)"),
     Score("r2", "r2_linear", "R2 (linear)"),
     Score("r2", "r2_kernel_ridge", "R2 (kernel ridge)"),
+    Score("udr_lasso", "udr", "UDR (lasso)"),
+    Score("udr_spearman", "udr", "UDR (Spearman)"),
     Score("med", "disentanglement", "MED disentanglement"),
     Score("dci_es", "explicitness", "DCI-ES explicitness"),
     Score("unsupervised_metrics", "gaussian_total_correlation", "Gaussian total correlation",
