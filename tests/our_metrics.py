@@ -3,37 +3,24 @@
 import gin
 import numpy as np
 
-from srvae_plugin.metrics import (
-    beta_vae,
-    dci,
-    downstream_task,
-    factor_vae,
-    fairness,
-    fixed_data,
-    irs,
-    mig,
-    modularity_explicitness,
-    reduced_downstream_task,
-    sap_score,
-    strong_downstream_task,
-    unified_scores,
-    unsupervised_metrics,
-)
+from srvae_plugin import metrics
+from srvae_plugin.metrics import fixed_data
+from srvae_plugin.metrics.unified_scores import MATRICES
 
 OURS = {
-    "factor_vae_score": factor_vae.compute_factor_vae,
-    "beta_vae_sklearn": beta_vae.compute_beta_vae_sklearn,
-    "dci": dci.compute_dci,
-    "mig": mig.compute_mig,
-    "sap_score": sap_score.compute_sap,
-    "modularity_explicitness": modularity_explicitness.compute_modularity_explicitness,
-    "irs": irs.compute_irs,
-    "unsupervised_metrics": unsupervised_metrics.compute_unsupervised_metrics,
-    "downstream_task": downstream_task.compute_downstream_task,
-    "reduced_downstream_task": reduced_downstream_task.compute_reduced_downstream_task,
-    "strong_downstream_task": strong_downstream_task.compute_strong_downstream_task,
-    "fairness": fairness.compute_fairness,
-    "unified_scores": unified_scores.compute_unified_scores,
+    "factor_vae_score": metrics.compute_factor_vae,
+    "beta_vae_sklearn": metrics.compute_beta_vae_sklearn,
+    "dci": metrics.compute_dci,
+    "mig": metrics.compute_mig,
+    "sap_score": metrics.compute_sap,
+    "modularity_explicitness": metrics.compute_modularity_explicitness,
+    "irs": metrics.compute_irs,
+    "unsupervised_metrics": metrics.compute_unsupervised_metrics,
+    "downstream_task": metrics.compute_downstream_task,
+    "reduced_downstream_task": metrics.compute_reduced_downstream_task,
+    "strong_downstream_task": metrics.compute_strong_downstream_task,
+    "fairness": metrics.compute_fairness,
+    "unified_scores": metrics.compute_unified_scores,
     "mig_validation": fixed_data.compute_mig_on_fixed_data,
     "sap_score_validation": fixed_data.compute_sap_on_fixed_data,
     "dci_validation": fixed_data.compute_dci_on_fixed_data,
@@ -48,7 +35,7 @@ def scores(metric, data, function, seed, settings):
     gin.parse_config([f"{name} = {settings[name]}" for name in settings if "." in name])
     if "matrix_fns" in arguments:
         names = arguments["matrix_fns"]
-        arguments["matrix_fns"] = [getattr(unified_scores, name) for name in names]
+        arguments["matrix_fns"] = [{f.__name__: f for f in MATRICES}[name] for name in names]
     random_state = np.random.RandomState(seed)
     if "num_points" not in arguments:
         return OURS[metric](data, function, random_state, **arguments)

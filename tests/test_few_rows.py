@@ -12,7 +12,7 @@ from srvae_plugin.metrics.downstream_task import compute_downstream_task
 from srvae_plugin.metrics.fairness import compute_fairness
 from srvae_plugin.metrics.med import compute_med
 from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task
-from srvae_plugin.metrics.unsupervised_metrics import unsupervised_scores
+from srvae_plugin.metrics.unsupervised_metrics import unsupervised_metrics
 from srvae_plugin.runs.representation import TabulatedCodes
 
 RNG = np.random.RandomState
@@ -180,16 +180,16 @@ def test_classifiers_are_tested_on_five_rows_at_least():
 
 def test_a_total_correlation_that_is_no_number_is_said(caplog):
     codes = RNG(0).normal(size=(500, 3))
-    unsupervised_scores(codes)
+    unsupervised_metrics(codes)
     assert not caplog.text
     dependent = np.column_stack([codes, codes @ [1.0, 2.0, 3.0]])
     for some in (dependent, dependent.astype(np.float32), codes[:, [0, 0]]):
         caplog.clear()
-        unsupervised_scores(some)
+        unsupervised_metrics(some)
         assert "latents that vary are linearly dependent" in caplog.text
     caplog.clear()
     dead = np.column_stack([codes, np.zeros(500)])
-    scores = unsupervised_scores(dead)
+    scores = unsupervised_metrics(dead)
     assert not np.isfinite(scores["gaussian_total_correlation"])
     assert "1 of 4 latents are constant: gaussian_total_correlation is nan" in caplog.text
     assert scores["gaussian_total_correlation_active"] == pytest.approx(0, abs=0.02)

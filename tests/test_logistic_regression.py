@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
 from srvae_plugin.metrics.codes import CodesAndFactors
-from srvae_plugin.metrics.downstream_task import downstream_task
+from srvae_plugin.metrics.downstream_task import downstream_task_of
 from srvae_plugin.metrics.learners.exponential import exp_all
 from srvae_plugin.metrics.learners.logistic_regression import SoftmaxRegressionCV
 from srvae_plugin.metrics.learners.predictors import logistic_regression_cv
@@ -166,7 +166,7 @@ def test_the_downstream_task_is_that_of_single_fits():
         factors = grid.sample_factors(size, random_state)
         sample = CodesAndFactors(codes[grid.observation_indices(factors, random_state)], factors)
         samples[size] = (sample, sample)
-    scores = downstream_task(samples, np.zeros(5, int), logistic_regression_cv, n_jobs=2)
+    scores = downstream_task_of(samples, np.zeros(5, int), logistic_regression_cv, n_jobs=2)
     for size, (sample, _) in samples.items():
         for k in (0, 4):
             model = ours(sample.codes, sample.factors[:, k])

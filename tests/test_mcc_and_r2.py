@@ -4,6 +4,7 @@ import itertools
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from metric_cases import GRIDS, CachedLookUp, IndexGrid, noisy_factors
@@ -115,8 +116,8 @@ def test_a_parabola_is_seen_by_the_kernel_alone():
 def test_the_seed_draws_the_split():
     codes, truth = sample()
     assert r2(codes, truth, seed=3) == r2(codes, truth, seed=3) != r2(codes, truth, seed=4)
-    with pytest.raises(ValueError, match="test_share must be between 0 and 1, got 1"):
-        r2(codes, truth, test_share=1)
+    with pytest.raises(ValueError, match="test must be a share between 0 and 1"):
+        r2(codes, truth, test=1)
 
 
 @pytest.mark.parametrize(("compute", "name"), [(compute_mcc, "MCC"), (compute_r2, "R2")])
@@ -137,6 +138,13 @@ def test_classes_without_order_are_left_out_with_a_word(compute, name, caplog):
     only = FactorTable(classes[:, None], ["kind"], factor_kinds=FactorKinds(("class",), {}, {0}))
     with pytest.raises(ValueError, match="all factors are classes without order"):
         compute(only, TabulatedCodes(codes, only), np.random.RandomState(0), **few)
+
+
+def test_names_of_columns_stand_in_the_keys():
+    codes, truth = sample()
+    frame = pd.DataFrame(truth, columns=["a", "b", "c"])
+    assert mcc(codes, frame)["pearson_factor_b"] == mcc(codes, truth)["pearson_factor_1"]
+    assert r2(codes, frame)["r2_linear_factor_b"] == r2(codes, truth)["r2_linear_factor_1"]
 
 
 def test_cores_and_metrics_agree():

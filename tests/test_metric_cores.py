@@ -46,7 +46,7 @@ from srvae_plugin.metrics.unified_scores import (
 from srvae_plugin.metrics.unsupervised_metrics import (
     gaussian_total_correlation,
     gaussian_wasserstein_correlation,
-    unsupervised_scores,
+    unsupervised_metrics,
     wasserstein_by_eigenvalues,
 )
 
@@ -79,12 +79,11 @@ def test_explicitness_is_the_mean_area_under_the_curve():
 
 def test_explicitness_of_test_points_that_lack_values():
     codes = factors_themselves(TINY)
-    train = CodesAndFactors(codes, FACTORS)
     some = FACTORS[:, 2] > 1
-    scores = modularity_explicitness(train, CodesAndFactors(codes[some], FACTORS[some]))
+    scores = modularity_explicitness(codes, FACTORS, test=(codes[some], FACTORS[some]))
     assert scores["explicitness_score_test"] > 0.9
-    one = CodesAndFactors(codes[:1], FACTORS[:1])
-    assert modularity_explicitness(train, one)["explicitness_score_test"] == 0.5
+    one = modularity_explicitness(codes, FACTORS, test=(codes[:1], FACTORS[:1]))
+    assert one["explicitness_score_test"] == 0.5
 
 
 def test_explicitness_as_published_is_lower():
@@ -138,7 +137,7 @@ def test_unsupervised_scores_by_hand():
 def test_unsupervised_scores_are_mended_where_a_latent_is_dead():
     noisy = noisy_factors(TINY)[:, :3]
     dead = np.hstack([noisy, np.full((60, 1), 0.25, np.float32)])
-    alive, mended = unsupervised_scores(noisy), unsupervised_scores(dead)
+    alive, mended = unsupervised_metrics(noisy), unsupervised_metrics(dead)
     assert np.isnan(mended["gaussian_total_correlation"])
     assert (alive["active_latents"], mended["active_latents"]) == (3, 3)
     key = "gaussian_total_correlation_active"
@@ -167,11 +166,11 @@ def test_the_real_part_of_a_complex_wasserstein_distance_is_reported():
     codes = random.normal(size=(100, 3))
     dependent = np.column_stack([codes, codes[:, 0] + codes[:, 1], 2 * codes[:, 0] - codes[:, 2]])
     root = gaussian_wasserstein_correlation(np.cov(dependent.T))
-    scores = unsupervised_scores(dependent)
+    scores = unsupervised_metrics(dependent)
     assert root.imag != 0
     assert scores["gaussian_wasserstein_correlation"] == root.real
     assert all(isinstance(value, float | int) for value in scores.values())
-    constant = unsupervised_scores(np.zeros((100, 3)))
+    constant = unsupervised_metrics(np.zeros((100, 3)))
     assert constant["gaussian_wasserstein_correlation"] == 0
     assert np.isnan(constant["gaussian_wasserstein_correlation_norm"])
 

@@ -28,7 +28,7 @@ from test_newer_metrics import METRICS as NEWER_METRICS
 from srvae_plugin import metrics
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.metrics.codes import CodesAndFactors
-from srvae_plugin.metrics.dci import IMPORTANCE_FILE, dci, importance_matrix
+from srvae_plugin.metrics.dci import IMPORTANCE_FILE, importance_matrix
 from srvae_plugin.metrics.discretizer import discretize_codes, histogram_discretizer
 from srvae_plugin.metrics.factor_vae import prune_dims
 from srvae_plugin.metrics.mig import mig
@@ -326,7 +326,7 @@ def test_importance_names_the_latent_of_each_factor():
     np.testing.assert_allclose(importance.matrix, np.eye(3)[::-1], atol=1e-9)
     assert importance.test_accuracy.tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="seeds must have shape"):
-        dci(sample, sample, np.arange(2))
+        importance_matrix(sample, sample, np.arange(2))
 
 
 def test_cores_refuse_factors_that_do_not_fit():

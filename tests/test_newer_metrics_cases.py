@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from srvae_plugin.metrics.codes import CodesAndFactors
 from srvae_plugin.metrics.dci_es import (
     LossCapacity,
-    dci_es,
+    Probing,
+    dci_es_scores,
     explicitness,
     loss_capacity,
 )
@@ -63,8 +64,7 @@ def test_dead_latents_leave_med_and_raise_its_completeness():
     # the entropy is log 2, whose share of log(number of latents) falls as dead ones are added.
     for dead in (0, 1, 5):
         codes = np.hstack([CODES[:, :2], np.zeros((6, dead))])
-        sample = CodesAndFactors(codes, FACTORS)
-        scores = med(sample, sample)
+        scores = med(codes, FACTORS, test=(codes, FACTORS))
         # rho is 1/4 and 3/4; the second row is (1/3, 2/3).
         entropy = (LOG3 - 2 / 3 * LOG2) / LOG2
         assert scores["disentanglement"] == pytest.approx(1 / 4 + 3 / 4 * (1 - entropy))
@@ -109,8 +109,7 @@ def test_jemmig_is_normalised_by_the_bins_in_use():
 def test_med_by_hand():
     importance = med_importance(CODES, FACTORS)
     np.testing.assert_allclose(importance, [[0.5, 0], [0.5, 1], [0, 0]], atol=1e-12)
-    sample = CodesAndFactors(CODES, FACTORS)
-    scores = med(sample, sample, topk=1)
+    scores = med(CODES, FACTORS, test=(CODES, FACTORS), topk=1)
     # Rows weigh 1/4 and 3/4; row 1 is (1/3, 2/3), of entropy log 3 - 2/3 log 2.
     second = 1 - (LOG3 - LOG2 * 2 / 3) / LOG2
     assert scores["disentanglement"] == pytest.approx(1 / 4 + 3 / 4 * second)
@@ -129,8 +128,8 @@ def test_top_latents_are_the_most_disentangled_of_each_factor():
 
 
 def test_completeness_of_a_single_kept_latent_is_zero():
-    sample = CodesAndFactors(CODES[:, 1:], FACTORS)
-    assert med(sample, sample, topk=1)["top1_completeness"] == 0
+    codes = CODES[:, 1:]
+    assert med(codes, FACTORS, test=(codes, FACTORS), topk=1)["top1_completeness"] == 0
 
 
 def plain_entropy(values):
@@ -177,8 +176,8 @@ def test_metrics_of_binned_information_are_what_plain_loops_find(seed):
     assert mig_sup(codes, factors, num_bins=7)["mig_sup"] == pytest.approx(sup)
     assert dcimig(codes, factors, num_bins=7)["dcimig"] == pytest.approx(gaps)
     assert jemmig(codes, factors, num_bins=7)["jemmig"] == pytest.approx(raw)
-    sample = CodesAndFactors(codes, factors)
-    assert med(sample, sample, num_bins=7)["disentanglement"] == pytest.approx(total, abs=1e-8)
+    scores = med(codes, factors, test=(codes, factors), num_bins=7)
+    assert scores["disentanglement"] == pytest.approx(total, abs=1e-8)
 
 
 def test_infomec_by_hand():
@@ -285,7 +284,7 @@ def test_explicitness_of_an_exponential_curve_is_its_integral():
 def test_dci_es_means_over_the_factors_that_vary():
     capacity = np.tile(np.arange(3.0), (4, 1))
     loss = np.array([[1, 0.5, 0], [0.2, 0.2, 0.2], [np.nan] * 3, [1, 1, 1]])
-    assert dci_es(LossCapacity(capacity, loss), num_latents=6) == {
+    assert dci_es_scores(LossCapacity(capacity, loss), num_latents=6) == {
         "explicitness": pytest.approx(1 / 3),
         # With a lowest loss of 0: as the first, 1, and 1 for what no probe reads.
         "explicitness_authors": pytest.approx((0 + 1 + 1) / 3),
@@ -308,7 +307,7 @@ def test_forests_quarter_the_error_at_each_depth():
     # A uniform number in 2^d intervals of equal width keeps 4^-d of its variance; a little less,
     # as the trees of a forest cut at different places.
     curves = loss_capacity(
-        continuous(3000, 0), continuous(1000, 1), np.arange(2), probe_sizes=(1, 2)
+        continuous(3000, 0), continuous(1000, 1), np.arange(2), Probing(sizes=(1, 2))
     )
     np.testing.assert_allclose(curves.loss[0], [1 / 4, 1 / 16], rtol=0.15)
     assert curves.capacity[0].tolist() == [1, 2]
@@ -316,7 +315,7 @@ def test_forests_quarter_the_error_at_each_depth():
 
 def test_a_forest_cut_at_a_depth_is_one_grown_to_it():
     train, test = continuous(500, 0), continuous(300, 1)
-    curves = loss_capacity(train, test, np.arange(2), probe_sizes=(1, 2, 4, 7))
+    curves = loss_capacity(train, test, np.arange(2), Probing(sizes=(1, 2, 4, 7)))
     for k in range(2):
         for depth, loss in zip((1, 2, 4, 7), curves.loss[k], strict=True):
             forest = RandomForestRegressor(probes.NUM_TREES, max_depth=depth, random_state=k)
@@ -344,7 +343,9 @@ def test_categories_are_read_by_the_forests_asked_for(settings, trees, features)
     test = CodesAndFactors(codes[300:], label[300:, np.newaxis])
     forest = probes.Forest(**settings)
     depths = (1, 3, 6)
-    curves = loss_capacity(train, test, np.array([4]), "random_forest", depths, [0], forest=forest)
+    curves = loss_capacity(
+        train, test, np.array([4]), Probing("random_forest", depths, [0], forest)
+    )
     scale = StandardScaler().fit(train.codes)
     commonest = np.bincount(label[:300]).argmax()
     for depth, loss in zip(depths, curves.loss[0], strict=True):
@@ -361,7 +362,7 @@ def test_categories_are_read_by_the_forests_asked_for(settings, trees, features)
 def test_probes_find_what_the_noise_leaves(probe):
     sizes = {"mlp": (0, 16), "rff": (16, 64)}[probe]
     train, test = continuous(1000, 0), continuous(1000, 1)
-    curves = loss_capacity(train, test, np.arange(2), probe, sizes)
+    curves = loss_capacity(train, test, np.arange(2), Probing(probe, sizes))
     # The best linear prediction of the second factor leaves .1 / 1.1 of its variance.
     assert (curves.loss[0] < 0.01).all()
     assert curves.loss[1].min() == pytest.approx(0.1 / 1.1, abs=0.015)
@@ -369,7 +370,7 @@ def test_probes_find_what_the_noise_leaves(probe):
 
 def test_the_capacity_of_networks_is_their_number_of_parameters():
     sample = continuous(50, 0)
-    curves = loss_capacity(sample, sample, np.arange(2), "mlp", (0, 5))
+    curves = loss_capacity(sample, sample, np.arange(2), Probing("mlp", (0, 5)))
     np.testing.assert_allclose(np.exp(curves.capacity[0]), [2 + 1, (2 + 1) * 5 + 5 + 1])
 
 
@@ -381,7 +382,7 @@ def test_categories_are_told_apart_without_an_order(probe):
     angle = 2 * np.pi * label[:, 0] / 3 + 0.2 * random.normal(size=600)
     sample = CodesAndFactors(np.stack([np.cos(angle), np.sin(angle)], axis=1), label)
     sizes = {"random_forest": (1, 2, 3, 4), "mlp": (0, 8), "rff": (8, 32)}[probe]
-    curves = loss_capacity(sample, sample, np.arange(1), probe, sizes, categorical_factors=[0])
+    curves = loss_capacity(sample, sample, np.arange(1), Probing(probe, sizes, [0]))
     assert curves.loss[0, -1] < 0.02
 
 

@@ -113,6 +113,36 @@ def _register(group: Group, entry_point: EntryPoint) -> Callable[..., Any]:
     return gin.get_configurable(plugin)
 
 
+@functools.cache
+def metric_info(name: str) -> Any:
+    """What the metric of that name says about itself: its attribute `info`, None if it has none.
+
+    Only this metric is imported, and nothing registered: reading results needs no model.
+
+    Args:
+        name: the metric's name in gin, without scope.
+
+    Returns:
+        A `srvae_plugin.metrics.MetricInfo`, or None for a metric that is not installed, is broken
+        or says nothing.
+    """
+    found = sorted(entry_points(group="srvae_plugin.metrics", name=name), key=_own_first)
+    for entry_point in found[:1]:
+        try:
+            return getattr(entry_point.load(), "info", None)
+        except Exception as error:  # a plug-in's own code may raise anything
+            logger.warning(
+                "the metric %r of %s is broken: its scores are shown by their keys (%s: %s)",
+                name, _distribution(entry_point), type(error).__name__, error,
+            )  # fmt: skip
+    return None
+
+
+def metric_names() -> list[str]:
+    """Names of all metrics that are installed, working or not, without importing any."""
+    return sorted({entry_point.name for entry_point in entry_points(group="srvae_plugin.metrics")})
+
+
 def names(group: Group) -> list[str]:
     """Names of all working plug-ins of a group."""
     return sorted(load().found[group])

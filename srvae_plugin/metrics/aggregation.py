@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
-from scipy.stats import entropy as distribution_entropy
 
 from srvae_plugin.metrics.dci import disentanglement
 from srvae_plugin.metrics.modularity_explicitness import modularity_per_latent
 from srvae_plugin.metrics.mutual_information import entropy
 
+__all__ = ["aggregate", "merges", "precision_curve"]
+
 _OFFSET = 1e-11  # DCI's, keeps the entropy of a row of zeros defined
 
 
 def aggregate(
-    matrix: NDArray[np.float64], factors: NDArray[Any], names: NDArray[np.intp]
+    matrix: NDArray[np.float64], factors: NDArray[Any], names: NDArray[Any]
 ) -> dict[str, float]:
     """Every aggregate of a matrix (latent, factor) of numbers >= 0, at least 2 x 2.
 
@@ -34,6 +34,8 @@ def aggregate(
         `area_precision`: see `precision_curve`. `merge_A_B`: see `merges`.
         In [0, 1] only where the matrix is the metric's own; mig divides by the factor's entropy.
     """
+    from scipy.stats import entropy as distribution_entropy
+
     per_latent = 1.0 - distribution_entropy(matrix.T + _OFFSET, base=matrix.shape[1])
     per_factor = 1.0 - distribution_entropy(matrix + _OFFSET, base=matrix.shape[0])
     second, best = np.sort(matrix, axis=0)[-2:]
@@ -76,7 +78,7 @@ def precision_curve(matrix: NDArray[np.float64]) -> dict[str, float]:
     return {"area_precision": float(np.sum(areas)), "max_precision": float(precisions.max())}
 
 
-def merges(matrix: NDArray[np.float64], names: NDArray[np.intp]) -> dict[str, float]:
+def merges(matrix: NDArray[np.float64], names: NDArray[Any]) -> dict[str, float]:
     """When factors end up in one group as entries are added in order, the largest first.
 
     Returns:
@@ -104,6 +106,8 @@ def merges(matrix: NDArray[np.float64], names: NDArray[np.intp]) -> dict[str, fl
 
 
 def _groups(matrix: NDArray[np.float64], threshold: float) -> int:
+    from scipy.sparse.csgraph import connected_components
+
     num_latents, num_factors = matrix.shape
     edges = (matrix >= threshold) & (matrix != 0)
     graph = np.zeros((num_latents + num_factors,) * 2, dtype=bool)

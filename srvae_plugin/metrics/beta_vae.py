@@ -13,12 +13,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import Rows
 from srvae_plugin.metrics.checks import check_codes, check_count
 from srvae_plugin.metrics.codes import CodeDraws, RepresentationFunction, points_used
+from srvae_plugin.metrics.drawing import Scores
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = [
+    "Differences",
+    "beta_vae",
+    "beta_vae_score",
+    "compute_beta_vae_sklearn",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +43,7 @@ class Differences(NamedTuple):
     """Index of the factor that they share."""
 
 
-def beta_vae_score(train: Differences, evaluation: Differences) -> dict[str, float | int]:
+def beta_vae_score(train: Differences, evaluation: Differences) -> Scores:
     """BetaVAE score of differences already drawn.
 
     Returns:
@@ -46,6 +55,9 @@ def beta_vae_score(train: Differences, evaluation: Differences) -> dict[str, flo
 
     Collapsed codes score what guessing scores, as in the original, with a logged warning.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     train = _checked(train, "train")
     evaluation = _checked(evaluation, "evaluation")
     if len(np.unique(train.fixed)) < 2:
@@ -70,24 +82,65 @@ def beta_vae_score(train: Differences, evaluation: Differences) -> dict[str, flo
     }
 
 
+@documented
+def beta_vae(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    batch_size: int = 64,
+    num_train: int = 10_000,
+    num_eval: int = 5_000,
+) -> Scores:
+    """BetaVAE score of codes (ICLR 2017, section 3), of pairs drawn among the points.
+
+    Args:
+        batch_size: pairs behind one point of the classifier.
+        num_train: points to fit the classifier on.
+        num_eval: points to test it on.
+
+    Returns:
+        Scores as in `compute_beta_vae_sklearn` for a table with these rows.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> few = {"num_train": 100, "num_eval": 50}
+        >>> beta_vae(factors, factors, **few)["eval_accuracy"]  # perfect codes
+        1.0
+        >>> scores = beta_vae(np.zeros((20, 3)), factors, **few)  # collapsed codes: guessing
+        >>> 0.3 < scores["eval_accuracy"] < 0.7
+        True
+    """
+    rows = Rows.of(codes, factors)
+    settings = {"batch_size": batch_size, "num_train": num_train, "num_eval": num_eval}
+    stream = random_state_of(seed, random_state)
+    return compute_beta_vae_sklearn(rows.data, rows.function, stream, None, **settings)
+
+
+@metric(
+    MetricInfo(
+        "BetaVAE score",
+        "Higgins et al., beta-VAE (ICLR 2017), section 3",
+        (Headline("eval_accuracy", "BetaVAE score", "beta_vae"),),
+        place=20,
+    )
+)
 def compute_beta_vae_sklearn(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     batch_size: int = 64,
     num_train: int = 10_000,
     num_eval: int = 5_000,
-) -> dict[str, float | int]:
+) -> Scores:
     """BetaVAE score of a representation (ICLR 2017, section 3).
 
     The defaults are those of the published study (arXiv 1811.12359); the original has none.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness, used in the original's order.
-        artifact_dir: not used, as in the original.
         batch_size: pairs behind one point of the classifier.
         num_train: points to fit the classifier on.
         num_eval: points to test it on.
@@ -109,16 +162,14 @@ def compute_beta_vae_sklearn(
     ten different rows have, or a tenth of them in a table of fewer than 100, is left out, with a
     line in the log.
     """
-    del artifact_dir
     check_count("batch_size", batch_size)
     check_count("num_train", num_train)
     check_count("num_eval", num_eval)
     draws = CodeDraws(ground_truth_data, representation_function)
     draws.told_apart("BetaVAE score")
+    stream = random_state_of(random_state)
     # The original fits between the two draws; its solver takes nothing from the stream.
-    fixed = draws.sample_groups(
-        num_train + num_eval, (2, batch_size), random_state, _share_in_pairs
-    )
+    fixed = draws.sample_groups(num_train + num_eval, (2, batch_size), stream, _share_in_pairs)
     features = _mean_differences(draws.codes(), batch_size)
     scores = beta_vae_score(
         Differences(features[:num_train], fixed[:num_train]),
@@ -150,7 +201,7 @@ def _mean_difference(pairs: NDArray[Any]) -> NDArray[Any]:
     return np.mean(np.abs(pairs[:, 0] - pairs[:, 1]), axis=1)
 
 
-def _accuracy(model: LogisticRegression, points: Differences) -> float:
+def _accuracy(model: Any, points: Differences) -> float:
     return float(np.mean(model.predict(points.features.astype(np.float64)) == points.fixed))
 
 

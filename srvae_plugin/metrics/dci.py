@@ -11,23 +11,32 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
-from scipy.stats import entropy
-from sklearn.ensemble import GradientBoostingRegressor
 
 from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors
+from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import (
     check_latents,
     standardize,
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import (
-    CodesAndFactors,
-    RepresentationFunction,
-    check_sample,
-    sample_codes_and_factors,
-)
-from srvae_plugin.metrics.learners.boosted_trees.backends import find_backend, parallel_settings
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+
+__all__ = [
+    "IMPORTANCE_FILE",
+    "Importance",
+    "compute_dci",
+    "dci",
+    "dci_scores",
+    "disentanglement",
+    "fit_importance",
+    "fit_number",
+    "importance_matrix",
+    "save_matrix",
+]
 
 IMPORTANCE_FILE = "dci_importance_matrix.npy"
 _OFFSET = 1e-11  # the original's, keeps the entropy of a row of zeros defined
@@ -54,6 +63,8 @@ def fit_importance(
 
     Gradient boosted trees with scikit-learn's default settings, as in the original.
     """
+    from srvae_plugin.metrics.learners.boosted_trees.backends import find_backend
+
     model = find_backend(backend)(train.codes, train.factors[:, factor], seed)
     hits = [model.predict(part.codes) == part.factors[:, factor] for part in (train, test)]
     return model.feature_importances, float(hits[0].mean()), float(hits[1].mean())
@@ -68,6 +79,8 @@ def fit_number(
     R^2 is 1 less the squared error over the variance; it is negative if the trees are worse than
     guessing the mean, and 0 if the points have a single value.
     """
+    from sklearn.ensemble import GradientBoostingRegressor
+
     factors = standardize(train.factors[:, [factor]], test.factors[:, [factor]])
     model = GradientBoostingRegressor(random_state=seed).fit(train.codes, factors[0][:, 0])
     scores = []
@@ -101,6 +114,11 @@ def importance_matrix(
         ValueError: fewer than two latents or varying factors, or a wrong shape or value.
     """
     discrete = continuous is None
+    from srvae_plugin.metrics.learners.boosted_trees.backends import (
+        find_backend,
+        parallel_settings,
+    )
+
     train, test = check_sample(train, "train", discrete), check_sample(test, "test", discrete)
     num_factors = train.factors.shape[1]
     is_number = np.zeros(num_factors, dtype=bool) if continuous is None else continuous
@@ -129,7 +147,7 @@ def importance_matrix(
     return result
 
 
-def dci_scores(importance: Importance) -> dict[str, float | int]:
+def dci_scores(importance: Importance) -> Scores:
     """The four scores and `num_factors_scored` of an importance matrix.
 
     Returns:
@@ -149,7 +167,7 @@ def dci_scores(importance: Importance) -> dict[str, float | int]:
     matrix = importance.matrix[:, varying]
     if not matrix.any():
         warn_collapsed("DCI", "no latent is of use for any factor")
-    scores: dict[str, float | int] = {}
+    scores: Scores = {}
     if classes.any():
         scores["informativeness_train"] = float(np.mean(importance.train_accuracy[classes]))
         scores["informativeness_test"] = float(np.mean(importance.test_accuracy[classes]))
@@ -171,51 +189,95 @@ def disentanglement(matrix: NDArray[np.float64]) -> float:
     Of an importance matrix (latent, factor) this is disentanglement, of its transpose
     completeness. In [0, 1]; 0 for a matrix of zeros.
     """
+    from scipy.stats import entropy
+
     per_row = 1.0 - entropy(matrix.T + _OFFSET, base=matrix.shape[1])
     if matrix.sum() == 0.0:
         matrix = np.ones_like(matrix)
     return float(np.sum(per_row * (matrix.sum(axis=1) / matrix.sum())))
 
 
+@documented
 def dci(
-    train: CodesAndFactors,
-    test: CodesAndFactors,
-    seeds: NDArray[np.integer[Any]],
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
     n_jobs: int | None = None,
-) -> dict[str, float | int]:
-    """`dci_scores` of the `importance_matrix` of these points; arguments as there."""
-    return dci_scores(importance_matrix(train, test, seeds, n_jobs))
+    continuous: Any = False,
+) -> Scores:
+    """Disentanglement, completeness and informativeness of codes (ICLR 2018, section 2).
+
+    How much each latent matters for predicting each factor by boosted trees; the scores tell how
+    far each latent matters for one factor, and each factor is in one latent.
+
+    Args:
+        n_jobs: threads to fit factors in, as in joblib. Scores do not depend on it.
+        continuous: which factors are continuous: all, none, or (factor,) booleans. They are
+            predicted by regression trees, see `fit_number`.
+
+    Returns:
+        Scores as in `dci_scores`.
+
+    Raises:
+        ValueError: fewer than two latents or varying factors, or a wrong shape or value.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((3, 4)))
+        >>> codes = factors + 0.0
+        >>> scores = dci(codes, factors, test=(codes, factors))  # perfect codes
+        >>> round(scores["disentanglement"], 6), round(scores["completeness"], 6)
+        (1.0, 1.0)
+        >>> dci(0 * codes, factors, test=(codes, factors))["disentanglement"]  # collapsed codes
+        0.0
+    """
+    stream = random_state_of(seed, random_state)
+    parts = split(codes, factors, test, stream)
+    num_factors = len(parts.names)
+    numbers = np.broadcast_to(np.asarray(continuous, dtype=bool), (num_factors,))
+    seeds = draw_seeds(stream, num_factors)
+    given = numbers if numbers.any() else None
+    return dci_scores(importance_matrix(parts.train, parts.test, seeds, n_jobs, continuous=given))
 
 
+@metric(
+    MetricInfo(
+        "DCI",
+        "Eastwood and Williams, A Framework for the Quantitative Evaluation (ICLR 2018), section 2",
+        (
+            Headline("disentanglement", "DCI disentanglement", "dci_disentanglement"),
+            Headline("completeness", "DCI completeness", "dci_completeness"),
+            Headline("informativeness_test", "DCI informativeness (test accuracy)"),
+        ),
+        place=50,
+    )
+)
 def compute_dci(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test: int = 5_000,
     batch_size: int = 16,
     n_jobs: int | None = -1,
     backend: str = "exact",
-) -> dict[str, float | int]:
+) -> Scores:
     """Disentanglement, completeness, informativeness of a representation (ICLR 2018, section 2).
 
     The defaults are those of the published study (arXiv 1811.12359). A continuous factor is
     predicted by regression trees, see `fit_number`.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
         random_state: source of all randomness. Points are drawn in the original's order; the
             seeds of the trees, which the original leaves to chance, are drawn after them. Its
             scores therefore scatter around ours, by .001 to .003 at the default settings.
         artifact_dir: folder to save the (latent, factor) importance matrix in, as
             `dci_importance_matrix.npy`; made if needed. The original saves nothing.
         num_train: points to fit the trees on.
-        num_test: points to test them on.
-        batch_size: points drawn at a time.
-        n_jobs: threads to fit factors in (processes for another backend), as in joblib: -1 is one
-            for each core. Scores do not depend on it.
         backend: "exact", scikit-learn's boosted trees for the same seed, by a faster learner;
             "sklearn", its own; or "histogram", its histogram trees, which give other numbers:
             disentanglement was off by up to .08 either way on codes of the tests. Not for numbers
@@ -223,30 +285,25 @@ def compute_dci(
 
     Returns:
         Scores as in `dci_scores`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train, "num_test": num_test},
-        random_state,
-        batch_size,
-    )
-    train, test = drawn
-    seeds = np.asarray(random_state.randint(2**31 - 1, size=train.factors.shape[1]))
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
     continuous = continuous_factors(ground_truth_data)
     given = continuous if continuous.any() else None
-    importance = importance_matrix(train, test, seeds, n_jobs, backend, given)
-    if artifact_dir is not None:
-        _save(importance.matrix, artifact_dir)
-    return dci_scores(importance) | drawn.points
+
+    def core(train: CodesAndFactors, test: CodesAndFactors) -> Scores:
+        seeds = draw_seeds(source.random_state, train.factors.shape[1])
+        importance = importance_matrix(train, test, seeds, n_jobs, backend, given)
+        if artifact_dir is not None:
+            save_matrix(importance.matrix, artifact_dir, IMPORTANCE_FILE)
+        return dci_scores(importance)
+
+    return source.score(core, num_train=num_train, num_test=num_test)
 
 
-def _save(matrix: NDArray[np.float64], folder: str) -> None:
+def save_matrix(matrix: NDArray[np.float64], folder: str, name: str) -> None:
+    """Write an importance matrix whole or not at all; the folder is made if needed."""
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        unfinished = os.path.join(scratch, IMPORTANCE_FILE)
+        unfinished = os.path.join(scratch, name)
         np.save(unfinished, matrix)
-        os.replace(unfinished, os.path.join(folder, IMPORTANCE_FILE))
+        os.replace(unfinished, os.path.join(folder, name))

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
 
 from srvae_plugin.data.ground_truth import GroundTruthData, unordered_factors
+from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import (
     check_count,
     logger,
@@ -23,12 +23,9 @@ from srvae_plugin.metrics.checks import (
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import (
-    CodesAndFactors,
-    RepresentationFunction,
-    check_sample,
-    sample_codes_and_factors,
-)
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.learners.probes import (
     FOREST,
     NUM_TREES,
@@ -38,9 +35,57 @@ from srvae_plugin.metrics.learners.probes import (
     Task,
     random_forest,
 )
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+
+__all__ = [
+    "LossCapacity",
+    "Probing",
+    "compute_dci_es",
+    "dci_es",
+    "dci_es_scores",
+    "explicitness",
+    "loss_capacity",
+]
 
 MIN_GAIN = 0.05
 """A factor counts as read if some probe's loss is so far below that of guessing, 1, by default."""
+
+
+class Probing(NamedTuple):
+    """What factors are read with."""
+
+    probe: str = "random_forest"
+    """`random_forest`, `mlp` or `rff`, see `srvae_plugin.metrics.learners.probes`."""
+    sizes: Sequence[int] | None = None
+    """Depths, widths or (even) numbers of features, ascending, two or more; None: the family's
+    defaults."""
+    categorical_factors: Sequence[int] = ()
+    """Factors whose values have no order, by index. The others, whole or fractional, are predicted
+    as numbers."""
+    forest: Forest = FOREST
+    """Settings of the random forests; other families have none."""
+
+    def checked_sizes(self, num_factors: int) -> tuple[int, ...]:
+        """The sizes to use, once all settings are found to be in range."""
+        if self.probe not in PROBES:
+            raise ValueError(f"probe must be one of {sorted(PROBES)}, got {self.probe!r}.")
+        chosen = tuple(PROBES[self.probe][1] if self.sizes is None else self.sizes)
+        smallest = {"random_forest": 1, "mlp": 0, "rff": 2}[self.probe]
+        for size in chosen:
+            check_count("probe_sizes", size, smallest)
+        if len(chosen) < 2 or list(chosen) != sorted(set(chosen)):
+            raise ValueError(f"probe_sizes must be two or more, ascending, got {self.sizes!r}.")
+        if self.probe == "rff" and any(size % 2 for size in chosen):
+            raise ValueError(
+                f"probe_sizes must be even for rff, a cosine and a sine each, got {self.sizes!r}."
+            )
+        if not set(self.categorical_factors) <= set(range(num_factors)):
+            raise ValueError(
+                f"categorical_factors must be indices of {num_factors} factors, got "
+                f"{self.categorical_factors!r}."
+            )
+        self.forest.check()
+        return chosen
 
 
 class LossCapacity(NamedTuple):
@@ -56,11 +101,8 @@ def loss_capacity(
     train: CodesAndFactors,
     test: CodesAndFactors,
     seeds: NDArray[np.integer[Any]],
-    probe: str = "random_forest",
-    probe_sizes: Sequence[int] | None = None,
-    categorical_factors: Sequence[int] = (),
+    probing: Probing | None = None,
     n_jobs: int | None = None,
-    forest: Forest = FOREST,
 ) -> LossCapacity:
     """Loss of probes of growing capacity, for each factor.
 
@@ -68,36 +110,30 @@ def loss_capacity(
         train: codes (points, latent) and factors (points, factor) to fit on.
         test: codes and factors to test on.
         seeds: (factor,) seed of each factor's probes.
-        probe: `random_forest`, `mlp` or `rff`, see `srvae_plugin.metrics.learners.probes`.
-        probe_sizes: depths, widths or (even) numbers of features, ascending, two or more; None: the
-            family's defaults.
-        categorical_factors: factors whose values have no order, by index. The others, whole or
-            fractional, are predicted as numbers.
+        probing: what factors are read with; None: random forests with their defaults.
         n_jobs: processes to fit factors in, as in joblib; the result does not depend on it.
-        forest: settings of the random forests; other families have none.
 
     Raises:
         ValueError: no varying factor, one that is constant in `test` alone, or a wrong setting,
             shape or value.
     """
+    probing = Probing() if probing is None else probing
     train = check_sample(train, "train", discrete=False)
     test = check_sample(test, "test", discrete=False)
     num_factors = train.factors.shape[1]
-    probe_sizes = _check_settings(probe, probe_sizes, categorical_factors, num_factors)
+    sizes = probing.checked_sizes(num_factors)
     if np.shape(seeds) != (num_factors,):
         raise ValueError(f"seeds must have shape ({num_factors},), got {np.shape(seeds)}.")
     varying = varying_factors("DCI-ES", train.factors)
-    tasks = [_task(train, test, int(k), k in categorical_factors) for k in varying]
-    fit: Probe = PROBES[probe][0]
-    if probe == "random_forest":
-        forest.check()
-        fit = functools.partial(random_forest, settings=forest)
+    tasks = [_task(train, test, int(k), k in probing.categorical_factors) for k in varying]
+    fit: Probe = PROBES[probing.probe][0]
+    if probing.probe == "random_forest":
+        fit = functools.partial(random_forest, settings=probing.forest)
     with parallel_config(backend="loky", inner_max_num_threads=1):
         fits = Parallel(n_jobs=1 if n_jobs is None else n_jobs)(
-            delayed(fit)(task, probe_sizes, int(seeds[k]))
-            for k, task in zip(varying, tasks, strict=True)
+            delayed(fit)(task, sizes, int(seeds[k])) for k, task in zip(varying, tasks, strict=True)
         )
-    shape = (num_factors, len(probe_sizes))
+    shape = (num_factors, len(sizes))
     result = LossCapacity(np.full(shape, np.nan), np.full(shape, np.nan))
     for k, (capacity, loss) in zip(varying, fits, strict=True):
         result.capacity[k], result.loss[k] = capacity, loss
@@ -124,6 +160,8 @@ def explicitness(
     alone, and by the formula anything from -1 to 1: it scores 0. With a `min_gain` of 0 the formula
     stands as it is, and a flat curve scores 1 (0 if `lowest_loss` is None: it is 0 / 0).
     """
+    from scipy.integrate import trapezoid
+
     # Guessing is open to every probe.
     best = np.minimum.accumulate(np.minimum(loss, 1.0))
     lowest = best[-1] if lowest_loss is None else min(lowest_loss, best[-1])
@@ -133,12 +171,12 @@ def explicitness(
     return float(1.0 - area / (0.5 * (capacity[-1] - capacity[0]) * (1.0 - lowest)))
 
 
-def dci_es(
+def dci_es_scores(
     curves: LossCapacity,
     num_latents: int,
     lowest_loss: float | None = None,
     min_gain: float = MIN_GAIN,
-) -> dict[str, float | int]:
+) -> Scores:
     """Explicitness and size from the curves of `loss_capacity`.
 
     Returns:
@@ -174,10 +212,68 @@ def dci_es(
     }
 
 
+@documented
+def dci_es(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
+    probing: Probing | None = None,
+    lowest_loss: float | None = None,
+    min_gain: float = MIN_GAIN,
+) -> Scores:
+    """Explicitness and size of codes (arXiv 2210.00364).
+
+    Args:
+        factors: (points, factor) array, data frame or tensor; fractional values are predicted as
+            numbers.
+        probing: what factors are read with; None: random forests with their defaults.
+        lowest_loss: as in `explicitness`.
+        min_gain: a factor counts as read if some probe's loss is this much below that of guessing.
+
+    Returns:
+        Scores as in `dci_es_scores`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from srvae_plugin.metrics.learners.probes import Forest
+        >>> factors = np.argwhere(np.ones((3, 4)))
+        >>> codes, few = factors + 0.0, Probing(sizes=(2, 3), forest=Forest(5, 1.0))
+        >>> scores = dci_es(codes, factors, test=(codes, factors), probing=few)  # perfect codes
+        >>> scores["explicitness"] > 0.5, scores["informativeness"] > 0.9, scores["size"]
+        (True, True, 1.0)
+        >>> dci_es(0 * codes, factors, probing=few)["explicitness"]  # collapsed codes
+        0.0
+    """
+    stream = random_state_of(seed, random_state)
+    parts = split(codes, factors, test, stream)
+    _check_losses(lowest_loss, min_gain)
+    seeds = draw_seeds(stream, len(parts.names))
+    curves = loss_capacity(parts.train, parts.test, seeds, probing)
+    return dci_es_scores(curves, parts.train.codes.shape[1], lowest_loss, min_gain)
+
+
+def _check_losses(lowest_loss: float | None, min_gain: float) -> None:
+    if lowest_loss is not None and not 0 <= lowest_loss < 1:
+        raise ValueError(f"lowest_loss must be in [0, 1) or None, got {lowest_loss!r}.")
+    if not 0 <= min_gain < 1:
+        raise ValueError(f"min_gain must be in [0, 1), got {min_gain!r}.")
+
+
+@metric(
+    MetricInfo(
+        "DCI-ES",
+        "Eastwood et al., DCI-ES (ICLR 2023), arXiv 2210.00364",
+        (Headline("explicitness", "DCI-ES explicitness", range=(-1, 1)),),
+        place=140,
+    )
+)
 def compute_dci_es(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test: int = 5_000,
@@ -190,7 +286,7 @@ def compute_dci_es(
     num_trees: int = NUM_TREES,
     max_features: str | int | float | None = None,
     min_gain: float = MIN_GAIN,
-) -> dict[str, float | int]:
+) -> Scores:
     """Explicitness and size of a representation (arXiv 2210.00364).
 
     Explicitness depends on the family of probes and on their sizes: compare like with like. On
@@ -198,76 +294,35 @@ def compute_dci_es(
     features, 25 s with networks.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
         random_state: source of all randomness: the points, then the seeds of the probes.
-        artifact_dir: not used.
         num_train: points to fit the probes on.
-        num_test: points to test them on.
-        batch_size: points drawn at a time.
         probe: family of probes: `random_forest`, `mlp` or `rff`.
         probe_sizes: sizes of the probes, ascending; None: the family's defaults.
         categorical_factors: factors whose values have no order, by index, as dSprites' shape, 0.
             None: those of which the data set says so (words, or "class" in its factor_kinds).
         lowest_loss: as in `explicitness`.
-        n_jobs: processes to fit factors in, as in joblib; scores do not depend on it.
         num_trees: trees of a random forest; 100 is the authors'.
         max_features: features that a forest's split chooses among, as in scikit-learn; None: the
             authors', "sqrt" to tell categories apart and all to predict numbers.
         min_gain: a factor counts as read if some probe's loss is this much below that of guessing.
 
     Returns:
-        Scores as in `dci_es`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+        Scores as in `dci_es_scores`.
     """
-    del artifact_dir
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
     if categorical_factors is None:
         categorical_factors = np.flatnonzero(unordered_factors(ground_truth_data)).tolist()
-    _check_settings(probe, probe_sizes, categorical_factors, ground_truth_data.num_factors)
-    if lowest_loss is not None and not 0 <= lowest_loss < 1:
-        raise ValueError(f"lowest_loss must be in [0, 1) or None, got {lowest_loss!r}.")
-    if not 0 <= min_gain < 1:
-        raise ValueError(f"min_gain must be in [0, 1), got {min_gain!r}.")
     forest = Forest(num_trees, max_features)
-    forest.check()
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train, "num_test": num_test},
-        random_state,
-        batch_size,
-    )
-    train, test = drawn
-    seeds = np.asarray(random_state.randint(2**31 - 1, size=train.factors.shape[1]))
-    curves = loss_capacity(
-        train, test, seeds, probe, probe_sizes, categorical_factors, n_jobs, forest
-    )
-    return dci_es(curves, train.codes.shape[1], lowest_loss, min_gain) | drawn.points
+    probing = Probing(probe, probe_sizes, categorical_factors, forest)
+    probing.checked_sizes(ground_truth_data.num_factors)
+    _check_losses(lowest_loss, min_gain)
 
+    def core(train: CodesAndFactors, test: CodesAndFactors) -> Scores:
+        seeds = draw_seeds(source.random_state, train.factors.shape[1])
+        curves = loss_capacity(train, test, seeds, probing, n_jobs)
+        return dci_es_scores(curves, train.codes.shape[1], lowest_loss, min_gain)
 
-def _check_settings(
-    probe: str, probe_sizes: Sequence[int] | None, categorical: Sequence[int], num_factors: int
-) -> tuple[int, ...]:
-    """The sizes to use, once all settings are found to be in range."""
-    if probe not in PROBES:
-        raise ValueError(f"probe must be one of {sorted(PROBES)}, got {probe!r}.")
-    chosen = tuple(PROBES[probe][1] if probe_sizes is None else probe_sizes)
-    smallest = {"random_forest": 1, "mlp": 0, "rff": 2}[probe]
-    for size in chosen:
-        check_count("probe_sizes", size, smallest)
-    if len(chosen) < 2 or list(chosen) != sorted(set(chosen)):
-        raise ValueError(f"probe_sizes must be two or more, ascending, got {probe_sizes!r}.")
-    if probe == "rff" and any(size % 2 for size in chosen):
-        raise ValueError(
-            f"probe_sizes must be even for rff, a cosine and a sine each, got {probe_sizes!r}."
-        )
-    if not set(categorical) <= set(range(num_factors)):
-        raise ValueError(
-            f"categorical_factors must be indices of {num_factors} factors, got {categorical!r}."
-        )
-    return chosen
+    return source.score(core, num_train=num_train, num_test=num_test)
 
 
 def _task(train: CodesAndFactors, test: CodesAndFactors, factor: int, categorical: bool) -> Task:

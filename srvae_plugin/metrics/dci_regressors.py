@@ -5,18 +5,16 @@ their Teapots experiment, which later work repeats.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import Lasso
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import (
     check_count,
     check_latents,
@@ -24,14 +22,22 @@ from srvae_plugin.metrics.checks import (
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import (
-    CodesAndFactors,
-    RepresentationFunction,
-    check_sample,
-    sample_codes_and_factors,
-)
-from srvae_plugin.metrics.dci import disentanglement
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
+from srvae_plugin.metrics.dci import disentanglement, save_matrix
+from srvae_plugin.metrics.drawing import Scores, Source
 from srvae_plugin.metrics.factor_kinds import only_numbers
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+
+__all__ = [
+    "IMPORTANCE_FILE",
+    "Regression",
+    "Regressor",
+    "compute_dci_regression",
+    "dci_regression",
+    "regression",
+    "regression_scores",
+]
 
 IMPORTANCE_FILE = "dci_regression_importance_matrix.npy"
 
@@ -109,8 +115,12 @@ def regression(
     return result
 
 
-def regression_scores(result: Regression) -> dict[str, float | int]:
+def regression_scores(result: Regression, names: NDArray[Any] | None = None) -> Scores:
     """Section 2's three criteria, from `regression`'s matrix R and errors.
+
+    Args:
+        result: the matrix and the errors.
+        names: (factor,) what the factors are called in the keys. None: 0, 1, ...
 
     Returns:
         `disentanglement`: sum over latents of rho_i (1 - entropy of R[i] / its sum, base n_v), with
@@ -134,7 +144,7 @@ def regression_scores(result: Regression) -> dict[str, float | int]:
         float(result.train_nrmse[varying].mean()),
         float(result.test_nrmse[varying].mean()),
     )
-    scores: dict[str, float | int] = {
+    scores: Scores = {
         "disentanglement": disentanglement(matrix),
         "completeness": float(
             np.mean([disentanglement(column[np.newaxis]) for column in matrix.T])
@@ -146,14 +156,73 @@ def regression_scores(result: Regression) -> dict[str, float | int]:
         "num_factors_scored": int(varying.size),
     }
     for k in varying:
-        scores[f"nrmse_test_factor_{k}"] = float(result.test_nrmse[k])
+        called = k if names is None else names[k]
+        scores[f"nrmse_test_factor_{called}"] = float(result.test_nrmse[k])
     return scores
 
 
+@documented
+def dci_regression(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
+    regressor: Regressor | None = None,
+    n_jobs: int | None = None,
+) -> Scores:
+    """DCI of codes as its authors measure it, by regression (ICLR 2018, section 2).
+
+    Args:
+        factors: (points, factor) array, data frame or tensor of numbers, whole or fractional.
+        regressor: the regressor; None: the random forest with its defaults.
+
+    Returns:
+        Scores as in `regression_scores`.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((3, 4)))
+        >>> codes, lasso = factors + 0.0, Regressor("lasso")
+        >>> both = (codes, factors)
+        >>> scores = dci_regression(codes, factors, test=both, regressor=lasso)  # perfect codes
+        >>> round(scores["disentanglement"], 6), round(scores["nrmse_test"], 6)
+        (1.0, 0.02)
+        >>> scores = dci_regression(0 * codes, factors, regressor=lasso)  # collapsed codes
+        >>> scores["disentanglement"]
+        0.0
+    """
+    stream = random_state_of(seed, random_state)
+    parts = split(codes, factors, test, stream)
+    seeds = draw_seeds(stream, len(parts.names))
+    return regression_scores(
+        regression(parts.train, parts.test, seeds, regressor, n_jobs), parts.names
+    )
+
+
+@metric(
+    MetricInfo(
+        "DCI (regressors)",
+        "Eastwood and Williams, A Framework for the Quantitative Evaluation (ICLR 2018), section 2",
+        (
+            Headline("disentanglement", "DCI disentanglement (regressors)", "dci_disentanglement"),
+            Headline("completeness", "DCI completeness (regressors)", "dci_completeness"),
+            Headline(
+                "nrmse_test",
+                "DCI test error (regressors, NRMSE)",
+                "DCI informativeness: test NRMSE (avg, lower better)",
+                higher_is_better=False,
+                range=(0, inf),
+            ),
+        ),
+        place=80,
+    )
+)
 def compute_dci_regression(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test: int = 5_000,
@@ -163,7 +232,7 @@ def compute_dci_regression(
     num_trees: int = 10,
     max_depths: int | Sequence[int] | None = 12,
     n_jobs: int | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """DCI of a representation as its authors measure it, by regression (ICLR 2018, section 2).
 
     For continuous or integer factors; classes that are known to have no order are left out, with a
@@ -172,41 +241,28 @@ def compute_dci_regression(
     has depths 12, 10, 3, 3, 3 for azimuth, elevation, red, green, blue, and a lasso's alpha of .02.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
         random_state: source of all randomness: the points, then the seeds of the forests.
         artifact_dir: folder to save the (latent, factor) importance matrix in, as
             `dci_regression_importance_matrix.npy`; made if needed.
         num_train: points to fit on.
-        num_test: points to test on.
-        batch_size: points drawn at a time.
         regressor: `random_forest` or `lasso`.
         alpha: weight of the lasso's penalty.
         num_trees: trees of the forest.
         max_depths: depth of the trees, one for every factor or a list of one for each; None: no
             limit.
-        n_jobs: processes to fit factors in, as in joblib; scores do not depend on it.
 
     Returns:
         Scores as in `regression_scores`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
     chosen = Regressor(regressor, alpha, num_trees, max_depths)
     _check_settings(chosen, ground_truth_data.num_factors)
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train, "num_test": num_test},
-        random_state,
-        batch_size,
-    )
+    drawn = source.draw(num_train=num_train, num_test=num_test)
     train, test = only_numbers("DCI by regression", ground_truth_data, drawn)
-    seeds = np.asarray(random_state.randint(2**31 - 1, size=train.factors.shape[1]))
+    seeds = draw_seeds(source.random_state, train.factors.shape[1])
     result = regression(train, test, seeds, chosen, n_jobs)
     if artifact_dir is not None:
-        _save(result.matrix, artifact_dir)
+        save_matrix(result.matrix, artifact_dir, IMPORTANCE_FILE)
     return regression_scores(result) | drawn.points
 
 
@@ -219,6 +275,9 @@ def _fit(
     seed: int,
 ) -> tuple[NDArray[np.float64], float, float]:
     """Importance (latent,), training and test error of one regression."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import Lasso
+
     if regressor.name == "lasso":
         model = Lasso(alpha=regressor.alpha).fit(train.codes, train.factors[:, factor])
         importance = np.abs(model.coef_)
@@ -253,11 +312,3 @@ def _check_settings(regressor: Regressor, num_factors: int) -> Sequence[int | No
         if depth is not None:
             check_count("max_depths", depth)
     return depths
-
-
-def _save(matrix: NDArray[np.float64], folder: str) -> None:
-    os.makedirs(folder, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        unfinished = os.path.join(scratch, IMPORTANCE_FILE)
-        np.save(unfinished, matrix)
-        os.replace(unfinished, os.path.join(folder, IMPORTANCE_FILE))

@@ -8,27 +8,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import (
-    check_codes,
-    check_factors,
-    varying_factors,
-    warn_collapsed,
-)
-from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.arrays import given_points
+from srvae_plugin.metrics.checks import varying_factors, warn_collapsed
+from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
-from srvae_plugin.metrics.factor_kinds import only_classes
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = ["compute_dcimig", "dcimig"]
 
 
+@documented
 def dcimig(
-    codes: NDArray[Any],
-    factors: NDArray[Any],
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """DCIMIG of codes (points, latent) with factors (points, factor).
 
         R_j = I(z_j; v_k(j)) - max over k != k(j) of I(z_j; v_k),  k(j) = argmax over k
@@ -48,9 +51,17 @@ def dcimig(
 
     Constant factors are left out, with a logged warning. Collapsed codes score 0, with a logged
     warning. One latent is enough.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> round(dcimig(factors, factors)["dcimig"], 9)  # perfect codes
+        1.0
+        >>> dcimig(np.zeros((20, 3)), factors)  # collapsed codes
+        {'dcimig': 0.0, 'num_factors_scored': 2}
     """
-    codes = check_codes(codes, name="codes")
-    factors = check_factors(factors, len(codes))
+    random_state_of(seed, random_state)  # is one, although nothing here is random
+    codes, factors = given_points(codes, factors)
     factors = factors[:, varying_factors("DCIMIG", factors, at_least=2)]
     information = mutual_information(discretize_codes(codes, num_bins, discretizer_fn), factors)
     if not information.any():
@@ -64,44 +75,31 @@ def dcimig(
     }
 
 
+@metric(
+    MetricInfo(
+        "DCIMIG",
+        "Sepliarskaia et al., Evaluating Disentangled Representations (2019), arXiv 1910.05587",
+        (Headline("dcimig", "DCIMIG"),),
+        place=110,
+    )
+)
 def compute_dcimig(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     batch_size: int = 16,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """DCIMIG of a representation (arXiv 1910.05587).
 
     Points and bins are by default those of MIG here; the review (arXiv 2012.09276) uses 10 bins.
-
-    Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness.
-        artifact_dir: not used.
-        num_train: points to estimate the mutual information from.
-        batch_size: points drawn at a time.
-        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
-        discretizer_fn: function that bins (latent, points) codes. None: gin's
-            `discretizer.discretizer_fn`, or the histogram.
-
-    Returns:
-        Scores as in `dcimig`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train},
-        random_state,
-        batch_size,
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    return source.score(
+        lambda sample: dcimig(*sample, num_bins=num_bins, discretizer_fn=discretizer_fn),
+        "DCIMIG",
+        num_train=num_train,
     )
-    (sample,) = only_classes("DCIMIG", ground_truth_data, drawn)
-    return dcimig(sample.codes, sample.factors, num_bins, discretizer_fn) | drawn.points

@@ -15,21 +15,30 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.table_rows import FEWEST_POINTS, TableRows
+from srvae_plugin.metrics.arrays import split, with_names
 from srvae_plugin.metrics.checks import check_count
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
     points_used,
-    sample_codes_and_factors,
     table_rows,
 )
+from srvae_plugin.metrics.drawing import Scores, Source
 from srvae_plugin.metrics.factor_kinds import only_classes
-from srvae_plugin.metrics.learners.predictors import (
-    Accuracies,
-    PredictorFn,
-    accuracies,
-    draw_seeds,
-)
+from srvae_plugin.metrics.info import MetricInfo, documented, metric
+from srvae_plugin.metrics.learners.predictors import Accuracies, PredictorFn, accuracies
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+
+__all__ = [
+    "Samples",
+    "check_sizes",
+    "compute_downstream_task",
+    "downstream_task",
+    "downstream_task_of",
+    "draw_samples",
+    "fitting",
+    "sizes_that_fit",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +53,12 @@ class Samples(dict[int, tuple[CodesAndFactors, CodesAndFactors]]):
     """As `DrawnSamples.points`, `N:num_train` and so on for each number N of training points."""
 
 
-def downstream_task(
+def downstream_task_of(
     samples: Mapping[int, tuple[CodesAndFactors, CodesAndFactors]],
     seeds: NDArray[np.integer[Any]],
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Accuracy of predicting factors (points, factor) from codes (points, latent).
 
     Args:
@@ -71,59 +80,97 @@ def downstream_task(
     value scores, as in the original.
     """
     results = accuracies("downstream task", list(samples.values()), seeds, predictor_fn, n_jobs)
-    scores: dict[str, float | int] = {}
+    scores: Scores = {}
     for size, result in zip(samples, results, strict=True):
         scores |= {f"{size}:{key}": value for key, value in _summary(result).items()}
     return scores
 
 
+@documented
+def downstream_task(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    num_train: Sequence[int] | int | None = None,
+    test: Any = 1 / 3,
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> Scores:
+    """Accuracy of predicting each factor from codes (arXiv 1811.12359).
+
+    Args:
+        num_train: numbers of points to fit the classifiers on, the first ones of those that are
+            not held out. None: all of these.
+
+    Returns:
+        Scores as in `downstream_task_of`; a factor is called what its column is called.
+
+    Raises:
+        ValueError: no factor varies in a training sample, more points asked for than there are, or
+            a wrong shape or value.
+
+    Examples:
+        >>> import numpy as np
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> factors = np.argwhere(np.ones((3, 4)))
+        >>> codes, settings = factors + 0.0, {"predictor_fn": DecisionTreeClassifier}
+        >>> settings["test"] = (codes, factors)
+        >>> downstream_task(codes, factors, **settings)["12:mean_test_accuracy"]  # perfect codes
+        1.0
+        >>> settings["test"] = (0 * codes, factors)  # collapsed codes: guessing, 1/3 and 1/4
+        >>> round(downstream_task(0 * codes, factors, **settings)["12:mean_test_accuracy"], 6)
+        0.291667
+    """
+    stream = random_state_of(seed, random_state)
+    parts = split(codes, factors, test, stream)
+    there = len(parts.train.codes)
+    sizes = check_sizes(there if num_train is None else num_train)
+    if max(sizes) > there:
+        raise ValueError(f"num_train must be at most {there}, the points to fit on, got {sizes}.")
+    samples = {
+        size: (CodesAndFactors(*(part[:size] for part in parts.train)), parts.test)
+        for size in sizes
+    }
+    seeds = draw_seeds(stream, len(parts.names))
+    return with_names(downstream_task_of(samples, seeds, predictor_fn, n_jobs), parts.names)
+
+
+@metric(
+    MetricInfo(
+        "Downstream task",
+        "Locatello et al., Challenging Common Assumptions (2018), arXiv 1811.12359",
+    )
+)
 def compute_downstream_task(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: Sequence[int] | int = (10, 100, 1_000, 10_000),
     num_test: int = 5_000,
     batch_size: int = 16,
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = -1,
-) -> dict[str, float | int]:
+) -> Scores:
     """Accuracy of predicting each factor from a representation (arXiv 1811.12359).
 
     The defaults are those of the published study, which uses both `logistic_regression_cv` and
     `gradient_boosting_classifier`.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness. Points are drawn in the original's order; the
-            seeds of the classifiers, which the original leaves to chance, are drawn after them.
-        artifact_dir: not used, as in the original.
         num_train: numbers of points to fit the classifiers on, drawn anew for each.
-        num_test: points to test them on, drawn anew for each.
-        batch_size: points drawn at a time.
-        predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
-        n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
 
     Returns:
-        Scores as in `downstream_task`; of a table, beside them `N:num_train`, `N:num_test` and
+        Scores as in `downstream_task_of`; of a table, beside them `N:num_train`, `N:num_test` and
         `N:num_train_asked`, `N:num_test_asked`. A number N that a table has not enough rows for is
         left out, with a line in the log.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    samples = draw_samples(
-        ground_truth_data,
-        representation_function,
-        random_state,
-        check_sizes(num_train),
-        num_test,
-        batch_size,
-    )
-    seeds = draw_seeds(random_state, ground_truth_data.num_factors)
-    return downstream_task(samples, seeds, predictor_fn, n_jobs) | samples.points
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    samples = draw_samples(source, check_sizes(num_train), num_test)
+    seeds = draw_seeds(source.random_state, ground_truth_data.num_factors)
+    return downstream_task_of(samples, seeds, predictor_fn, n_jobs) | samples.points
 
 
 def check_sizes(num_train: Sequence[int] | int) -> list[int]:
@@ -143,21 +190,14 @@ def check_sizes(num_train: Sequence[int] | int) -> list[int]:
     return sizes
 
 
-def draw_samples(
-    ground_truth_data: GroundTruthData,
-    representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
-    sizes: Sequence[int],
-    num_test: int,
-    batch_size: int,
-) -> Samples:
+def draw_samples(source: Source, sizes: Sequence[int], num_test: int) -> Samples:
     """A training and a test sample for each number of training points, in the original's order.
 
     Of a table, distinct rows for each number, anew as in the original. A number that the table has
     not enough rows for is left out.
     """
     check_count("num_test", num_test)
-    rows = table_rows(ground_truth_data, representation_function)
+    rows = table_rows(source.data, source.function)
     asked: list[dict[str, int]] = [
         {f"num_train {size}": size, f"num_test {size}": num_test} for size in sizes
     ]
@@ -170,15 +210,8 @@ def draw_samples(
     else:
         sizes = sizes_that_fit(rows, sizes, num_test)
         asked = [fitting(rows, size, num_test) for size in sizes]
-    drawn = [
-        sample_codes_and_factors(
-            ground_truth_data, representation_function, each, random_state, batch_size
-        )
-        for each in asked
-    ]
-    parts = only_classes(
-        "downstream task", ground_truth_data, [part for each in drawn for part in each]
-    )
+    drawn = [source.draw(**each) for each in asked]
+    parts = only_classes("downstream task", source.data, [part for each in drawn for part in each])
     samples = Samples(zip(sizes, zip(parts[::2], parts[1::2], strict=True), strict=True))
     samples.points = {}
     if by_row:
@@ -227,9 +260,9 @@ def fitting(rows: TableRows, size: int, num_test: int) -> dict[str, int]:
     return {f"num_train {size}": size, f"num_test {size}": min(num_test, left)}
 
 
-def _summary(result: Accuracies) -> dict[str, float | int]:
+def _summary(result: Accuracies) -> Scores:
     train, test = result.train[result.scored], result.test[result.scored]
-    scores: dict[str, float | int] = {
+    scores: Scores = {
         "mean_train_accuracy": float(np.mean(train)),
         "mean_test_accuracy": float(np.mean(test)),
         "min_train_accuracy": float(np.min(train)),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
+from srvae_plugin.metrics.arrays import Rows
 from srvae_plugin.metrics.checks import check_count, warn_collapsed
 from srvae_plugin.metrics.codes import (
     CodeDraws,
@@ -21,6 +22,17 @@ from srvae_plugin.metrics.codes import (
     draw_samples,
     points_used,
 )
+from srvae_plugin.metrics.drawing import Scores
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = [
+    "Votes",
+    "compute_factor_vae",
+    "factor_vae",
+    "factor_vae_score",
+    "prune_dims",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +71,7 @@ def factor_vae_score(
     global_variances: NDArray[Any],
     active: NDArray[np.bool_],
     num_factors: int,
-) -> dict[str, float | int]:
+) -> Scores:
     """FactorVAE score of votes already drawn.
 
     Args:
@@ -74,7 +86,7 @@ def factor_vae_score(
         all latents as in the original (0 if none is active); `active_latents`, the number of those
         that are active. All accuracies are 0 if none is; with a logged warning if nothing varies.
     """
-    scores: dict[str, float | int]
+    scores: Scores
     scores = {"train_accuracy": 0.0, "eval_accuracy": 0.0, "num_active_dims": 0}
     scores["active_latents"] = int(active.sum())
     if not active.any():
@@ -104,26 +116,74 @@ def _count_votes(
     return counts
 
 
+@documented
+def factor_vae(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    batch_size: int = 64,
+    num_train: int = 10_000,
+    num_eval: int = 5_000,
+    num_variance_estimate: int = 10_000,
+    prune_threshold: float | None = None,
+) -> Scores:
+    """FactorVAE score of codes (arXiv 1802.05983, section 4), of batches drawn among the points.
+
+    Args:
+        batch_size: points behind one vote.
+        num_train: votes that make the classifier.
+        num_eval: votes that test it.
+        num_variance_estimate: points for the variance over the data.
+        prune_threshold: standard deviation below which a latent may not vote. None: what gin binds
+            to `prune_dims.threshold`, or .05.
+
+    Returns:
+        Scores as in `compute_factor_vae` for a table with these rows.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> few = {"num_train": 100, "num_eval": 50}
+        >>> factor_vae(factors, factors, **few)["eval_accuracy"]  # perfect codes
+        1.0
+        >>> factor_vae(np.zeros((20, 3)), factors, **few)["eval_accuracy"]  # collapsed codes
+        0.0
+    """
+    rows = Rows.of(codes, factors)
+    settings: dict[str, Any]
+    settings = {"batch_size": batch_size, "num_train": num_train, "num_eval": num_eval}
+    settings |= {"prune_threshold": prune_threshold}
+    settings |= {"num_variance_estimate": num_variance_estimate}
+    stream = random_state_of(seed, random_state)
+    return compute_factor_vae(rows.data, rows.function, stream, **settings)
+
+
+@metric(
+    MetricInfo(
+        "FactorVAE score",
+        "Kim and Mnih, Disentangling by Factorising (2018), arXiv 1802.05983, section 4",
+        (Headline("eval_accuracy", "FactorVAE score", "factor_vae"),),
+        place=10,
+    )
+)
 def compute_factor_vae(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     batch_size: int = 64,
     num_train: int = 10_000,
     num_eval: int = 5_000,
     num_variance_estimate: int = 10_000,
     prune_threshold: float | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """FactorVAE score of a representation (arXiv 1802.05983, section 4).
 
     The defaults are those of the published study (arXiv 1811.12359); the original has none.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness, used in the original's order.
-        artifact_dir: not used, as in the original.
         batch_size: observations behind one vote.
         num_train: votes that make the classifier.
         num_eval: votes that test it.
@@ -154,28 +214,26 @@ def compute_factor_vae(
     random row. A value that fewer than ten different rows have, or a tenth of them in a
     table of fewer than 100, is left out, with a line in the log.
     """
-    del artifact_dir
     check_count("batch_size", batch_size, 2)
     check_count("num_train", num_train)
     check_count("num_eval", num_eval)
     check_count("num_variance_estimate", num_variance_estimate, 2)
     draws = CodeDraws(ground_truth_data, representation_function)
     varying = draws.told_apart("FactorVAE score")
+    stream = random_state_of(random_state)
     _say_constant_factors(names_of(ground_truth_data), draws.fixable, varying)
     estimate = num_variance_estimate
     points: dict[str, int] = {}
     if draws.draws_rows:
         asked = {"num_variance_estimate": estimate}
-        ((factors, _),) = draw_samples(draws, asked, random_state, _ENCODE_BATCH)
+        ((factors, _),) = draw_samples(draws, asked, stream, _ENCODE_BATCH)
         estimate = len(factors)
         points = points_used("num_variance_estimate", estimate, num_variance_estimate)
         for name, count in (("num_train", num_train), ("num_eval", num_eval)):
             points |= points_used(name, count, count)
     else:
-        draws.sample(estimate, random_state, encode_batch=_ENCODE_BATCH)
-    fixed = draws.sample_groups(
-        num_train + num_eval, (1, batch_size), random_state, _share_with_first
-    )
+        draws.sample(estimate, stream, encode_batch=_ENCODE_BATCH)
+    fixed = draws.sample_groups(num_train + num_eval, (1, batch_size), stream, _share_with_first)
     codes = draws.codes()
     global_variances = np.var(codes[:estimate], axis=0, ddof=1)
     variances = _batch_variances(codes[estimate:], batch_size)

@@ -16,21 +16,28 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
 from srvae_plugin.data.table_rows import TableRows
+from srvae_plugin.metrics.arrays import Rows, with_names
 from srvae_plugin.metrics.checks import LEFT_OUT, check_count, check_factors, varying_factors
 from srvae_plugin.metrics.codes import (
     CodeDraws,
     CodesAndFactors,
     RepresentationFunction,
     points_used,
-    sample_codes_and_factors,
 )
+from srvae_plugin.metrics.drawing import Scores, Source
 from srvae_plugin.metrics.factor_kinds import masked, only_classes
-from srvae_plugin.metrics.learners.predictors import (
-    PredictorFn,
-    Task,
-    draw_seeds,
-    predict,
-)
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.learners.predictors import PredictorFn, Task, predict
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+
+__all__ = [
+    "Interventions",
+    "compute_fairness",
+    "fairness",
+    "fairness_of",
+    "fairness_scores",
+    "inter_group_fairness",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +72,7 @@ def inter_group_fairness(counts: NDArray[np.integer[Any]]) -> tuple[float, float
     return float(np.sum(distances * per_group / per_group.sum())), float(distances.max())
 
 
-def fairness_scores(
-    matrix: NDArray[np.float64], prefix: str, names: NDArray[np.intp]
-) -> dict[str, float | int]:
+def fairness_scores(matrix: NDArray[np.float64], prefix: str, names: NDArray[np.intp]) -> Scores:
     """Every entry, mean and maximum of an unfairness matrix (target, sensitive factor).
 
     Args:
@@ -80,7 +85,7 @@ def fairness_scores(
         `PREFIX:AGG_sens:AGG_pred` and `PREFIX:AGG_pred:AGG_sens`, with mean and max for AGG. What
         stands last in a key is aggregated first.
     """
-    scores: dict[str, float | int] = {}
+    scores: Scores = {}
     size = len(matrix)
     off_diagonal = ~np.eye(size, dtype=bool)
     by_axis = {"pred": matrix, "sens": matrix.T}
@@ -98,14 +103,14 @@ def fairness_scores(
     return scores
 
 
-def fairness(
+def fairness_of(
     train: CodesAndFactors,
     interventions: list[Interventions],
     factors_num_values: list[int],
     seeds: NDArray[np.integer[Any]],
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Unfairness of classifiers of each factor under interventions on each other factor.
 
     Args:
@@ -142,44 +147,88 @@ def fairness(
             counts = [np.bincount(group, minlength=factors_num_values[i]) for group in groups]
             place = position[part.target], position[part.sensitive]
             matrices[(slice(None), *place)] = inter_group_fairness(np.stack(counts, axis=1))
-    scores: dict[str, float | int] = {"num_factors_scored": varying.size}
+    scores: Scores = {"num_factors_scored": varying.size}
     for prefix, matrix in zip(("mean_fairness", "max_fairness"), matrices, strict=True):
         scores |= fairness_scores(matrix, prefix, varying)
     return scores
 
 
+@documented
+def fairness(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    num_train: int = 10_000,
+    num_test_points_per_class: int = 100,
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> Scores:
+    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), of points drawn among them.
+
+    Args:
+        num_train: points to fit the classifiers on, fewer if there are not as many.
+        num_test_points_per_class: points whose sensitive factor is set to each of its values.
+
+    Returns:
+        Scores as in `compute_fairness` for a table with these rows; a factor is called what its
+        column is called.
+
+    Examples:
+        >>> import numpy as np
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> factors, tree = np.argwhere(np.ones((4, 5))), DecisionTreeClassifier
+        >>> key = "mean_fairness:mean_pred:mean_sens"
+        >>> codes = factors + 0.0
+        >>> fairness(codes, factors, predictor_fn=tree)[key] < 0.1  # perfect codes
+        True
+        >>> fairness(0 * codes, factors, predictor_fn=tree)[key]  # collapsed: one answer for all
+        0.0
+    """
+    rows = Rows.of(codes, factors)
+    settings: dict[str, Any]
+    settings = {"num_train": num_train, "predictor_fn": predictor_fn, "n_jobs": n_jobs}
+    settings |= {"num_test_points_per_class": num_test_points_per_class}
+    stream = random_state_of(seed, random_state)
+    scores = compute_fairness(rows.data, rows.function, stream, **settings)
+    return with_names(scores, rows.names)
+
+
+@metric(
+    MetricInfo(
+        "Unfairness",
+        "Locatello et al., On the Fairness of Disentangled Representations (2019), "
+        "arXiv 1905.13662, section 4",
+        (
+            Headline(
+                "mean_fairness:mean_pred:mean_sens", "Unfairness (mean)", higher_is_better=False
+            ),
+        ),
+        place=160,
+    )
+)
 def compute_fairness(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test_points_per_class: int = 100,
     batch_size: int = 16,
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = -1,
-) -> dict[str, float | int]:
+) -> Scores:
     """Unfairness of classifiers on a representation (arXiv 1905.13662, section 4).
 
     The defaults are those of the published study.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness. Points are drawn in the original's order; the
-            seeds of the classifiers, which the original leaves to chance, are drawn after them.
-        artifact_dir: not used, as in the original.
-        num_train: points to fit the classifiers on.
         num_test_points_per_class: points whose sensitive factor is set to each of its values.
         batch_size: training points drawn at a time.
-        predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
-        n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
 
     Returns:
-        Scores as in `fairness`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+        Scores as in `fairness_of`.
 
     Of a table that is no full grid, whose factors nobody can set, the points of a value are random
     rows that have it, with replacement: the distance of the predictions given the value from all of
@@ -188,15 +237,9 @@ def compute_fairness(
     different rows have (or a tenth of them, in a table of fewer than 100) is left out, and so is a
     factor of which fewer than two values are left, with a line in the log.
     """
-    del artifact_dir
     check_count("num_test_points_per_class", num_test_points_per_class)
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train},
-        random_state,
-        batch_size,
-    )
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    drawn, stream = source.draw(num_train=num_train), source.random_state
     (train,) = only_classes("fairness", ground_truth_data, drawn)
     draws = CodeDraws(ground_truth_data, representation_function)
     if draws.rows is not None:
@@ -213,17 +256,15 @@ def compute_fairness(
     if draws.rows is not None and draws.draws_rows:
         values = {k: np.flatnonzero(draws.rows.holders(k).counts) for k in varying}
     for _, sensitive in places:
-        _observe_values(
-            draws, sensitive, values[sensitive], num_test_points_per_class, random_state
-        )
-    seeds = draw_seeds(random_state, ground_truth_data.num_factors)
+        _observe_values(draws, sensitive, values[sensitive], num_test_points_per_class, stream)
+    seeds = draw_seeds(stream, ground_truth_data.num_factors)
     numbers = [len(values[sensitive]) for _, sensitive in places]
     ends = np.cumsum(numbers) * num_test_points_per_class
     interventions = [
         Interventions(*place, part.reshape(-1, num_test_points_per_class, part.shape[1]))
         for place, part in zip(places, np.split(draws.codes(), ends[:-1]), strict=True)
     ]
-    scores = fairness(train, interventions, sizes, seeds, predictor_fn, n_jobs) | drawn.points
+    scores = fairness_of(train, interventions, sizes, seeds, predictor_fn, n_jobs) | drawn.points
     if draws.draws_rows:
         asked = num_test_points_per_class
         scores |= points_used("num_test_points_per_class", asked, asked)

@@ -17,17 +17,27 @@ from numpy.typing import NDArray
 
 from srvae_plugin.metrics.checks import check_codes, check_count, check_factors
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
-from srvae_plugin.metrics.dci import dci
+from srvae_plugin.metrics.dci import dci_scores, importance_matrix
 from srvae_plugin.metrics.discretizer import DiscretizerFn
-from srvae_plugin.metrics.learners.predictors import draw_seeds
+from srvae_plugin.metrics.drawing import Scores
+from srvae_plugin.metrics.info import documented
 from srvae_plugin.metrics.mig import mig
 from srvae_plugin.metrics.sap_score import sap_score
-from srvae_plugin.metrics.unified_scores import MatrixFn, unified_scores
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+from srvae_plugin.metrics.unified_scores import MatrixFn, unified_scores_of
+
+__all__ = [
+    "compute_dci_on_fixed_data",
+    "compute_mig_on_fixed_data",
+    "compute_sap_on_fixed_data",
+    "compute_unified_score_on_fixed_data",
+]
 
 _DENYLIST = ["observations", "labels", "representation_function"]
 
 
 @gin.register("mig_validation", module="srvae_plugin", denylist=_DENYLIST)
+@documented
 def compute_mig_on_fixed_data(
     observations: NDArray[Any],
     labels: NDArray[Any],
@@ -35,23 +45,18 @@ def compute_mig_on_fixed_data(
     batch_size: int = 100,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Mutual information gap of given points; scores and errors as in `mig.mig`.
 
     Args:
-        observations: (points, H, W, C).
-        labels: (factor, points) values of the factors, in the original's layout.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
         batch_size: observations encoded at a time.
-        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
-        discretizer_fn: function that bins (latent, points) codes. None: gin's
-            `discretizer.discretizer_fn`, or the histogram.
     """
     sample = _encode(observations, labels, representation_function, batch_size)
-    return mig(sample.codes, sample.factors, num_bins, discretizer_fn)
+    return mig(*sample, num_bins=num_bins, discretizer_fn=discretizer_fn)
 
 
 @gin.register("sap_score_validation", module="srvae_plugin", denylist=_DENYLIST)
+@documented
 def compute_sap_on_fixed_data(
     observations: NDArray[Any],
     labels: NDArray[Any],
@@ -59,15 +64,10 @@ def compute_sap_on_fixed_data(
     train_percentage: float = 0.9,
     continuous_factors: bool = False,
     batch_size: int = 100,
-) -> dict[str, float | int]:
+) -> Scores:
     """SAP score of given points; scores and errors as in `sap_score.sap_score`.
 
     Args:
-        observations: (points, H, W, C).
-        labels: (factor, points) values of the factors, in the original's layout.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        train_percentage: share, in [0, 1] in spite of the name, of the points, the first ones,
-            to fit on; the others are for the test.
         continuous_factors: squared correlation instead of a classifier's accuracy.
         batch_size: observations encoded at a time.
     """
@@ -77,33 +77,29 @@ def compute_sap_on_fixed_data(
 
 
 @gin.register("dci_validation", module="srvae_plugin", denylist=_DENYLIST)
+@documented
 def compute_dci_on_fixed_data(
     observations: NDArray[Any],
     labels: NDArray[Any],
     representation_function: RepresentationFunction,
     train_percentage: float = 0.9,
     batch_size: int = 100,
-    random_seed: int = 0,
+    random_seed: Seed = 0,
     n_jobs: int | None = -1,
-) -> dict[str, float | int]:
-    """DCI of given points; scores and errors as in `dci.dci`.
+) -> Scores:
+    """DCI of given points; scores and errors as in `dci.dci_scores`.
 
     Args:
-        observations: (points, H, W, C).
-        labels: (factor, points) values of the factors, in the original's layout.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        train_percentage: share, in [0, 1] in spite of the name, of the points, the first ones,
-            to fit on; the others are for the test.
         batch_size: observations encoded at a time.
-        random_seed: seed of the trees, which the original leaves to chance.
-        n_jobs: processes to fit factors in, as in joblib; scores do not depend on it.
     """
     sample = _encode(observations, labels, representation_function, batch_size)
     train, test = _split(sample, train_percentage)
-    return dci(train, test, _seeds(random_seed, sample), n_jobs)
+    seeds = _seeds(random_seed, sample)
+    return dci_scores(importance_matrix(train, test, seeds, n_jobs))
 
 
 @gin.register("unified_score_validation", module="srvae_plugin", denylist=_DENYLIST)
+@documented
 def compute_unified_score_on_fixed_data(
     observations: NDArray[Any],
     labels: NDArray[Any],
@@ -111,23 +107,17 @@ def compute_unified_score_on_fixed_data(
     train_percentage: float = 0.9,
     matrix_fns: Sequence[MatrixFn] | None = None,
     batch_size: int = 100,
-    random_seed: int = 0,
-) -> dict[str, float | int]:
-    """Unified scores of given points; scores and errors as in `unified_scores.unified_scores`.
+    random_seed: Seed = 0,
+) -> Scores:
+    """Unified scores of given points; scores and errors as in `unified_scores.unified_scores_of`.
 
     Args:
-        observations: (points, H, W, C).
-        labels: (factor, points) values of the factors, in the original's layout.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        train_percentage: share, in [0, 1] in spite of the name, of the points, the first ones,
-            to fit on; the others are for the test.
         matrix_fns: matrix functions. None: importance, mutual information and accuracy.
         batch_size: observations encoded at a time.
-        random_seed: seed of the trees, which the original leaves to chance.
     """
     sample = _encode(observations, labels, representation_function, batch_size)
     train, test = _split(sample, train_percentage)
-    return unified_scores(train, test, _seeds(random_seed, sample), matrix_fns)
+    return unified_scores_of(train, test, _seeds(random_seed, sample), matrix_fns)
 
 
 def _encode(
@@ -167,5 +157,5 @@ def _split(sample: CodesAndFactors, train_percentage: float) -> list[CodesAndFac
     ]
 
 
-def _seeds(random_seed: int, sample: CodesAndFactors) -> NDArray[np.int64]:
-    return draw_seeds(np.random.RandomState(random_seed), sample.factors.shape[1])
+def _seeds(random_seed: Seed, sample: CodesAndFactors) -> NDArray[np.int64]:
+    return draw_seeds(random_state_of(random_seed), sample.factors.shape[1])

@@ -9,24 +9,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_selection import mutual_info_classif
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import (
-    check_codes,
-    check_count,
-    check_factors,
-    logger,
-    varying_factors,
-    warn_collapsed,
-)
-from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
-from srvae_plugin.metrics.factor_kinds import only_classes
+from srvae_plugin.metrics.arrays import given_points
+from srvae_plugin.metrics.checks import check_count, logger, varying_factors, warn_collapsed
+from srvae_plugin.metrics.codes import RepresentationFunction
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
+from srvae_plugin.metrics.seeds import Seed, seed_of
+
+__all__ = [
+    "compute_infomec",
+    "concentration",
+    "infomec",
+    "linear_information",
+    "normalized_information",
+]
 
 
 def normalized_information(
@@ -48,6 +47,9 @@ def normalized_information(
     """
     if discrete_latents:
         return mutual_information(codes, factors) / entropy(factors)
+    from sklearn.feature_selection import mutual_info_classif
+    from sklearn.preprocessing import StandardScaler
+
     standard = StandardScaler().fit_transform(codes.astype(np.float64))
     columns = []
     for k, factor in enumerate(factors.T):
@@ -94,6 +96,11 @@ def linear_information(
     discrete. 100 iterations of L-BFGS, converged or not: codes that separate the values have no
     finite optimum. Below 0, which takes unequal classes and useless codes, counts as 0.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     if discrete_latents:
         inputs = OneHotEncoder(sparse_output=False).fit_transform(codes)
     else:
@@ -109,14 +116,17 @@ def linear_information(
     return np.array(scores)
 
 
+@documented
 def infomec(
-    codes: NDArray[Any],
-    factors: NDArray[Any],
-    seed: int,
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
     discrete_latents: bool = False,
     num_neighbors: int = 10,
     active_range: float = 0.05,
-) -> dict[str, float | int]:
+) -> Scores:
     """InfoM, InfoE and InfoC of codes (points, latent) with factors (points, factor).
 
     With N the `normalized_information` of the active latents, n_z of them, and of n_s factors:
@@ -128,6 +138,12 @@ def infomec(
 
     A latent is active if its range is above `active_range` times the largest range of a latent; a
     discrete one if it takes two values. Only the choice of active latents depends on their scales.
+
+    Args:
+        discrete_latents: whether each latent takes few values, as in a quantised model.
+        num_neighbors: neighbours of the estimator; 10 in the reference code.
+        active_range: share of the largest range below which a latent is inactive; 1/20 in the
+            reference code.
 
     Returns:
         `infom`, `infoe`, `infoc` in [0, 1], `num_active_latents`, `num_uninformative_latents`
@@ -141,9 +157,19 @@ def infomec(
     were spread evenly, with a logged warning. With a single active latent InfoC is 0, as nothing
     can be told from it. Collapsed codes score 0 three times, with a logged warning; constant
     factors are left out, with a logged warning.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> scores = infomec(factors, factors, discrete_latents=True)  # perfect codes
+        >>> [round(scores[key], 1) for key in ("infom", "infoe", "infoc")]
+        [1.0, 1.0, 1.0]
+        >>> scores = infomec(np.zeros((20, 3)), factors)  # collapsed codes
+        >>> [scores[key] for key in ("infom", "infoe", "infoc")]
+        [0.0, 0.0, 0.0]
     """
-    codes = check_codes(codes, name="codes")
-    factors = check_factors(factors, len(codes))
+    number = seed_of(seed, random_state)
+    codes, factors = given_points(codes, factors)
     check_count("num_neighbors", num_neighbors)
     if not 0 <= active_range < 1:
         raise ValueError(f"active_range must be in [0, 1), got {active_range!r}.")
@@ -154,7 +180,7 @@ def infomec(
         warn_collapsed("InfoMEC", "every latent is constant")
         return _scores(0.0, 0.0, 0.0, 0, 0, factors.shape[1])
     information = normalized_information(
-        codes[:, active], factors, seed, discrete_latents, num_neighbors
+        codes[:, active], factors, number, discrete_latents, num_neighbors
     )
     uninformative = int(np.sum(information.sum(axis=1) == 0))
     if uninformative:
@@ -173,50 +199,49 @@ def infomec(
     )
 
 
+@metric(
+    MetricInfo(
+        "InfoMEC",
+        "Hsu et al., Disentanglement via Latent Quantization (NeurIPS 2023), arXiv 2305.18378",
+        (
+            Headline("infom", "InfoM (modularity)"),
+            Headline("infoe", "InfoE (explicitness)"),
+            Headline("infoc", "InfoC (compactness)"),
+        ),
+        place=90,
+    )
+)
 def compute_infomec(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     batch_size: int = 16,
     discrete_latents: bool = False,
     num_neighbors: int = 10,
     active_range: float = 0.05,
-) -> dict[str, float | int]:
+) -> Scores:
     """InfoM, InfoE and InfoC of a representation (arXiv 2305.18378).
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
         random_state: source of all randomness: the points, then the seed of the estimator.
-        artifact_dir: not used.
-        num_train: points to estimate from, and to fit the linear models on.
-        batch_size: points drawn at a time.
         discrete_latents: whether each latent takes few values, as in a quantised model.
         num_neighbors: neighbours of the estimator; 10 in the reference code.
         active_range: share of the largest range below which a latent is inactive; 1/20 in the
             reference code.
-
-    Returns:
-        Scores as in `infomec`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train},
-        random_state,
-        batch_size,
-    )
-    (sample,) = only_classes("InfoMEC", ground_truth_data, drawn)
-    seed = int(random_state.randint(2**31 - 1))
-    return (
-        infomec(sample.codes, sample.factors, seed, discrete_latents, num_neighbors, active_range)
-        | drawn.points
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    return source.score(
+        lambda sample: infomec(
+            *sample,
+            seed=int(source.random_state.randint(2**31 - 1)),
+            discrete_latents=discrete_latents,
+            num_neighbors=num_neighbors,
+            active_range=active_range,
+        ),
+        "InfoMEC",
+        num_train=num_train,
     )
 
 

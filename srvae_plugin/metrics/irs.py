@@ -10,9 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import check_codes, check_factors, warn_collapsed
-from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.arrays import given_points
+from srvae_plugin.metrics.checks import warn_collapsed
+from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = [
+    "compute_irs",
+    "irs",
+    "robustness_matrix",
+]
 
 
 def robustness_matrix(
@@ -43,19 +53,30 @@ def robustness_matrix(
     return 1.0 - deviations / np.where(largest == 0, 1, largest)[:, np.newaxis], largest
 
 
+@documented
 def irs(
-    codes: NDArray[Any],
-    factors: NDArray[Any],
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
     diff_quantile: float = 0.99,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Interventional robustness score of codes (points, latent) with factors (points, factor).
 
     For each latent, its robustness while the best factor is held fixed (`robustness_matrix`); the
     score is the mean over latents that vary, weighted by their largest deviation. Factors, not
     codes, are binned as in `discretize_codes`, as in the original: with 20 bins, neighbouring
     values of a factor with 32 are held fixed together. Continuous factors are binned likewise.
+
+    Args:
+        factors: (points, factor) array, data frame or tensor; fractional values are binned too.
+        diff_quantile: which quantile of deviations stands for the largest; 1 in the paper.
+        num_bins: bins for each factor. None: gin's `discretizer.num_bins`, or 20.
+        discretizer_fn: function that bins (factor, points) factors. None: gin's
+            `discretizer.discretizer_fn`, or the histogram.
 
     Returns:
         `IRS`, at most 1 and 0 or more but for groups of values that lie far apart;
@@ -69,9 +90,17 @@ def irs(
     their variance is rounded to more than 0: then it gives any number, such as -12. A constant
     factor moves nothing when held fixed: it is never the best, and changes no score. More noise,
     or fewer points for each value, raise the score: with one point for each value it is 1.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> irs(factors, factors)["IRS"]  # perfect codes
+        1.0
+        >>> irs(np.zeros((20, 3)), factors)["IRS"]  # collapsed codes
+        0.0
     """
-    codes = check_codes(codes, name="codes")
-    factors = check_factors(factors, len(codes), discrete=False)
+    random_state_of(seed, random_state)  # is one, although nothing here is random
+    codes, factors = given_points(codes, factors, discrete=False)
     if not 0 <= diff_quantile <= 1:
         raise ValueError(f"diff_quantile must lie in [0, 1], got {diff_quantile!r}.")
     values = discretize_codes(factors, num_bins, discretizer_fn)
@@ -92,46 +121,37 @@ def irs(
     }
 
 
+@metric(
+    MetricInfo(
+        "IRS",
+        "Suter et al., Robustly Disentangled Causal Mechanisms (2018), arXiv 1811.00007",
+        (Headline("IRS", "IRS"),),
+        place=70,
+    )
+)
 def compute_irs(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     diff_quantile: float = 0.99,
     num_train: int = 10_000,
     batch_size: int = 16,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Interventional robustness score of a representation (arXiv 1811.00007).
 
     The defaults are those of the original's configuration of this metric.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness, used in the original's order.
-        artifact_dir: not used, as in the original.
         diff_quantile: which quantile of deviations stands for the largest; 1 in the paper.
-        num_train: points to compute the score from.
-        batch_size: points drawn at a time.
         num_bins: bins for each factor. None: gin's `discretizer.num_bins`, or 20.
         discretizer_fn: function that bins (factor, points) factors. None: gin's
             `discretizer.discretizer_fn`, or the histogram.
-
-    Returns:
-        Scores as in `irs`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train},
-        random_state,
-        batch_size,
-    )
-    (sample,) = drawn
-    return irs(sample.codes, sample.factors, diff_quantile, num_bins, discretizer_fn) | drawn.points
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    settings: dict[str, Any]
+    settings = {"num_bins": num_bins, "discretizer_fn": discretizer_fn}
+    settings["diff_quantile"] = diff_quantile
+    return source.score(lambda sample: irs(*sample, **settings), num_train=num_train)

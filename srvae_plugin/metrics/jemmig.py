@@ -12,27 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import (
-    check_codes,
-    check_factors,
-    check_latents,
-    varying_factors,
-    warn_collapsed,
-)
-from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.arrays import given_points
+from srvae_plugin.metrics.checks import check_latents, varying_factors, warn_collapsed
+from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
-from srvae_plugin.metrics.factor_kinds import only_classes
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = ["compute_jemmig", "jemmig"]
 
 _DEFAULT_BINS = 20  # as the discretizer's
 
 
+@documented
 def jemmig(
-    codes: NDArray[Any],
-    factors: NDArray[Any],
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """JEMMIG of codes (points, latent) with factors (points, factor), raw and normalised.
 
         raw = mean over factors k of  H(z_i, v_k) - I(z_i; v_k) + I(z_j; v_k)
@@ -57,9 +60,18 @@ def jemmig(
     therefore gets the bound itself, the worst value, and collapsed codes a normalised score of 0,
     with a logged warning. A discretizer that makes more than `num_bins` bins sets B to its own
     number.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> scores = jemmig(factors, factors)  # perfect codes
+        >>> round(scores["jemmig"], 9), round(scores["normalized_jemmig"], 9)
+        (0.0, 1.0)
+        >>> round(jemmig(np.zeros((20, 3)), factors)["normalized_jemmig"], 9)  # collapsed codes
+        0.0
     """
-    codes = check_codes(codes, name="codes")
-    factors = check_factors(factors, len(codes))
+    random_state_of(seed, random_state)  # is one, although nothing here is random
+    codes, factors = given_points(codes, factors)
     check_latents("JEMMIG", codes.shape[1])
     factors = factors[:, varying_factors("JEMMIG", factors)]
     bins = discretize_codes(codes, num_bins, discretizer_fn)
@@ -80,49 +92,36 @@ def jemmig(
     }
 
 
+@metric(
+    MetricInfo(
+        "JEMMIG",
+        "Do and Tran, Theory and Evaluation Metrics (ICLR 2020), arXiv 1908.09961",
+        (Headline("normalized_jemmig", "JEMMIG (normalised)", "jemmig"),),
+        place=100,
+    )
+)
 def compute_jemmig(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     batch_size: int = 16,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """JEMMIG of a representation (arXiv 1908.09961).
 
     Points and bins are by default those of MIG here. The paper estimates the terms from samples of
     the model's posterior, in bins of a fixed range; the review (arXiv 2012.09276) bins the codes as
     is done here, into 10 bins. Both scores depend on the number of bins.
-
-    Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness.
-        artifact_dir: not used.
-        num_train: points to estimate the mutual information from.
-        batch_size: points drawn at a time.
-        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
-        discretizer_fn: function that bins (latent, points) codes. None: gin's
-            `discretizer.discretizer_fn`, or the histogram.
-
-    Returns:
-        Scores as in `jemmig`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train},
-        random_state,
-        batch_size,
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    return source.score(
+        lambda sample: jemmig(*sample, num_bins=num_bins, discretizer_fn=discretizer_fn),
+        "JEMMIG",
+        num_train=num_train,
     )
-    (sample,) = only_classes("JEMMIG", ground_truth_data, drawn)
-    return jemmig(sample.codes, sample.factors, num_bins, discretizer_fn) | drawn.points
 
 
 def _number_of_bins(bins: NDArray[Any], num_bins: int | None) -> int:

@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import Factors, as_array, as_factors
 from srvae_plugin.metrics.checks import (
     check_codes,
     check_factors,
@@ -20,13 +21,17 @@ from srvae_plugin.metrics.checks import (
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.codes import RepresentationFunction
+from srvae_plugin.metrics.drawing import Scores, Source
 from srvae_plugin.metrics.factor_kinds import only_numbers
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, random_state_of
 
 __all__ = ["compute_mcc", "mcc", "strengths"]
 
 
-def mcc(codes: NDArray[Any], factors: NDArray[Any], *, seed: int = 0) -> dict[str, float | int]:
+@documented
+def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None = None) -> Scores:
     """Mean correlation coefficient of codes (points, latent) with factors (points, factor).
 
         MCC = max over assignments a of factors to different latents of
@@ -37,9 +42,7 @@ def mcc(codes: NDArray[Any], factors: NDArray[Any], *, seed: int = 0) -> dict[st
     own. Factors are numbers: classes without order have no correlation.
 
     Args:
-        codes: (points, latent) real numbers.
-        factors: (points, factor) numbers, whole or not.
-        seed: of no effect: there is no randomness. It is here since every core takes it.
+        factors: (points, factor) array, data frame or tensor of numbers, whole or not.
 
     Returns:
         `mcc_pearson` and `mcc_spearman` in [0, 1]; of each factor K that varies
@@ -54,16 +57,22 @@ def mcc(codes: NDArray[Any], factors: NDArray[Any], *, seed: int = 0) -> dict[st
     Constant factors are left out, with a logged warning; a constant latent correlates with nothing.
     Collapsed codes score 0, with a logged warning.
 
-    >>> import numpy as np
-    >>> factors = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    >>> mcc(-3.0 * factors[:, ::-1], factors)["mcc_pearson"]
-    1.0
-    >>> mcc(np.ones((4, 2)), factors)["mcc_pearson"]
-    0.0
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> round(mcc(-3.0 * factors[:, ::-1], factors)["mcc_pearson"], 9)  # perfect codes
+        1.0
+        >>> mcc(np.zeros((20, 3)), factors)["mcc_pearson"]  # collapsed codes
+        0.0
     """
-    del seed
+    random_state_of(seed, random_state)  # is one, although nothing here is random
+    (given,) = as_factors(factors)
+    return _scores(as_array(codes), given)
+
+
+def _scores(codes: Any, given: Factors) -> Scores:
     codes = check_codes(codes, name="codes")
-    factors = check_factors(factors, len(codes), discrete=False)
+    factors = check_factors(given.values, len(codes), discrete=False)
     varying = varying_factors("MCC", factors)
     if not np.ptp(codes, axis=0).any():
         warn_collapsed("MCC", "every latent is constant")
@@ -72,7 +81,7 @@ def mcc(codes: NDArray[Any], factors: NDArray[Any], *, seed: int = 0) -> dict[st
             "MCC: %d latents for %d factors: a factor without a latent of its own counts as 0.",
             codes.shape[1], varying.size,
         )  # fmt: skip
-    scores: dict[str, float | int] = {}
+    scores: Scores = {}
     for kind in ("pearson", "spearman"):
         matrix = strengths(codes, factors[:, varying], ranks=kind == "spearman")
         latents, chosen = linear_sum_assignment(matrix, maximize=True)
@@ -80,7 +89,8 @@ def mcc(codes: NDArray[Any], factors: NDArray[Any], *, seed: int = 0) -> dict[st
         of_factor[chosen] = matrix[latents, chosen]
         scores[f"mcc_{kind}"] = float(of_factor.mean())
         scores |= {
-            f"{kind}_factor_{k}": float(value) for k, value in zip(varying, of_factor, strict=True)
+            f"{kind}_factor_{name}": float(value)
+            for name, value in zip(given.names[varying], of_factor, strict=True)
         }
     return scores | {"num_factors_scored": int(varying.size)}
 
@@ -98,40 +108,34 @@ def strengths(
     return np.minimum(np.abs(sides[0].T @ sides[1]), 1.0)  # 1 + 2e-16, say
 
 
+@metric(
+    MetricInfo(
+        "MCC",
+        "Hyvarinen and Morioka, Time-Contrastive Learning (2016), arXiv 1605.06336, section 6",
+        (
+            Headline("mcc_pearson", "MCC (Pearson)"),
+            Headline("mcc_spearman", "MCC (Spearman)"),
+        ),
+        place=200,
+    )
+)
 def compute_mcc(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     batch_size: int = 16,
-) -> dict[str, float | int]:
+) -> Scores:
     """Mean correlation coefficient of a representation (arXiv 1605.06336, 1907.04809).
 
     For continuous or integer factors; classes that are known to have no order are left out, with a
     logged warning.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness.
-        artifact_dir: not used.
         num_train: points to correlate.
-        batch_size: points drawn at a time.
-
-    Returns:
-        Scores as in `mcc`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train},
-        random_state,
-        batch_size,
-    )
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    drawn = source.draw(num_train=num_train)
     (sample,) = only_numbers("MCC", ground_truth_data, drawn)
-    return mcc(sample.codes, sample.factors) | drawn.points
+    return mcc(*sample) | drawn.points

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import (
     check_count,
     check_latents,
@@ -20,16 +19,20 @@ from srvae_plugin.metrics.checks import (
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import (
-    CodesAndFactors,
-    RepresentationFunction,
-    check_sample,
-    sample_codes_and_factors,
-)
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.dci import disentanglement
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
-from srvae_plugin.metrics.factor_kinds import only_classes
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.mutual_information import mutual_information
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = [
+    "compute_med",
+    "med",
+    "med_importance",
+    "top_latents",
+]
 
 
 def med_importance(
@@ -66,24 +69,25 @@ def top_latents(importance: NDArray[np.float64], topk: int) -> NDArray[np.intp]:
     return np.array(sorted(kept), dtype=np.intp)
 
 
+@documented
 def med(
-    train: CodesAndFactors,
-    test: CodesAndFactors,
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
     topk: int = -1,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
-    """MED of these points, with the DCI formulas applied to `med_importance` of `train`.
+) -> Scores:
+    """MED of codes (points, latent): the DCI formulas applied to `med_importance`.
 
         MED = sum over latents j of rho_j (1 - entropy over factors of R[j] / its sum, base n_v),
         rho_j = sum over factors of R[j] / sum of R
 
     Args:
-        train: codes (points, latent) and factors (points, factor) to estimate and fit on.
-        test: codes and factors to test the linear classifiers on.
         topk: latents to keep for each factor in top-k MED; -1: no top-k MED.
-        num_bins: as in `discretize_codes`.
-        discretizer_fn: as in `discretize_codes`.
 
     Returns:
         `disentanglement` (the paper's MED) and `completeness` in [0, 1]; `informativeness_train`
@@ -100,7 +104,28 @@ def med(
 
     Constant factors are left out, with a logged warning; collapsed codes have disentanglement and
     completeness 0, with a logged warning. Completeness is 0 if top-k keeps a single latent.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((3, 4)))
+        >>> codes = factors + 0.0
+        >>> scores = med(codes, factors, test=(codes, factors))  # perfect codes
+        >>> round(scores["disentanglement"], 6), round(scores["completeness"], 6)
+        (1.0, 1.0)
+        >>> med(0 * codes, factors)["disentanglement"]  # collapsed codes
+        0.0
     """
+    parts = split(codes, factors, test, random_state_of(seed, random_state))
+    return _scores(parts.train, parts.test, topk, num_bins, discretizer_fn)
+
+
+def _scores(
+    train: CodesAndFactors,
+    test: CodesAndFactors,
+    topk: int,
+    num_bins: int | None,
+    discretizer_fn: DiscretizerFn | None,
+) -> Scores:
     train, test = check_sample(train, "train"), check_sample(test, "test")
     check_latents("MED", train.codes.shape[1])
     if topk != -1:
@@ -110,7 +135,7 @@ def med(
     if not importance.any():
         warn_collapsed("MED", "no latent has information on any factor")
     accuracy = _linear_accuracy(train, test, varying)
-    scores: dict[str, float | int] = {
+    scores: Scores = {
         "informativeness_train": float(accuracy[0].mean()),
         "informativeness_test": float(accuracy[1].mean()),
         "disentanglement": disentanglement(importance),
@@ -124,10 +149,19 @@ def med(
     return scores
 
 
+@metric(
+    MetricInfo(
+        "MED",
+        "Cao et al., Disentanglement of Negative-free Contrastive Learning (NeurIPS 2022), "
+        "arXiv 2206.04756",
+        (Headline("disentanglement", "MED disentanglement"),),
+        place=130,
+    )
+)
 def compute_med(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test: int = 5_000,
@@ -135,45 +169,30 @@ def compute_med(
     topk: int = -1,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """MED and top-k MED of a representation (arXiv 2206.04756).
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness.
-        artifact_dir: not used.
         num_train: points to estimate the mutual information from and to fit the classifiers on.
-        num_test: points to test the classifiers on.
-        batch_size: points drawn at a time.
         topk: latents to keep for each factor in top-k MED, meant for representations with hundreds
             of latents; -1: no top-k MED.
-        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
-        discretizer_fn: function that bins (latent, points) codes. None: gin's
-            `discretizer.discretizer_fn`, or the histogram.
-
-    Returns:
-        Scores as in `med`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train, "num_test": num_test},
-        random_state,
-        batch_size,
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    return source.score(
+        lambda train, test: _scores(train, test, topk, num_bins, discretizer_fn),
+        "MED",
+        num_train=num_train,
+        num_test=num_test,
     )
-    train, test = only_classes("MED", ground_truth_data, drawn)
-    return med(train, test, topk, num_bins, discretizer_fn) | drawn.points
 
 
 def _linear_accuracy(
     train: CodesAndFactors, test: CodesAndFactors, factors: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """(train and test, factor) accuracy of scikit-learn's default logistic regression."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     inputs = standardize(train.codes, test.codes)
     accuracy = np.zeros((2, factors.size))
     for column, k in enumerate(factors):

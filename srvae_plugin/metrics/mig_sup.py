@@ -7,28 +7,31 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.checks import (
-    check_codes,
-    check_factors,
-    varying_factors,
-    warn_collapsed,
-)
-from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.arrays import given_points
+from srvae_plugin.metrics.checks import varying_factors, warn_collapsed
+from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
-from srvae_plugin.metrics.factor_kinds import only_classes
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.mutual_information import entropy, mutual_information
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = ["compute_mig_sup", "mig_sup"]
 
 
+@documented
 def mig_sup(
-    codes: NDArray[Any],
-    factors: NDArray[Any],
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
     active_variance: float = 0.01,
-) -> dict[str, float | int]:
+) -> Scores:
     """MIG-sup of codes (points, latent) with factors (points, factor).
 
         mean over latents j of  N[j, k] - max over k' != k of N[j, k'],
@@ -37,6 +40,9 @@ def mig_sup(
     MIG asks of each factor that one latent holds it; this asks of each latent that it holds one
     factor, which MIG does not punish (two factors in one latent). Codes are binned as in
     `discretize_codes`.
+
+    Args:
+        active_variance: variance above which a latent counts as active.
 
     Returns:
         `mig_sup`: mean over active latents, those whose variance is above `active_variance`, as in
@@ -53,9 +59,18 @@ def mig_sup(
     Constant factors are left out, with a logged warning. Where no active latent has information on
     a factor, or none is active, `mig_sup` is 0, with a logged warning; `mig_sup_all_latents` is not
     if an inactive one has. One latent is enough.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> scores = mig_sup(factors, factors)  # perfect codes
+        >>> round(scores["mig_sup"], 9), round(scores["mig_sup_all_latents"], 9)
+        (1.0, 1.0)
+        >>> mig_sup(np.zeros((20, 3)), factors)["mig_sup"]  # collapsed codes
+        0.0
     """
-    codes = check_codes(codes, name="codes")
-    factors = check_factors(factors, len(codes))
+    random_state_of(seed, random_state)  # is one, although nothing here is random
+    codes, factors = given_points(codes, factors)
     if not active_variance >= 0:
         raise ValueError(f"active_variance must be at least 0, got {active_variance!r}.")
     factors = factors[:, varying_factors("MIG-sup", factors, at_least=2)]
@@ -73,17 +88,25 @@ def mig_sup(
     }
 
 
+@metric(
+    MetricInfo(
+        "MIG-sup",
+        "Li et al., Progressive Learning and Disentanglement (ICLR 2020), arXiv 2002.10549",
+        (Headline("mig_sup", "MIG-sup"),),
+        place=120,
+    )
+)
 def compute_mig_sup(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     batch_size: int = 16,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
     active_variance: float = 0.01,
-) -> dict[str, float | int]:
+) -> Scores:
     """MIG-sup of a representation (arXiv 2002.10549).
 
     Points and bins are by default those of MIG here. The paper estimates the mutual information
@@ -91,33 +114,10 @@ def compute_mig_sup(
     (arXiv 2012.09276) bins the codes as is done here, into 10 bins.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness.
-        artifact_dir: not used.
-        num_train: points to estimate the mutual information from.
-        batch_size: points drawn at a time.
-        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
-        discretizer_fn: function that bins (latent, points) codes. None: gin's
-            `discretizer.discretizer_fn`, or the histogram.
         active_variance: variance above which a latent counts as active.
-
-    Returns:
-        Scores as in `mig_sup`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train},
-        random_state,
-        batch_size,
-    )
-    (sample,) = only_classes("MIG-sup", ground_truth_data, drawn)
-    return (
-        mig_sup(sample.codes, sample.factors, num_bins, discretizer_fn, active_variance)
-        | drawn.points
-    )
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    settings: dict[str, Any]
+    settings = {"num_bins": num_bins, "discretizer_fn": discretizer_fn}
+    settings["active_variance"] = active_variance
+    return source.score(lambda sample: mig_sup(*sample, **settings), "MIG-sup", num_train=num_train)

@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import varying_factors, warn_collapsed
-from srvae_plugin.metrics.codes import (
-    CodesAndFactors,
-    RepresentationFunction,
-    check_sample,
-    sample_codes_and_factors,
-)
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
-from srvae_plugin.metrics.factor_kinds import only_classes
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.mutual_information import mutual_information
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = [
+    "compute_modularity_explicitness",
+    "explicitness",
+    "modularity_explicitness",
+    "modularity_per_latent",
+]
 
 
 def modularity_per_latent(information: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,14 +60,23 @@ def explicitness(
     return on_train, on_test
 
 
+@documented
 def modularity_explicitness(
-    train: CodesAndFactors,
-    test: CodesAndFactors,
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
     one_vs_rest: bool = False,
-) -> dict[str, float | int]:
+) -> Scores:
     """Modularity and explicitness of codes (points, latent) with factors (points, factor).
+
+    Args:
+        one_vs_rest: a logistic regression for each value of a factor instead of one for all, see
+            `compute_modularity_explicitness`.
 
     Returns:
         `modularity_score` in [0, 1], the mean of `modularity_per_latent` over all latents: one
@@ -79,7 +89,29 @@ def modularity_explicitness(
     Constant factors are left out, with a logged warning; the original fails on them. Constant
     latents, over whose deviation of 0 the original divides and then fails, are 0 in explicitness.
     Collapsed codes have modularity 0 and explicitness .5, with a logged warning.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((3, 4)))
+        >>> codes = factors + 0.0
+        >>> scores = modularity_explicitness(codes, factors, test=(codes, factors))  # perfect codes
+        >>> round(scores["modularity_score"], 9), round(scores["explicitness_score_test"], 2)
+        (1.0, 1.0)
+        >>> scores = modularity_explicitness(0 * codes, factors)  # collapsed codes
+        >>> scores["modularity_score"], scores["explicitness_score_test"]
+        (0.0, 0.5)
     """
+    parts = split(codes, factors, test, random_state_of(seed, random_state))
+    return _scores(parts.train, parts.test, num_bins, discretizer_fn, one_vs_rest)
+
+
+def _scores(
+    train: CodesAndFactors,
+    test: CodesAndFactors,
+    num_bins: int | None,
+    discretizer_fn: DiscretizerFn | None,
+    one_vs_rest: bool,
+) -> Scores:
     train, test = check_sample(train, "train"), check_sample(test, "test")
     varying = varying_factors("modularity and explicitness", train.factors, at_least=2)
     train = CodesAndFactors(train.codes, train.factors[:, varying])
@@ -103,10 +135,22 @@ def modularity_explicitness(
     }
 
 
+@metric(
+    MetricInfo(
+        "Modularity and explicitness",
+        "Ridgeway and Mozer, Learning Deep Disentangled Embeddings (2018), arXiv 1802.05312, "
+        "section 3",
+        (
+            Headline("modularity_score", "Modularity", "modularity"),
+            Headline("explicitness_score_test", "Explicitness", "explicitness"),
+        ),
+        place=60,
+    )
+)
 def compute_modularity_explicitness(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test: int = 5_000,
@@ -114,50 +158,34 @@ def compute_modularity_explicitness(
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
     one_vs_rest: bool = False,
-) -> dict[str, float | int]:
+) -> Scores:
     """Modularity and explicitness of a representation (arXiv 1802.05312, section 3).
 
     The defaults are those of the published study (arXiv 1811.12359).
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness, used in the original's order.
-        artifact_dir: not used, as in the original.
         num_train: points for the mutual information and to fit the classifiers on.
-        num_test: points to test the classifiers on.
-        batch_size: points drawn at a time.
-        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
-        discretizer_fn: function that bins (latent, points) codes. None: gin's
-            `discretizer.discretizer_fn`, or the histogram.
         one_vs_rest: how logistic regression treats more than two values. False, the original's
             code on scikit-learn of today: one multinomial model. True: a model for each value,
             by liblinear, what the same code meant in scikit-learn 0.20. Published explicitness
             was computed that way and is lower: .941 where the default gives .987.
-
-    Returns:
-        Scores as in `modularity_explicitness`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train, "num_test": num_test},
-        random_state,
-        batch_size,
-    )
-    train, test = only_classes("modularity and explicitness", ground_truth_data, drawn)
-    return (
-        modularity_explicitness(train, test, num_bins, discretizer_fn, one_vs_rest) | drawn.points
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    return source.score(
+        lambda train, test: _scores(train, test, num_bins, discretizer_fn, one_vs_rest),
+        "modularity and explicitness",
+        num_train=num_train,
+        num_test=num_test,
     )
 
 
 def _areas(
     train: CodesAndFactors, test: CodesAndFactors, factor: int, one_vs_rest: bool
 ) -> tuple[float, float]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
     model = LogisticRegression()
     if one_vs_rest:
         model = OneVsRestClassifier(LogisticRegression(solver="liblinear", random_state=0))
@@ -178,6 +206,8 @@ def _mean_area(values: NDArray[Any], probabilities: NDArray[Any], labels: NDArra
     with few test points, the original fails or pairs the wrong columns; here values are paired by
     what they are. With a single value among the labels it is .5.
     """
+    from scipy.stats import rankdata
+
     is_value = labels[:, np.newaxis] == values
     positive = is_value.sum(axis=0)
     defined = (positive > 0) & (positive < len(labels))

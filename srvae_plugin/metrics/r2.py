@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import split, with_names
 from srvae_plugin.metrics.checks import (
     check_codes,
     check_count,
@@ -24,12 +26,11 @@ from srvae_plugin.metrics.checks import (
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import (
-    CodesAndFactors,
-    RepresentationFunction,
-    sample_codes_and_factors,
-)
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
+from srvae_plugin.metrics.drawing import Scores, Source
 from srvae_plugin.metrics.factor_kinds import only_numbers
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, random_state_of
 
 __all__ = ["ALPHAS", "GAMMAS", "compute_r2", "r2", "r2_scores"]
 
@@ -40,16 +41,18 @@ GAMMAS = tuple(float(gamma) for gamma in np.logspace(-2, 2, 4))
 _FOLDS = 3
 
 
+@documented
 def r2(
-    codes: NDArray[Any],
-    factors: NDArray[Any],
+    codes: Any,
+    factors: Any,
     *,
-    seed: int = 0,
-    test_share: float = 1 / 3,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
     num_kernel: int = 1_000,
     alphas: Sequence[float] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
-) -> dict[str, float | int]:
+) -> Scores:
     """R^2 of codes (points, latent) for factors (points, factor), on points that are held out.
 
         R^2_k = 1 - sum of (v_k - its prediction)^2 / sum of (v_k - its mean)^2
@@ -57,14 +60,11 @@ def r2(
     over the test points; see `r2_scores`, which takes points that are split already.
 
     Args:
-        codes: (points, latent) real numbers.
-        factors: (points, factor) numbers, whole or not: classes without order cannot be predicted
-            as numbers.
-        seed: of the split into points to fit on and to test on.
-        test_share: share of the points to test on.
-        num_kernel: see `r2_scores`.
-        alphas: see `r2_scores`.
-        gammas: see `r2_scores`.
+        factors: (points, factor) array, data frame or tensor of numbers, whole or not: classes
+            without order cannot be predicted as numbers.
+        num_kernel: points to fit the kernel ridge on, the first of those to fit on.
+        alphas: penalties of the kernel ridge to choose from.
+        gammas: widths of its Gaussian kernel to choose from.
 
     Returns:
         Scores as in `r2_scores`.
@@ -72,28 +72,17 @@ def r2(
     Raises:
         ValueError: no factor that varies, or a wrong setting, shape or value.
 
-    >>> import numpy as np
-    >>> factors = np.stack(np.unravel_index(np.arange(120), (4, 5, 6)), axis=1)
-    >>> scores = r2(factors @ [[1.0, 2.0, 0.0], [0.0, 1.0, 3.0], [1.0, 0.0, 1.0]], factors)
-    >>> round(scores["r2_linear"], 6), scores["r2_kernel_ridge"] > 0.99
-    (1.0, True)
-    >>> r2(np.ones((120, 3)), factors)["r2_linear"]
-    0.0
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5, 6)))
+        >>> scores = r2(factors @ [[1.0, 2.0, 0.0], [0.0, 1.0, 3.0], [1.0, 0.0, 1.0]], factors)
+        >>> round(scores["r2_linear"], 6), scores["r2_kernel_ridge"] > 0.99  # perfect, but mixed
+        (1.0, True)
+        >>> r2(np.zeros((120, 3)), factors)["r2_linear"]  # collapsed codes
+        0.0
     """
-    codes = check_codes(codes, name="codes")
-    factors = check_factors(factors, len(codes), discrete=False)
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share must be between 0 and 1, got {test_share!r}.")
-    order = np.random.RandomState(seed).permutation(len(codes))
-    num_test = max(1, round(test_share * len(codes)))
-    test, train = order[:num_test], order[num_test:]
-    return r2_scores(
-        CodesAndFactors(codes[train], factors[train]),
-        CodesAndFactors(codes[test], factors[test]),
-        num_kernel,
-        alphas,
-        gammas,
-    )
+    parts = split(codes, factors, test, random_state_of(seed, random_state))
+    return with_names(r2_scores(parts.train, parts.test, num_kernel, alphas, gammas), parts.names)
 
 
 def r2_scores(
@@ -102,7 +91,7 @@ def r2_scores(
     num_kernel: int = 1_000,
     alphas: Sequence[float] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
-) -> dict[str, float | int]:
+) -> Scores:
     """R^2 of linear and kernel ridge regression fitted on `train`, on the points of `test`.
 
     Codes and factors are standardised with the means and deviations of the points fitted on. The
@@ -152,7 +141,7 @@ def r2_scores(
         }
     else:
         warn_collapsed("R2", "every latent is constant")
-    scores: dict[str, float | int] = {name: float(values.mean()) for name, values in found.items()}
+    scores: Scores = {name: float(values.mean()) for name, values in found.items()}
     for name, values in found.items():
         scores |= {
             f"{name}_factor_{k}": float(value) for k, value in zip(varying, values, strict=True)
@@ -160,10 +149,22 @@ def r2_scores(
     return scores | {"num_factors_scored": int(varying.size)}
 
 
+@metric(
+    MetricInfo(
+        "R2",
+        "von Kuegelgen et al., Self-Supervised Learning with Data Augmentations (2021), "
+        "arXiv 2106.04619, section 5",
+        (
+            Headline("r2_linear", "R2 (linear)", range=(-inf, 1)),
+            Headline("r2_kernel_ridge", "R2 (kernel ridge)", range=(-inf, 1)),
+        ),
+        place=210,
+    )
+)
 def compute_r2(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test: int = 5_000,
@@ -171,41 +172,25 @@ def compute_r2(
     num_kernel: int = 1_000,
     alphas: Sequence[float] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
-) -> dict[str, float | int]:
+) -> Scores:
     """R^2 of a representation, linear and by kernel ridge (arXiv 2106.04619, section 5).
 
     For continuous or integer factors; classes that are known to have no order are left out, with a
     logged warning.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness.
-        artifact_dir: not used.
         num_train: points to fit on.
-        num_test: points to test on.
-        batch_size: points drawn at a time.
         num_kernel: points to fit the kernel ridge on, the first of those to fit on.
         alphas: penalties of the kernel ridge to choose from.
         gammas: widths of its Gaussian kernel to choose from.
 
     Returns:
         Scores as in `r2_scores`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
     _check_settings(num_kernel, alphas, gammas)
-    check_count("num_train", num_train, 1)
     check_count("num_train", num_train, _FOLDS)
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train, "num_test": num_test},
-        random_state,
-        batch_size,
-    )
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    drawn = source.draw(num_train=num_train, num_test=num_test)
     train, test = only_numbers("R2", ground_truth_data, drawn)
     return r2_scores(train, test, num_kernel, alphas, gammas) | drawn.points
 

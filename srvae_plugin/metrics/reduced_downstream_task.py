@@ -14,16 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import split, with_names
 from srvae_plugin.metrics.checks import check_count, varying_factors
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.dci import fit_importance, importance_matrix
 from srvae_plugin.metrics.downstream_task import check_sizes, draw_samples
-from srvae_plugin.metrics.learners.predictors import (
-    Accuracies,
-    PredictorFn,
-    accuracies,
-    draw_seeds,
-)
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import MetricInfo, documented, metric
+from srvae_plugin.metrics.learners.predictors import Accuracies, PredictorFn, accuracies
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+
+__all__ = [
+    "CorrelationMeasure",
+    "compute_reduced_downstream_task",
+    "factorwise_dci",
+    "reduced_downstream_task",
+    "reduced_downstream_task_of",
+    "reduced_representation",
+]
 
 CorrelationMeasure = Callable[
     [NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]
@@ -58,14 +66,14 @@ def reduced_representation(
     return factorwise_dci if correlation_measure is None else correlation_measure
 
 
-def reduced_downstream_task(
+def reduced_downstream_task_of(
     samples: Mapping[int, tuple[CodesAndFactors, CodesAndFactors]],
     seeds: NDArray[np.integer[Any]],
     num_factors_to_remove: int = 1,
     correlation_measure: CorrelationMeasure | None = None,
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Accuracy of predicting factors from codes without the latents that know most of one.
 
     Args:
@@ -93,7 +101,7 @@ def reduced_downstream_task(
     check_count("num_factors_to_remove", num_factors_to_remove)
     given = {} if correlation_measure is None else {"correlation_measure": correlation_measure}
     measure = gin.get_configurable(reduced_representation)(**given)
-    scores: dict[str, float | int] = {}
+    scores: Scores = {}
     for size, sample in samples.items():
         train, test = sample
         varying = varying_factors("reduced downstream task", train.factors, at_least=2)
@@ -111,10 +119,74 @@ def reduced_downstream_task(
     return scores
 
 
+@documented
+def reduced_downstream_task(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
+    num_factors_to_remove: int = 1,
+    correlation_measure: CorrelationMeasure | None = None,
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> Scores:
+    """Accuracy of predicting factors from codes without the latents that know most of one.
+
+    Args:
+        num_factors_to_remove: latents, in spite of the name, to remove for each factor.
+        correlation_measure: how much each latent knows of each factor. None: gin's
+            `reduced_representation.correlation_measure`, or DCI's importance.
+
+    Returns:
+        Scores as in `reduced_downstream_task_of`, N the number of points that are not held out; a
+        factor is called what its column is called.
+
+    Raises:
+        ValueError: as in `reduced_downstream_task_of`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> from srvae_plugin.metrics.unified_scores import mutual_information_matrix
+        >>> factors = np.argwhere(np.ones((2, 4)))
+        >>> codes, settings = factors + 0.0, {"predictor_fn": DecisionTreeClassifier}
+        >>> settings["correlation_measure"] = mutual_information_matrix
+        >>> scores = reduced_downstream_task(codes, factors, test=(codes, factors), **settings)
+        >>> scores["8:mean_test_accuracy_other_factors"]  # perfect codes
+        1.0
+        >>> round(scores["8:mean_test_accuracy_reduced_factor"], 6)  # guessing, 1/2 and 1/4
+        0.375
+        >>> codes = 0 * codes  # collapsed codes
+        >>> scores = reduced_downstream_task(codes, factors, test=(codes, factors), **settings)
+        >>> round(scores["8:mean_test_accuracy_other_factors"], 6)
+        0.375
+    """
+    stream = random_state_of(seed, random_state)
+    parts = split(codes, factors, test, stream)
+    seeds = draw_seeds(stream, len(parts.names))
+    scores = reduced_downstream_task_of(
+        {len(parts.train.codes): (parts.train, parts.test)},
+        seeds,
+        num_factors_to_remove,
+        correlation_measure,
+        predictor_fn,
+        n_jobs,
+    )
+    return with_names(scores, parts.names)
+
+
+@metric(
+    MetricInfo(
+        "Reduced downstream task",
+        "an extension of the downstream task that comes with disentanglement_lib",
+    )
+)
 def compute_reduced_downstream_task(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_factors_to_remove: int = 1,
     num_train: Sequence[int] | int = (10_000,),
@@ -123,41 +195,26 @@ def compute_reduced_downstream_task(
     correlation_measure: CorrelationMeasure | None = None,
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = -1,
-) -> dict[str, float | int]:
+) -> Scores:
     """Accuracy of predicting factors from a representation without a factor's best latents.
 
     The original has no defaults and its studies no configuration; these are the sizes of the
     downstream task's largest sample.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness. Points are drawn in the original's order; the
-            seeds of trees and classifiers, which the original leaves to chance, after them.
-        artifact_dir: not used, as in the original.
         num_factors_to_remove: latents, in spite of the name, to remove for each factor.
         num_train: numbers of points to fit on, drawn anew for each.
-        num_test: points to test on, drawn anew for each.
-        batch_size: points drawn at a time.
         correlation_measure: how much each latent knows of each factor. None: gin's
             `reduced_representation.correlation_measure`, or DCI's importance.
-        predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
-        n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
 
     Returns:
-        Scores as in `reduced_downstream_task`; of a table, the points used and the numbers left
+        Scores as in `reduced_downstream_task_of`; of a table, the points used and the numbers left
         out as in `compute_downstream_task`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    sizes = check_sizes(num_train)
-    samples = draw_samples(
-        ground_truth_data, representation_function, random_state, sizes, num_test, batch_size
-    )
-    seeds = draw_seeds(random_state, ground_truth_data.num_factors)
-    scores = reduced_downstream_task(
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    samples = draw_samples(source, check_sizes(num_train), num_test)
+    seeds = draw_seeds(source.random_state, ground_truth_data.num_factors)
+    scores = reduced_downstream_task_of(
         samples, seeds, num_factors_to_remove, correlation_measure, predictor_fn, n_jobs
     )
     return scores | samples.points
@@ -190,9 +247,9 @@ def _remaining(
     return left
 
 
-def _summary(results: list[Accuracies], names: NDArray[np.intp]) -> dict[str, float | int]:
+def _summary(results: list[Accuracies], names: NDArray[np.intp]) -> Scores:
     """Scores of one sample; `results` and the factors in them are those called `names`."""
-    scores: dict[str, float | int] = {"num_factors_scored": names.size}
+    scores: Scores = {"num_factors_scored": names.size}
     for part in ("train", "test"):
         # row: whose latents were removed; column: what was predicted
         matrix = np.array([getattr(result, part) for result in results])

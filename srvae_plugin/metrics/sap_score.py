@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.svm import LinearSVC
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.ground_truth import continuous_factors as continuous_in
+from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import (
     check_codes,
     check_factors,
@@ -20,7 +20,18 @@ from srvae_plugin.metrics.checks import (
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.codes import RepresentationFunction
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = [
+    "compute_sap",
+    "prediction_accuracies",
+    "sap",
+    "sap_score",
+    "squared_correlations",
+]
 
 _DEAD_VARIANCE = 1e-12
 
@@ -32,7 +43,7 @@ def sap_score(
     factors_test: NDArray[Any],
     continuous_factors: bool | NDArray[np.bool_] = False,
     n_jobs: int | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """SAP score of codes (points, latent) with factors (points, factor).
 
     For each factor, how well the best single latent predicts it less how well the second best
@@ -85,6 +96,8 @@ def prediction_accuracies(
 
     `n_jobs` threads fit them, as in joblib; the result does not depend on it.
     """
+    from sklearn.svm import LinearSVC
+
     shape = codes_train.shape[1], factors_train.shape[1]
 
     def accuracy(latent: int, factor: int) -> float:
@@ -113,48 +126,78 @@ def squared_correlations(codes: NDArray[Any], factors: NDArray[Any]) -> NDArray[
     return np.where(alive, covariance[:num_latents, num_latents:] ** 2 / product, 0.0)
 
 
+@documented
+def sap(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
+    continuous_factors: bool | NDArray[np.bool_] = False,
+    n_jobs: int | None = None,
+) -> Scores:
+    """SAP score of codes (arXiv 1711.00848, section 3): `sap_score` of points held out.
+
+    Args:
+        factors: (points, factor) array, data frame or tensor.
+        continuous_factors: which factors are continuous: all, none, or (factor,) booleans. Of
+            these the squared correlation is measured, of the others a classifier's accuracy.
+
+    Returns:
+        `SAP_score` in [0, 1] and `num_factors_scored`.
+
+    Raises:
+        ValueError: fewer than two latents, no factor that varies, or a wrong shape or value.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((2, 2)))
+        >>> codes = 10.0 * factors
+        >>> sap(codes, factors, test=(codes, factors))  # perfect codes: 1, and chance, 1/2
+        {'SAP_score': 0.5, 'num_factors_scored': 2}
+        >>> sap(codes, factors, test=(codes, factors), continuous_factors=True)
+        {'SAP_score': 1.0, 'num_factors_scored': 2}
+        >>> sap(0 * codes, factors, test=(0 * codes, factors))  # collapsed codes
+        {'SAP_score': 0.0, 'num_factors_scored': 2}
+    """
+    parts = split(codes, factors, test, random_state_of(seed, random_state))
+    return sap_score(*parts.train, *parts.test, continuous_factors, n_jobs)
+
+
+@metric(
+    MetricInfo(
+        "SAP",
+        "Kumar et al., Variational Inference of Disentangled Latent Concepts (2017), "
+        "arXiv 1711.00848, section 3",
+        (Headline("SAP_score", "SAP", "sap"),),
+        place=40,
+    )
+)
 def compute_sap(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test: int = 5_000,
     batch_size: int = 16,
     continuous_factors: bool = False,
     n_jobs: int | None = -1,
-) -> dict[str, float | int]:
+) -> Scores:
     """SAP score of a representation (arXiv 1711.00848, section 3).
 
     The defaults are those of the published study (arXiv 1811.12359).
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness, used in the original's order.
-        artifact_dir: not used, as in the original.
-        num_train: points to fit the predictors on.
         num_test: points to test them on; drawn, but not used, with continuous factors.
-        batch_size: points drawn at a time.
         continuous_factors: squared correlation instead of a classifier's accuracy for every factor;
             if False, for those that are continuous in the data set.
-        n_jobs: threads to fit the classifiers in, as in joblib: -1 is one for each core. Scores do
-            not depend on it.
-
-    Returns:
-        Scores as in `sap_score`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train, "num_test": num_test},
-        random_state,
-        batch_size,
-    )
-    train, test = drawn
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
     continuous = continuous_factors or continuous_in(ground_truth_data)
-    return sap_score(*train, *test, continuous, n_jobs) | drawn.points
+    return source.score(
+        lambda train, test: sap_score(*train, *test, continuous, n_jobs),
+        num_train=num_train,
+        num_test=num_test,
+    )

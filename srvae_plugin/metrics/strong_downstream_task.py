@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
 from srvae_plugin.data.table_rows import FEWEST_POINTS, TableRows
+from srvae_plugin.metrics.arrays import Rows
 from srvae_plugin.metrics.checks import check_count, varying_factors
 from srvae_plugin.metrics.codes import (
     CodeDraws,
@@ -22,14 +23,20 @@ from srvae_plugin.metrics.codes import (
     points_used,
 )
 from srvae_plugin.metrics.downstream_task import check_sizes, fitting, sizes_that_fit
+from srvae_plugin.metrics.drawing import Scores
 from srvae_plugin.metrics.factor_kinds import masked, not_classes, without_factors
-from srvae_plugin.metrics.learners.predictors import (
-    PredictorFn,
-    Task,
-    accuracies,
-    draw_seeds,
-    predict,
-)
+from srvae_plugin.metrics.info import MetricInfo, documented, metric
+from srvae_plugin.metrics.learners.predictors import PredictorFn, Task, accuracies, predict
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+
+__all__ = [
+    "Experiments",
+    "Pair",
+    "compute_strong_downstream_task",
+    "intervene",
+    "strong_downstream_task",
+    "strong_downstream_task_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +55,12 @@ class Experiments(NamedTuple):
     others in the test."""
 
 
-def strong_downstream_task(
+def strong_downstream_task_of(
     experiments: dict[int, Experiments],
     seeds: NDArray[np.integer[Any]],
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Accuracy of predicting factors from codes with and without a shift of another factor.
 
     Args:
@@ -75,10 +82,10 @@ def strong_downstream_task(
     """
     samples = [experiment.plain for experiment in experiments.values()]
     plain = accuracies("strong downstream task", samples, seeds, predictor_fn, n_jobs)
-    scores: dict[str, float | int] = {}
+    scores: Scores = {}
     for (size, experiment), result in zip(experiments.items(), plain, strict=True):
         on_train, on_test = _shifted_accuracies(experiment, seeds, predictor_fn, n_jobs)
-        values: dict[str, float | int] = {
+        values: Scores = {
             "mean_train_accuracy": float(np.mean(result.train[result.scored])),
             "mean_test_accuracy": float(np.mean(result.test[result.scored])),
             "mean_strong_train_accuracy": on_train,
@@ -118,38 +125,83 @@ def intervene(
     return factors_train, factors_test
 
 
+@documented
+def strong_downstream_task(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    num_train: Sequence[int] | int = (10_000,),
+    num_test: int = 5_000,
+    n_experiment: int = 10,
+    predictor_fn: PredictorFn | None = None,
+    n_jobs: int | None = None,
+) -> Scores:
+    """Strong generalisation of codes (arXiv 2002.02886), of points drawn among them.
+
+    Args:
+        num_train: numbers of points to fit on, drawn anew for each.
+        n_experiment: shifts for each factor to predict.
+
+    Returns:
+        Scores as in `compute_strong_downstream_task` for a table with these rows.
+
+    Examples:
+        >>> import numpy as np
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> factors = np.argwhere(np.ones((3, 4)))
+        >>> codes, settings = factors + 0.0, {"predictor_fn": DecisionTreeClassifier}
+        >>> settings |= {"num_train": 50, "num_test": 50}
+        >>> codes = np.repeat(codes, 20, axis=0)
+        >>> factors = np.repeat(factors, 20, axis=0)
+        >>> strong_downstream_task(codes, factors, **settings)["50:mean_strong_test_accuracy"]
+        1.0
+        >>> scores = strong_downstream_task(0 * codes, factors, **settings)  # collapsed codes
+        >>> scores["50:mean_strong_test_accuracy"] < 0.5
+        True
+    """
+    rows = Rows.of(codes, factors)
+    settings: dict[str, Any]
+    settings = {"num_train": num_train, "num_test": num_test, "n_experiment": n_experiment}
+    settings |= {"predictor_fn": predictor_fn, "n_jobs": n_jobs}
+    stream = random_state_of(seed, random_state)
+    return compute_strong_downstream_task(rows.data, rows.function, stream, **settings)
+
+
+@metric(
+    MetricInfo(
+        "Strong generalisation",
+        "Locatello et al., Weakly-Supervised Disentanglement Without Compromises (2020), "
+        "arXiv 2002.02886",
+    )
+)
 def compute_strong_downstream_task(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: Sequence[int] | int = (10_000,),
     num_test: int = 5_000,
     n_experiment: int = 10,
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = -1,
-) -> dict[str, float | int]:
+) -> Scores:
     """Strong generalisation of a representation (arXiv 2002.02886).
 
     The original has no defaults for the sizes; these are those of the downstream task's largest
     sample, and the number of experiments that its own code falls back to.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
         random_state: source of all randomness. Points are drawn in the original's order; the
             seeds of the classifiers, which the original leaves to chance, after them. Which factor
             is shifted how the original takes from numpy's global state; here it comes from a
             stream of its own, seeded by what `random_state` is at the start.
-        artifact_dir: not used, as in the original.
         num_train: numbers of points to fit on, drawn anew for each.
-        num_test: points to test on, drawn anew for each.
         n_experiment: shifts for each factor to predict.
-        predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
-        n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
 
     Returns:
-        Scores as in `strong_downstream_task`.
+        Scores as in `strong_downstream_task_of`.
 
     Raises:
         ValueError: a setting out of range, fewer than two factors that vary, or codes that are
@@ -167,13 +219,13 @@ def compute_strong_downstream_task(
     train on that fewer than ten different rows have (or a tenth of them, in a table of fewer than
     100), and continuous factors. What is left out is logged.
     """
-    del artifact_dir
     sizes = check_sizes(num_train)
     check_count("num_test", num_test)
     check_count("n_experiment", n_experiment)
-    shifts = _side_stream(random_state)
+    stream = random_state_of(random_state)
+    shifts = _side_stream(stream)
     draws = CodeDraws(ground_truth_data, representation_function)
-    streams = Streams(random_state, shifts)
+    streams = Streams(stream, shifts)
     out = not_classes("strong downstream task", ground_truth_data)
     if draws.rows is not None and draws.draws_rows:
         names = names_of(ground_truth_data)
@@ -187,7 +239,7 @@ def compute_strong_downstream_task(
             _draw(draws, ground_truth_data, streams, (size, num_test), n_experiment)
             for size in sizes
         ]
-    seeds = draw_seeds(random_state, ground_truth_data.num_factors)
+    seeds = draw_seeds(stream, ground_truth_data.num_factors)
     factors = [part for plan in drawn for _, pair in plan for part in pair]
     codes = iter(np.split(draws.codes(), np.cumsum([len(part) for part in factors])[:-1]))
     experiments = {}
@@ -198,7 +250,7 @@ def compute_strong_downstream_task(
         ]
         pairs = [(target, _pair(without_factors(pair, out))) for target, pair in pairs]
         experiments[size] = Experiments(pairs[0][1], pairs[1:])
-    scores = strong_downstream_task(experiments, seeds, predictor_fn, n_jobs)
+    scores = strong_downstream_task_of(experiments, seeds, predictor_fn, n_jobs)
     if draws.draws_rows:
         for size, experiment in experiments.items():
             scores |= _points(size, num_test, experiment)

@@ -15,13 +15,18 @@ from typing import Any, Literal
 import gin
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Lasso
-from sklearn.preprocessing import StandardScaler
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.checks import check_codes, check_count
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = [
+    "compute_udr_sklearn",
+    "lasso_strengths",
+    "relative_strength",
+    "spearman_strengths",
+    "udr",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +55,9 @@ def relative_strength(correlations: NDArray[np.float64]) -> float:
 
 def lasso_strengths(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Absolute weights (left latent, right latent) of predicting `right` from `left` by lasso."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import Lasso
+
     model = Lasso(alpha=_LASSO_ALPHA)
     with warnings.catch_warnings():
         # How many steps it takes is the original's choice.
@@ -62,6 +70,8 @@ def spearman_strengths(
     left: NDArray[np.float64], right: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Absolute rank correlations (left latent, right latent), NaN for constant latents."""
+    from scipy.stats import rankdata
+
     left, right = rankdata(left, axis=0), rankdata(right, axis=0)
     left, right = left - left.mean(axis=0), right - right.mean(axis=0)
     lengths = np.linalg.norm(left, axis=0)[:, np.newaxis] * np.linalg.norm(right, axis=0)
@@ -133,7 +143,7 @@ def udr(
 def compute_udr_sklearn(
     ground_truth_data: GroundTruthData,
     representation_functions: Sequence[GaussianFunction],
-    random_state: np.random.RandomState,
+    random_state: Seed,
     batch_size: int = 10,
     num_data_points: int = 1_000,
     correlation_matrix: Literal["lasso", "spearman"] = "lasso",
@@ -170,9 +180,10 @@ def compute_udr_sklearn(
             f"num_data_points must be a multiple of batch_size = {batch_size}, got "
             f"{num_data_points}."
         )
+    stream = random_state_of(random_state)
     parts: list[list[tuple[Any, Any]]] = [[] for _ in representation_functions]
     for _ in range(num_data_points // batch_size):
-        observations = ground_truth_data.sample_observations(batch_size, random_state)
+        observations = ground_truth_data.sample_observations(batch_size, stream)
         for part, function in zip(parts, representation_functions, strict=True):
             codes, divergences = function(observations)
             part.append((check_codes(codes, batch_size), np.asarray(divergences, np.float64)))
@@ -190,6 +201,8 @@ def _normalised(
     codes: Sequence[NDArray[Any]], divergences: Sequence[NDArray[Any]], threshold: float
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.bool_]]]:
     """Codes of mean 0 and deviation 1, 0 where a latent tells nothing, and which to keep."""
+    from sklearn.preprocessing import StandardScaler
+
     if len(codes) < 2 or len(divergences) != len(codes):
         raise ValueError(
             "UDR must have the codes and divergences of at least 2 models, got "

@@ -16,22 +16,29 @@ from typing import Any
 import gin
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import mutual_info_score
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.aggregation import aggregate
+from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import check_latents, varying_factors, warn_collapsed
-from srvae_plugin.metrics.codes import (
-    CodesAndFactors,
-    RepresentationFunction,
-    check_sample,
-    sample_codes_and_factors,
-)
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.dci import importance_matrix
 from srvae_plugin.metrics.discretizer import discretize_codes
-from srvae_plugin.metrics.factor_kinds import only_classes
-from srvae_plugin.metrics.learners.predictors import draw_seeds
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import MetricInfo, documented, metric
 from srvae_plugin.metrics.sap_score import prediction_accuracies
+from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
+
+__all__ = [
+    "MATRICES",
+    "MatrixFn",
+    "accuracy_svm_matrix",
+    "compute_unified_scores",
+    "importance_gbt_matrix",
+    "mutual_information_matrix",
+    "unified_scores",
+    "unified_scores_of",
+]
 
 MatrixFn = Callable[..., NDArray[Any]]
 """(mus_train, ys_train, mus_test, ys_test) to a matrix (latent, factor) of numbers >= 0. One that
@@ -62,6 +69,8 @@ def mutual_information_matrix(
     mus_train: NDArray[Any], ys_train: NDArray[Any], mus_test: NDArray[Any], ys_test: NDArray[Any]
 ) -> NDArray[np.float64]:
     """MIG's and modularity's mutual information in nats, of codes binned as gin binds it."""
+    from sklearn.metrics import mutual_info_score
+
     del mus_test, ys_test
     bins = discretize_codes(mus_train.T).T
     # scikit-learn's and not our own, which is faster but differs in the last bit: precisions and
@@ -84,19 +93,59 @@ MATRICES: tuple[MatrixFn, ...] = (
 )
 
 
+@documented
 def unified_scores(
+    codes: Any,
+    factors: Any,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    test: Any = 1 / 3,
+    matrix_fns: Sequence[MatrixFn] | None = None,
+) -> Scores:
+    """All aggregates of all matrices of codes and factors (arXiv 2010.14766).
+
+    Args:
+        matrix_fns: matrix functions. None: importance, mutual information and accuracy.
+
+    Returns:
+        Scores as in `unified_scores_of`; a factor is called what its column is called.
+
+    Raises:
+        ValueError: as in `unified_scores_of`.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((3, 4)))
+        >>> codes, fns = factors + 0.0, [mutual_information_matrix]
+        >>> scores = unified_scores(codes, factors, test=(codes, factors), matrix_fns=fns)
+        >>> round(scores["mutual_information_matrix.mig"], 6)  # perfect codes
+        1.0
+        >>> scores = unified_scores(0 * codes, factors, matrix_fns=fns)  # collapsed codes
+        >>> scores["mutual_information_matrix.mig"]
+        0.0
+    """
+    stream = random_state_of(seed, random_state)
+    parts = split(codes, factors, test, stream)
+    seeds = draw_seeds(stream, len(parts.names))
+    return unified_scores_of(parts.train, parts.test, seeds, matrix_fns, parts.names)
+
+
+def unified_scores_of(
     train: CodesAndFactors,
     test: CodesAndFactors,
     seeds: NDArray[np.integer[Any]],
     matrix_fns: Sequence[MatrixFn] | None = None,
-) -> dict[str, float | int]:
-    """All aggregates of all matrices of codes (points, latent) and factors (points, factor).
+    names: NDArray[Any] | None = None,
+) -> Scores:
+    """All aggregates of all matrices of two samples of codes and factors.
 
     Args:
         train: codes and factors that matrices are made from.
         test: codes and factors that those matrices that need it are tested on.
         seeds: (factor,) seed of each factor's trees.
         matrix_fns: matrix functions. None: importance, mutual information and accuracy.
+        names: (factor,) what the factors are called in the keys. None: 0, 1, ...
 
     Returns:
         `NAME.KEY` for each matrix function's name and each key of `aggregation.aggregate`;
@@ -115,7 +164,8 @@ def unified_scores(
     layout = [
         train.codes.T, train.factors[:, varying].T, test.codes.T, test.factors[:, varying].T,
     ]  # fmt: skip
-    scores: dict[str, float | int] = {"num_factors_scored": varying.size}
+    scores: Scores = {"num_factors_scored": varying.size}
+    called = varying if names is None else names[varying]
     if matrix_fns is None:
         matrix_fns = [gin.get_configurable(matrix_fn) for matrix_fn in MATRICES]
     for matrix_fn in matrix_fns:
@@ -130,50 +180,44 @@ def unified_scores(
             )
         if not matrix.any():
             warn_collapsed(name, "no latent is related to any factor")
-        values = aggregate(matrix, train.factors[:, varying], varying)
+        values = aggregate(matrix, train.factors[:, varying], called)
         scores |= {f"{name}.{key}": value for key, value in values.items()}
     return scores
 
 
+@metric(
+    MetricInfo(
+        "Unified scores",
+        "Locatello et al., A Sober Look at Unsupervised Learning (JMLR 2020), arXiv 2010.14766",
+    )
+)
 def compute_unified_scores(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     num_test: int = 5_000,
     matrix_fns: Sequence[MatrixFn] | None = None,
     batch_size: int = 16,
-) -> dict[str, float | int]:
+) -> Scores:
     """Unified scores of a representation (arXiv 2010.14766).
 
     The original has no defaults; these are the study's settings of the metrics that it unifies.
 
     Args:
-        ground_truth_data: data set to sample from.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness. Points are drawn in the original's order; the
-            seeds of the trees, which the original leaves to chance, are drawn after them.
         artifact_dir: not used; the original draws each matrix there.
         num_train: points to make matrices from.
         num_test: points to test classifiers on.
         matrix_fns: matrix functions. None: importance, mutual information and accuracy.
-        batch_size: points drawn at a time.
 
     Returns:
-        Scores as in `unified_scores`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
+        Scores as in `unified_scores_of`.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train, "num_test": num_test},
-        random_state,
-        batch_size,
-    )
-    train, test = only_classes("unified scores", ground_truth_data, drawn)
-    seeds = draw_seeds(random_state, train.factors.shape[1])
-    return unified_scores(train, test, seeds, matrix_fns) | drawn.points
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+
+    def core(train: CodesAndFactors, test: CodesAndFactors) -> Scores:
+        seeds = draw_seeds(source.random_state, train.factors.shape[1])
+        return unified_scores_of(train, test, seeds, matrix_fns)
+
+    return source.score(core, "unified scores", num_train=num_train, num_test=num_test)

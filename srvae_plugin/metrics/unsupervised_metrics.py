@@ -7,17 +7,29 @@ from __future__ import annotations
 
 import logging
 import warnings
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgWarning, sqrtm
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import as_array
 from srvae_plugin.metrics.checks import check_codes, check_latents
-from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
+from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.mutual_information import mutual_information
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = [
+    "compute_unsupervised_metrics",
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
+    "unsupervised_metrics",
+    "wasserstein_by_eigenvalues",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +56,8 @@ def gaussian_wasserstein_correlation(covariance: NDArray[np.float64]) -> complex
     close to singular, rounding makes that root, and the distance, complex or wrong;
     `wasserstein_by_eigenvalues` has neither problem.
     """
+    from scipy.linalg import LinAlgWarning, sqrtm
+
     product = covariance * np.diag(covariance)[:, np.newaxis]
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", LinAlgWarning)
@@ -59,12 +73,20 @@ def wasserstein_by_eigenvalues(covariance: NDArray[np.float64]) -> float:
     return max(0.0, float(2 * np.trace(covariance) - 2 * np.sum(roots)))
 
 
-def unsupervised_scores(
-    codes: NDArray[Any],
+@documented
+def unsupervised_metrics(
+    codes: Any,
+    factors: Any = None,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Dependence between the latents of codes (points, latent); codes are binned for the last one.
+
+    Args:
+        factors: not looked at; here so that every metric is called alike.
 
     Returns:
         `gaussian_total_correlation`: in nats, NaN if a latent is constant, inf or of no meaning if
@@ -84,8 +106,18 @@ def unsupervised_scores(
 
     A representation that has collapsed has the best possible scores, as nothing depends on
     anything: read them beside a supervised one.
+
+    Examples:
+        >>> import numpy as np
+        >>> codes = np.argwhere(np.ones((4, 5)))  # perfect codes
+        >>> round(unsupervised_metrics(codes)["mutual_info_score"], 9)
+        0.0
+        >>> unsupervised_metrics(np.zeros((20, 3)))["active_latents"]  # collapsed codes
+        0
     """
-    codes = check_codes(codes, name="codes")
+    del factors
+    random_state_of(seed, random_state)  # is one, although nothing here is random
+    codes = check_codes(as_array(codes), name="codes")
     check_latents("unsupervised metrics", codes.shape[1])
     covariance = np.cov(codes.T)
     total = float(np.trace(covariance))
@@ -131,16 +163,30 @@ def _say_what_has_no_meaning(covariance: NDArray[np.float64], active: NDArray[np
         )  # fmt: skip
 
 
+@metric(
+    MetricInfo(
+        "Unsupervised scores",
+        "Locatello et al., Challenging Common Assumptions (2018), arXiv 1811.12359",
+        (
+            Headline(
+                "gaussian_total_correlation", "Gaussian total correlation", "", False, (0, inf)
+            ),
+            Headline("mutual_info_score", "Mutual information of latents", "", False, (0, inf)),
+        ),
+        place=150,
+        needs_factors=False,
+    )
+)
 def compute_unsupervised_metrics(
     ground_truth_data: GroundTruthData,
     representation_function: RepresentationFunction,
-    random_state: np.random.RandomState,
+    random_state: Seed,
     artifact_dir: str | None = None,
     num_train: int = 10_000,
     batch_size: int = 16,
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
-) -> dict[str, float | int]:
+) -> Scores:
     """Dependence between the latents of a representation (arXiv 1811.12359).
 
     The original's function is called `unsupervised_metrics`, as is the metric in gin. The defaults
@@ -148,31 +194,11 @@ def compute_unsupervised_metrics(
 
     Args:
         ground_truth_data: data set to sample from; its factors are not looked at.
-        representation_function: observations (batch, H, W, C) to codes (batch, latent).
-        random_state: source of all randomness, used in the original's order.
-        artifact_dir: not used, as in the original.
-        num_train: points to compute the scores from.
-        batch_size: points drawn at a time.
-        num_bins: bins for each latent. None: gin's `discretizer.num_bins`, or 20.
-        discretizer_fn: function that bins (latent, points) codes. None: gin's
-            `discretizer.discretizer_fn`, or the histogram.
-
-    Returns:
-        Scores as in `unsupervised_scores`.
-
-    Raises:
-        ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape.
     """
-    del artifact_dir
-    drawn = sample_codes_and_factors(
-        ground_truth_data,
-        representation_function,
-        {"num_train": num_train},
-        random_state,
-        batch_size,
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    return source.score(
+        lambda sample: unsupervised_metrics(
+            sample.codes, num_bins=num_bins, discretizer_fn=discretizer_fn
+        ),
+        num_train=num_train,
     )
-    (sample,) = drawn
-    return unsupervised_scores(sample.codes, num_bins, discretizer_fn) | drawn.points
-
-
-compute_unsupervised_metrics.needs_factors = False  # type: ignore[attr-defined]

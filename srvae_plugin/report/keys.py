@@ -1,9 +1,15 @@
-"""Which numbers of a run are scores, what they are called, and which way is better."""
+"""Which numbers of a run are scores, what they are called, and which way is better.
+
+Each metric says so itself, see :class:`srvae_plugin.metrics.MetricInfo`; a plug-in's may too.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from srvae_plugin.config import plugins
 
 TRAINING = "training"
 """Stands for a metric: losses on the training data after training."""
@@ -22,44 +28,17 @@ class Score(NamedTuple):
     """What computes it, if `metric` is a gin scope of that."""
 
 
-_KNOWN = (
-    Score("factor_vae_score", "eval_accuracy", "FactorVAE score", "factor_vae"),
-    Score("beta_vae_sklearn", "eval_accuracy", "BetaVAE score", "beta_vae"),
-    Score("mig", "discrete_mig", "MIG", "mig"),
-    Score("sap_score", "SAP_score", "SAP", "sap"),
-    Score("dci", "disentanglement", "DCI disentanglement", "dci_disentanglement"),
-    Score("dci", "completeness", "DCI completeness", "dci_completeness"),
-    Score("dci", "informativeness_test", "DCI informativeness (test accuracy)"),
-    Score("modularity_explicitness", "modularity_score", "Modularity", "modularity"),
-    Score("modularity_explicitness", "explicitness_score_test", "Explicitness", "explicitness"),
-    Score("irs", "IRS", "IRS"),
-    Score("dci_regression", "disentanglement", "DCI disentanglement (regressors)",
-          "dci_disentanglement"),
-    Score("dci_regression", "completeness", "DCI completeness (regressors)", "dci_completeness"),
-    Score("dci_regression", "nrmse_test", "DCI test error (regressors, NRMSE)",
-          "DCI informativeness: test NRMSE (avg, lower better)", False),
-    Score("infomec", "infom", "InfoM (modularity)"),
-    Score("infomec", "infoe", "InfoE (explicitness)"),
-    Score("infomec", "infoc", "InfoC (compactness)"),
-    Score("jemmig", "normalized_jemmig", "JEMMIG (normalised)", "jemmig"),
-    Score("dcimig", "dcimig", "DCIMIG"),
-    Score("mig_sup", "mig_sup", "MIG-sup"),
-    Score("mcc", "mcc_pearson", "MCC (Pearson)"),
-    Score("mcc", "mcc_spearman", "MCC (Spearman)"),
-    Score("r2", "r2_linear", "R2 (linear)"),
-    Score("r2", "r2_kernel_ridge", "R2 (kernel ridge)"),
-    Score("udr_lasso", "udr", "UDR (lasso)"),
-    Score("udr_spearman", "udr", "UDR (Spearman)"),
-    Score("med", "disentanglement", "MED disentanglement"),
-    Score("dci_es", "explicitness", "DCI-ES explicitness"),
-    Score("unsupervised_metrics", "gaussian_total_correlation", "Gaussian total correlation",
-          "", False),
-    Score("unsupervised_metrics", "mutual_info_score", "Mutual information of latents", "", False),
+_LOSSES = (
     Score(TRAINING, "reconstruction_loss", "Reconstruction loss (nats per image)", "", False),
-)  # fmt: skip
+)
+_OF_SEVERAL_RUNS = {
+    f"udr_{kind}": Score(f"udr_{kind}", "udr", f"UDR ({kind.title()})")
+    for kind in ("lasso", "spearman")
+}
+"""What `srvae-evaluate --udr` writes: scores of a run beside others, which no metric gives."""
 _NO_SCORES = ("uuid", "elapsed_time", "global_step", "training_seconds")
 _AT_MOST = 3
-"""Headlines of a metric that is not known here."""
+"""Headlines of a metric that names none."""
 _MANY_INSTANCES = ("downstream_task", "reduced_downstream_task", "strong_downstream_task")
 """Functions that a study evaluates more than once, with other settings."""
 
@@ -90,16 +69,30 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def known_scores(metric: str) -> list[Score]:
+    """The scores that a metric says are to be shown first, in its order; see `MetricInfo`."""
+    if metric == TRAINING:
+        return list(_LOSSES)
+    if metric in _OF_SEVERAL_RUNS:
+        return [_OF_SEVERAL_RUNS[metric]]
+    info = plugins.metric_info(metric)
+    if info is None:
+        return []
+    return [
+        Score(metric, each.key, each.title, each.published, each.higher_is_better)
+        for each in info.headlines
+    ]
+
+
 def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
     """The scores of a metric to show first: known ones, else test scores, else its first keys.
 
     A metric that is a scope of a known function has the scores of that.
     """
-    known = [score for score in _KNOWN if score.metric == metric]
+    known = known_scores(metric)
     known = known or [
         score._replace(metric=metric, title=f"{score.title}, {metric}", function=function)
-        for score in _KNOWN
-        if score.metric == function
+        for score in known_scores(function)
     ]
     if known:
         return [score for score in known if score.key in keys]
@@ -110,9 +103,16 @@ def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
     return [Score(metric, key, f"{metric} {key}") for key in chosen]
 
 
-def order(score: Score) -> tuple[bool, int, str, str]:
-    """Sort key: the training's last; known scores in the order above, others behind them."""
-    known = [(s.metric, s.key) for s in _KNOWN]
-    place = (score.function or score.metric, score.key)
-    rank = known.index(place) if place in known else len(known)
-    return score.metric == TRAINING, rank, score.metric, score.key
+def order(score: Score) -> tuple[bool, float, int, str, str]:
+    """Sort key: the training's last; known scores by their metric's place, others behind them."""
+    known = [each.key for each in known_scores(score.function or score.metric)]
+    place, rank = math.inf, 0
+    if score.key in known:
+        info = plugins.metric_info(score.function or score.metric)
+        place, rank = getattr(info, "place", 1000), known.index(score.key)
+    return score.metric == TRAINING, place, rank, score.metric, score.key
+
+
+def published_names(metric: str) -> list[str]:
+    """What publications call the scores of a metric; empty if none reports them."""
+    return [score.published for score in known_scores(metric) if score.published]

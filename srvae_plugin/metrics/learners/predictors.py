@@ -4,6 +4,9 @@
 A predictor function takes no arguments and returns a fresh classifier with scikit-learn's `fit` and
 `predict`; one of a user's own is bound by `predictor.predictor_fn = @my_predictor`. Whatever
 randomness the classifier has and leaves open (`random_state=None`) is seeded here.
+
+scikit-learn and numba are imported when something is fitted: who only asks what metrics there are
+need not wait for them.
 """
 
 from __future__ import annotations
@@ -11,22 +14,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gin
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from srvae_plugin.metrics.checks import varying_factors
 from srvae_plugin.metrics.codes import CodesAndFactors, check_sample
-from srvae_plugin.metrics.learners.boosted_trees.backends import (
-    BoostedTreesClassifier,
-    parallel_settings,
-)
-from srvae_plugin.metrics.learners.logistic_regression import NUM_FOLDS, Path, SoftmaxRegressionCV
+
+if TYPE_CHECKING:
+    from srvae_plugin.metrics.learners.logistic_regression import Path
 
 _LONG = 30_000
 """Points times classes from which a logistic regression's time is that of its compiled loss."""
@@ -38,12 +38,16 @@ PredictorFn = Callable[[], Any]
 @gin.register("gradient_boosting_classifier", module="srvae_plugin")
 def gradient_boosting_classifier() -> Any:
     """Boosted trees: the original's GradientBoostingClassifier(), by a faster learner."""
+    from srvae_plugin.metrics.learners.boosted_trees.backends import BoostedTreesClassifier
+
     return BoostedTreesClassifier()
 
 
 @gin.register("logistic_regression_cv", module="srvae_plugin")
 def logistic_regression_cv() -> Any:
     """Logistic regression; ten strengths of regularisation, chosen by 5-fold accuracy."""
+    from srvae_plugin.metrics.learners.logistic_regression import SoftmaxRegressionCV
+
     return SoftmaxRegressionCV()
 
 
@@ -80,6 +84,12 @@ def predict(
         n_jobs: threads or processes to share the tasks, as in joblib; the result does not depend
             on it.
     """
+    from srvae_plugin.metrics.learners.boosted_trees.backends import (
+        BoostedTreesClassifier,
+        parallel_settings,
+    )
+    from srvae_plugin.metrics.learners.logistic_regression import SoftmaxRegressionCV
+
     given = {} if predictor_fn is None else {"predictor_fn": predictor_fn}
     make = gin.get_configurable(predictor)(**given)
     models = [_seeded(make(), task.seed) for task in tasks]
@@ -150,15 +160,6 @@ def accuracies(
     return results
 
 
-def draw_seeds(random_state: np.random.RandomState, num_factors: int) -> NDArray[np.int64]:
-    """One seed for the classifiers of each factor.
-
-    The original leaves them to chance. Drawn when all points have been, they do not change the
-    original's stream.
-    """
-    return np.asarray(random_state.randint(2**31 - 1, size=num_factors))
-
-
 @dataclass
 class _Job:
     model: Any
@@ -170,11 +171,15 @@ class _Job:
 
 def _is_short(model: Any, cost: int) -> bool:
     """Whether the fit is mostly Python, whose lock keeps other threads waiting."""
+    from srvae_plugin.metrics.learners.logistic_regression import SoftmaxRegressionCV
+
     return isinstance(model, SoftmaxRegressionCV) and cost < _LONG
 
 
 def _find_paths(jobs: Sequence[_Job], share: Parallel) -> None:
     """Give logistic regressions their paths: folds are shared, not only whole fits."""
+    from srvae_plugin.metrics.learners.logistic_regression import NUM_FOLDS, SoftmaxRegressionCV
+
     regressions = [job for job in jobs if isinstance(job.model, SoftmaxRegressionCV)]
     parts = [(job, fold) for job in regressions for fold in range(NUM_FOLDS)]
     found = _in_groups(share, _path, parts, [job.is_short for job, _ in parts])
@@ -215,6 +220,8 @@ def _seeded(model: Any, seed: int) -> Any:
 
 
 def _fit_and_predict(job: _Job) -> list[NDArray[Any]]:
+    from sklearn.exceptions import ConvergenceWarning
+
     model, task = job.model, job.task
     with warnings.catch_warnings():
         # How many steps a model takes is the original's choice, and where they end is part of its

@@ -12,10 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from srvae_plugin.metrics.checks import check_count
 
@@ -91,6 +87,8 @@ def random_forest(
     down to depth d, a tree is drawn as if grown to depth d alone. Its random numbers are others
     where a split chooses among some of the features, as scikit-learn grows the depth first.
     """
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
     make = RandomForestClassifier if task.categorical else RandomForestRegressor
     features: Any = settings.max_features
     if features is None:
@@ -116,6 +114,10 @@ def mlp(
     task: Task, sizes: Sequence[int], seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Networks of one hidden layer of growing width, 0: linear; capacity is log(parameters)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
     inputs = task.train_codes.shape[1]
     outputs = int(task.train_target.max()) + 1 if task.categorical else 1
     capacity, losses = [], []
@@ -150,6 +152,8 @@ def rff(
     Least squares with a ridge of 1, on numbers or on one-hot categories. Larger sets of features
     contain the smaller ones.
     """
+    from sklearn.linear_model import Ridge
+
     random_state = np.random.RandomState(seed)
     pairs = max(sizes) // 2
     directions = random_state.normal(size=(pairs, task.train_codes.shape[1])) * 2 * np.pi * RFF_GAIN
