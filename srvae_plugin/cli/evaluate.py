@@ -26,6 +26,7 @@ from srvae_plugin.cli.command_line import (
     run_command,
     use_threads,
 )
+from srvae_plugin.cli.listing import KINDS, listing
 
 if TYPE_CHECKING:
     from srvae_plugin.data.ground_truth import GroundTruthData
@@ -50,6 +51,7 @@ examples:
   srvae-evaluate --codes codes.npy --factors factors.csv
   srvae-evaluate --codes table.csv --code-columns 'z*' --factor-columns shape,scale
   srvae-evaluate --codes vectors.npz --pca-dim 1
+  srvae-evaluate --list metrics
   srvae-evaluate --udr studies/ablation --output udr
   srvae-evaluate --codes a.npz b.npz 'runs/*/codes.npz' --output comparison
 
@@ -101,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
         "lasso with --bind 'udr_sklearn.correlation_matrix = \"spearman\"'; in --output, all "
         "pairs",
     )
+    what.add_argument(
+        "--list",
+        nargs="?",
+        const="all",
+        choices=["all", *KINDS],
+        help="print what there is, with references, ranges, directions and arguments, and exit",
+    )
     add_gin(parser, " (default: metrics/paper.gin; with --udr metrics/udr.gin)")
     add_bind(parser)
     add_import(parser)
@@ -126,6 +135,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _work(options: argparse.Namespace) -> None:
     use_threads(options.threads)
+    if options.list:
+        from srvae_plugin.config.gin_sources import import_modules
+
+        import_modules(options.modules, ())
+        print(listing(options.list))
+        return
     from srvae_plugin.config.gin_sources import import_modules
     from srvae_plugin.runs.evaluate import MetricsFailedError, RunMetricsFailedError
 
