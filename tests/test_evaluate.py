@@ -199,7 +199,7 @@ def test_codes_without_factors_are_those_of_the_data_set(tmp_path, capsys):
     [
         ({"factors": grid()}, "no array 'codes'"),
         ({"codes": grid()[:5], "factors": grid()}, "(60, latent)"),
-        ({"codes": grid() * 1.0, "factors": grid()[:, 0]}, "(observation, factor)"),
+        ({"codes": grid() * 1.0, "factors": grid()[:, 0, None, None]}, "(observation, factor)"),
         ({"codes": grid() * np.nan, "factors": grid()}, "NaN"),
         ({"codes": grid() * 1.0, "factors": grid() * np.nan}, "NaN"),
         (

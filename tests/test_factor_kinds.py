@@ -23,7 +23,7 @@ from srvae_plugin.metrics.codes import sample_codes_and_factors
 from srvae_plugin.report.pictures import names_in
 from srvae_plugin.report.run import Run
 from srvae_plugin.runs import results
-from srvae_plugin.runs.evaluate import load_codes
+from srvae_plugin.runs.codes_files import load_codes
 from srvae_plugin.runs.representation import TabulatedCodes
 
 RNG = np.random.RandomState

@@ -26,8 +26,10 @@ from srvae_plugin.metrics.dci_regressors import IMPORTANCE_FILE, compute_dci_reg
 from srvae_plugin.metrics.dcimig import compute_dcimig
 from srvae_plugin.metrics.infomec import compute_infomec
 from srvae_plugin.metrics.jemmig import compute_jemmig
+from srvae_plugin.metrics.mcc import compute_mcc
 from srvae_plugin.metrics.med import compute_med
 from srvae_plugin.metrics.mig_sup import compute_mig_sup
+from srvae_plugin.metrics.r2 import compute_r2
 from srvae_plugin.testing.metrics import CHECKS
 
 TINY = GRIDS["tiny"]
@@ -41,6 +43,8 @@ METRICS = {
     "jemmig": (compute_jemmig, MANY, ["normalized_jemmig"]),
     "dcimig": (compute_dcimig, MANY, ["dcimig"]),
     "mig_sup": (compute_mig_sup, MANY, ["mig_sup"]),
+    "mcc": (compute_mcc, MANY, ["mcc_pearson", "mcc_spearman"]),
+    "r2": (compute_r2, FEW, ["r2_linear", "r2_kernel_ridge"]),
     "dci_regression": (compute_dci_regression, FEW, ["disentanglement", "completeness"]),
 }
 every_metric = pytest.mark.parametrize("name", list(METRICS))
@@ -92,7 +96,10 @@ def test_perfect_codes_score_near_one_and_above_rotated_ones(name):
     perfect = headline(name, standard(name, factors_themselves))
     # Few points leave MED's many small entries, and a forest of depth 1 a quarter to read.
     assert (perfect > {"med": 0.9, "dci_es": 0.7}.get(name, 0.95)).all()
-    assert (perfect > headline(name, standard(name, rotated)) + 0.1).all()
+    if name == "r2":  # of all latents together, which a rotation loses nothing of
+        assert (headline(name, standard(name, rotated)) > 0.95).all()
+    else:
+        assert (perfect > headline(name, standard(name, rotated)) + 0.1).all()
 
 
 @every_metric
@@ -110,7 +117,7 @@ def test_codes_without_information_score_near_zero(name):
 @pytest.mark.parametrize("codes", [factors_themselves, rotated, noisy_factors, collapsed])
 def test_scores_lie_between_zero_and_one(name, codes):
     scores = headline(name, standard(name, codes))
-    assert (scores >= (-1 if name == "dci_es" else 0)).all()
+    assert (scores >= (-1 if name in ("dci_es", "r2") else 0)).all()
     assert (scores <= 1 + 1e-12).all()
 
 
@@ -119,7 +126,9 @@ def test_the_order_of_latents_does_not_matter(name):
     codes = noisy_factors(TINY)
     order = np.random.RandomState(0).permutation(codes.shape[1])
     # Trees choose at random between equally good latents, neighbours are sought in other noise.
-    tolerance = {"dci_es": 0.02, "dci_regression": 0.05, "infomec": 1e-6}.get(name, 1e-12)
+    tolerance = {"dci_es": 0.02, "dci_regression": 0.05, "infomec": 1e-6, "r2": 1e-8}.get(
+        name, 1e-12
+    )
     mixed = headline(name, score(name, codes[:, order]))
     assert mixed == pytest.approx(headline(name, standard(name, noisy_factors)), abs=tolerance)
 
@@ -175,7 +184,7 @@ def test_a_single_latent_is_refused_where_latents_are_compared(name):
         score(name, factors_themselves(TINY)[:, :1])
 
 
-@pytest.mark.parametrize("name", ["infomec", "dci_es", "dcimig", "mig_sup"])
+@pytest.mark.parametrize("name", ["infomec", "dci_es", "dcimig", "mig_sup", "mcc", "r2"])
 def test_a_single_latent_is_scored_where_factors_are_compared(name):
     scores = score(name, factors_themselves(TINY)[:, :1])
     assert scores[METRICS[name][2][0]] > 0
@@ -239,6 +248,11 @@ def test_the_same_seed_gives_the_same_score_and_another_a_near_one(name):
         ("dci_es", {"num_trees": 0}, "num_trees must be an integer"),
         ("dci_es", {"max_features": "all"}, "max_features must be None, 'sqrt'"),
         ("dci_es", {"num_test": 1}, "factors must vary among the test points"),
+        ("r2", {"num_kernel": 2}, "num_kernel must be an integer of at least 3"),
+        ("r2", {"num_train": 2}, "num_train must be an integer of at least 3"),
+        ("r2", {"alphas": (0.0,)}, "alphas must be above 0"),
+        ("r2", {"gammas": ()}, "gammas must be above 0"),
+        ("r2", {"num_test": 1}, "factors must vary among the test points"),
         ("dci_regression", {"regressor": "svm"}, "regressor must be 'lasso' or 'random_forest'"),
         ("dci_regression", {"alpha": 0.0}, "alpha must be above 0"),
         ("dci_regression", {"num_trees": 0}, "num_trees must be an integer"),

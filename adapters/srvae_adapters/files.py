@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files, plugins
+from srvae_plugin.config.optional import require
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.interchange.exporters import Exported, Trained
-from srvae_plugin.interchange.optional import require
 from srvae_plugin.metrics.dci import IMPORTANCE_FILE
 from srvae_plugin.runs import pipeline, results
 from srvae_plugin.runs.representation import CachedRepresentation, RepresentationFunction

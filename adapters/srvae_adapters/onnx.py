@@ -11,9 +11,9 @@ from pathlib import Path
 import gin
 import torch
 
+from srvae_plugin.config.optional import require
 from srvae_plugin.interchange.exporters import Exported, Trained
 from srvae_plugin.interchange.foreign_models import FileFunction, OnnxFile
-from srvae_plugin.interchange.optional import require
 
 FILE = "encoder.onnx"
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from srvae_plugin.cli.codes import (
+    add_codes,
+    comparison_table,
+    default_place,
+    require_fitting,
+    score_tables,
+)
 from srvae_plugin.cli.command_line import (
     add_bind,
     add_existing,
@@ -20,6 +26,7 @@ from srvae_plugin.cli.command_line import (
     run_command,
     use_threads,
 )
+from srvae_plugin.cli.listing import KINDS, listing
 
 if TYPE_CHECKING:
     from srvae_plugin.data.ground_truth import GroundTruthData
@@ -41,6 +48,12 @@ examples:
   srvae-evaluate --function my_module:encode --bind 'dataset.name = "dsprites_full"'
   srvae-evaluate --model representation/pytorch_model.pt --bind 'dataset.name = "shapes3d"'
   srvae-evaluate --codes codes.npz --bind 'run.metrics = ["mig", "dci"]'
+  srvae-evaluate --codes codes.npy --factors factors.csv
+  srvae-evaluate --codes table.csv --code-columns 'z*' --factor-columns shape,scale
+  srvae-evaluate --codes vectors.npz --pca-dim 1
+  srvae-evaluate --list metrics
+  srvae-evaluate --udr studies/ablation --output udr
+  srvae-evaluate --codes a.npz b.npz 'runs/*/codes.npz' --output comparison
 
 exit status: 0 done, 2 bad input (one line says what), 3 some metrics could not be computed (the
 table has the others, then one line for each says why).
@@ -55,7 +68,8 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--output: the results of a run go into its own directory")
     if options.layout and not options.model:
         parser.error("--layout goes with --model")
-    if options.run and (options.label or options.seed is not None):
+    require_fitting(parser, options)
+    if (options.run or options.udr) and (options.label or options.seed is not None):
         parser.error("--label and --seed: a run has its own")
     if options.seed is not None and not options.label:
         parser.error("--seed goes with --label, which says what model it is a seed of")
@@ -78,15 +92,25 @@ def _parser() -> argparse.ArgumentParser:
         help="encoder in TorchScript (.pt, .pth, .ts) or ONNX (.onnx): images in [0, 1] to codes "
         "(batch, latent); of several outputs the first is taken",
     )
+    add_codes(what, parser)
     what.add_argument(
-        "--codes",
+        "--udr",
+        nargs="+",
         type=Path,
-        metavar="FILE.npz",
-        help="arrays `codes` (observation, latent) and `factors` (observation, factor); without "
-        "`factors`, one code for each observation of dataset.name in its own order, or, if it is "
-        "not bound, codes for metrics that need no factors",
+        metavar="DIR",
+        help="unsupervised disentanglement ranking: compares runs below these folders that differ "
+        "in their seed only, and writes a score of each beside its others; spearman instead of "
+        "lasso with --bind 'udr_sklearn.correlation_matrix = \"spearman\"'; in --output, all "
+        "pairs",
     )
-    add_gin(parser, " (default: metrics/paper.gin)")
+    what.add_argument(
+        "--list",
+        nargs="?",
+        const="all",
+        choices=["all", *KINDS],
+        help="print what there is, with references, ranges, directions and arguments, and exit",
+    )
+    add_gin(parser, " (default: metrics/paper.gin; with --udr metrics/udr.gin)")
     add_bind(parser)
     add_import(parser)
     parser.add_argument(
@@ -111,64 +135,68 @@ def _parser() -> argparse.ArgumentParser:
 
 def _work(options: argparse.Namespace) -> None:
     use_threads(options.threads)
+    if options.list:
+        from srvae_plugin.config.gin_sources import import_modules
+
+        import_modules(options.modules, ())
+        print(listing(options.list))
+        return
     from srvae_plugin.config.gin_sources import import_modules
     from srvae_plugin.runs.evaluate import MetricsFailedError, RunMetricsFailedError
-    from srvae_plugin.runs.summary import score_table
 
     import_modules(options.modules, options.gin or ())
     try:
         scores, place = _scores(options)
     except MetricsFailedError as error:
         by_kind = error.by_kind if isinstance(error, RunMetricsFailedError) else None
-        print(score_table(by_kind or {"scored": error.scores}), flush=True)
+        print(_table(by_kind or {"scored": error.scores}, options), flush=True)
         for reason in error.failed:
             print(f"srvae-evaluate: not scored: {reason}", file=sys.stderr)
         if options.debug:
             raise
         sys.exit(NOT_ALL_SCORED)
-    print(score_table(scores))
+    print(_table(scores, options))
     print(f"\nscores  {place}")
+
+
+def _table(scores: dict[str, Scores], options: argparse.Namespace) -> str:
+    from srvae_plugin.runs.summary import score_table
+
+    return comparison_table(scores) if options.codes and len(scores) > 1 else score_table(scores)
 
 
 def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
     """The scores, by representation, and the folder they are in."""
     from srvae_plugin.runs import evaluate
 
-    files = options.gin or ["metrics/paper.gin"]
     keep = {"resume": options.resume, "overwrite": options.overwrite}
+    if options.udr:
+        return _ranked(options), options.output or Path("metrics/mean below each run")
+    files = options.gin or ["metrics/paper.gin"]
     if options.run:
         scores = evaluate.evaluate_run(options.run, files, options.bind, **keep)
         return scores, options.run / "metrics"
-    name = options.function or (options.model or options.codes).stem
-    place = options.output or _default_place(options, name)
+    if options.codes:
+        return score_tables(options, files)
+    name = options.function or options.model.stem
+    place = options.output or default_place(options, name)
     function, data, of_what = _foreign(options, files)
-    model = {"name": name, "label": options.label, "seed": options.seed}
-    foreign = evaluate.Foreign(model, _table_record(options.codes) if _is_table(data) else {})
+    foreign = evaluate.Foreign({"name": name, "label": options.label, "seed": options.seed})
     of_one = evaluate.evaluate_function(
         function, data, place, files, options.bind, **keep, of_what=of_what, foreign=foreign
     )
     return {name: of_one}, place
 
 
-def _default_place(options: argparse.Namespace, name: str) -> Path:
-    """A folder for each label and seed."""
-    parts = [options.label or name] + [f"seed-{options.seed}"] * (options.seed is not None)
-    return Path("scores", *(re.sub(r"[^\w.=,+-]+", "-", p.replace(":", ".")) for p in parts))
+def _ranked(options: argparse.Namespace) -> dict[str, Scores]:
+    from srvae_plugin.runs.udr import groups_of, rank_groups
 
-
-def _is_table(data: GroundTruthData | None) -> bool:
-    """Whether it is a table's own factors, and no data set that gin binds."""
-    from srvae_plugin.data.table import FactorTable
-
-    return type(data) is FactorTable
-
-
-def _table_record(path: Path) -> dict[str, Any]:
-    """What the results say of the data of a table that brings its own factors."""
-    from srvae_plugin.data.storage.locate import expanded
-
-    place = {"typed": str(path), "absolute": str(expanded(path))}
-    return {"name": "codes", "paths": {"codes": place}}
+    files = options.gin or ["metrics/udr.gin"]
+    scores = rank_groups(
+        groups_of(options.udr), options.output, files, options.bind, options.resume,
+        options.overwrite,
+    )  # fmt: skip
+    return {str(run): {"udr": dict(values)} for run, values in scores.items()}
 
 
 def _foreign(
@@ -176,7 +204,6 @@ def _foreign(
 ) -> tuple[RepresentationFunction, GroundTruthData | None, str]:
     """A function that is no run's, its data set if it has one, and what tells it from others."""
     from srvae_plugin.data.digest import digest_of_file
-    from srvae_plugin.data.storage.locate import expanded
     from srvae_plugin.runs import evaluate
 
     if options.function:
@@ -185,10 +212,7 @@ def _foreign(
         source = Path(getattr(module, "__file__", None) or "")
         version = digest_of_file(source) if source.is_file() else ""
         return function, None, f"{options.function} {version}"
-    if options.model:
-        from srvae_plugin.interchange.foreign_models import load_foreign
+    from srvae_plugin.interchange.foreign_models import load_foreign
 
-        encoder, data = load_foreign(options.model, options.layout, files, options.bind)
-        return encoder, data, f"{digest_of_file(options.model)} {encoder.layout}"
-    table = evaluate.load_codes(options.codes, files, options.bind)
-    return table, table.data, digest_of_file(expanded(options.codes))
+    encoder, data = load_foreign(options.model, options.layout, files, options.bind)
+    return encoder, data, f"{digest_of_file(options.model)} {encoder.layout}"

@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files
+from srvae_plugin.config.optional import require
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.interchange.optional import require
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.repeatable import same_codes
 

@@ -40,6 +40,7 @@ from srvae_plugin.metrics.info import Headline, MetricInfo, metric
 from srvae_plugin.metrics.infomec import compute_infomec, infomec
 from srvae_plugin.metrics.irs import compute_irs, irs
 from srvae_plugin.metrics.jemmig import compute_jemmig, jemmig
+from srvae_plugin.metrics.mcc import compute_mcc, mcc
 from srvae_plugin.metrics.med import compute_med, med
 from srvae_plugin.metrics.mig import compute_mig, mig
 from srvae_plugin.metrics.mig_sup import compute_mig_sup, mig_sup
@@ -47,6 +48,7 @@ from srvae_plugin.metrics.modularity_explicitness import (
     compute_modularity_explicitness,
     modularity_explicitness,
 )
+from srvae_plugin.metrics.r2 import compute_r2, r2
 from srvae_plugin.metrics.reduced_downstream_task import (
     compute_reduced_downstream_task,
     reduced_downstream_task,
@@ -81,11 +83,13 @@ __all__ = [
     "compute_infomec",
     "compute_irs",
     "compute_jemmig",
+    "compute_mcc",
     "compute_med",
     "compute_mig",
     "compute_mig_on_fixed_data",
     "compute_mig_sup",
     "compute_modularity_explicitness",
+    "compute_r2",
     "compute_reduced_downstream_task",
     "compute_sap",
     "compute_sap_on_fixed_data",
@@ -104,11 +108,13 @@ __all__ = [
     "infomec",
     "irs",
     "jemmig",
+    "mcc",
     "med",
     "metric",
     "mig",
     "mig_sup",
     "modularity_explicitness",
+    "r2",
     "reduced_downstream_task",
     "sap",
     "strong_downstream_task",

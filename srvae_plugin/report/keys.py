@@ -50,6 +50,11 @@ class Score(NamedTuple):
 _LOSSES = (
     Score(TRAINING, "reconstruction_loss", "Reconstruction loss (nats per image)", "", False),
 )
+_OF_SEVERAL_RUNS = {
+    f"udr_{kind}": Score(f"udr_{kind}", "udr", f"UDR ({kind.title()})")
+    for kind in ("lasso", "spearman")
+}
+"""What `srvae-evaluate --udr` writes: scores of a run beside others, which no metric gives."""
 _NO_SCORES = ("uuid", "elapsed_time", "global_step", "training_seconds")
 _AT_MOST = 3
 """Headlines of a metric that names none."""
@@ -87,6 +92,8 @@ def known_scores(metric: str) -> list[Score]:
     """The scores that a metric says are to be shown first, in its order; see `MetricInfo`."""
     if metric == TRAINING:
         return list(_LOSSES)
+    if metric in _OF_SEVERAL_RUNS:
+        return [_OF_SEVERAL_RUNS[metric]]
     info = _info(metric)
     if info is None:
         return []
@@ -139,7 +146,7 @@ def order(score: Score) -> tuple[bool, float, int, str, str]:
     place, rank = math.inf, 0
     if score.key in known:
         info = _info(score.function or score.metric)
-        place, rank = info.place if info else 0, known.index(score.key)
+        place, rank = getattr(info, "place", 1000), known.index(score.key)
     return score.metric == TRAINING, place, rank, score.metric, score.key
 
 

@@ -7,15 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from srvae_plugin.config.text import NOT_OF_THE_MODEL
 from srvae_plugin.models import titles
 from srvae_plugin.report.run import Run, Settings
 
-# What may differ between runs of one model. The last two say how a run is named, others where it
-# was computed and how often it was looked at.
-_NOT_OF_THE_MODEL = {
-    "model.random_seed", "model.device", "model.checkpoint_every", "model.log_every",
-    "model.tensorboard", "model.compile", "model.eval_steps", "model.name", "model.model_num",
-}  # fmt: skip
 _LABEL_SETTINGS = 4
 
 
@@ -84,7 +79,7 @@ def _config(run: Run) -> tuple[tuple[str, str], ...]:
         sorted(
             (key, value)
             for key, value in run.config.items()
-            if key not in _NOT_OF_THE_MODEL and key.partition(".")[0] not in ("dataset", name)
+            if key not in NOT_OF_THE_MODEL and key.partition(".")[0] not in ("dataset", name)
         )
     )
 

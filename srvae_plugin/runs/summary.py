@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from srvae_plugin.runs.run import RunSummary
 
-_NOT_SCORES = ("uuid", "elapsed_time")
+NOT_SCORES = ("uuid", "elapsed_time")
 
 
 def as_text(done: RunSummary) -> str:
@@ -19,21 +19,26 @@ def as_text(done: RunSummary) -> str:
 
 def score_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """Table of scores[representation][metric][key]."""
-    rows = [("representation", "metric", "score", "value")]
+    rows = [["representation", "metric", "score", "value"]]
     for kind, metrics in scores.items():
         for metric, values in metrics.items():
-            shown = {k: v for k, v in values.items() if k not in _NOT_SCORES}
-            rows += [(kind, metric, key, _number(value)) for key, value in shown.items()]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    table = [
+            shown = {k: v for k, v in values.items() if k not in NOT_SCORES}
+            rows += [[kind, metric, key, number(value)] for key, value in shown.items()]
+    return columns_of(rows)
+
+
+def columns_of(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of plain text, the first row above a line."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    ruled = [rows[0], ["-" * width for width in widths], *rows[1:]]
+    return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    table.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(table)
+        for row in ruled
+    )
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """A score as tables show it."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

@@ -1,0 +1,141 @@
+"""Mean correlation coefficient: Hyvarinen and Morioka, "Unsupervised Feature Extraction by
+Time-Contrastive Learning and Nonlinear ICA" (NeurIPS 2016, arXiv 1605.06336), section 6; as
+Khemakhem et al. report it (arXiv 1907.04809 and 2002.11537).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import rankdata
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.metrics.arrays import Factors, as_array, as_factors
+from srvae_plugin.metrics.checks import (
+    check_codes,
+    check_factors,
+    logger,
+    varying_factors,
+    warn_collapsed,
+)
+from srvae_plugin.metrics.codes import RepresentationFunction
+from srvae_plugin.metrics.drawing import Scores, Source
+from srvae_plugin.metrics.factor_kinds import only_numbers
+from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.seeds import Seed, random_state_of
+
+__all__ = ["compute_mcc", "mcc", "strengths"]
+
+
+@documented
+def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None = None) -> Scores:
+    """Mean correlation coefficient of codes (points, latent) with factors (points, factor).
+
+        MCC = max over assignments a of factors to different latents of
+              mean over factors k of |correlation(z_a(k), v_k)|
+
+    The assignment is found by the Hungarian method. `mcc_pearson` takes linear correlations and
+    `mcc_spearman` those of ranks (of equal values the mean rank), each with an assignment of its
+    own. Factors are numbers: classes without order have no correlation.
+
+    Args:
+        factors: (points, factor) array, data frame or tensor of numbers, whole or not.
+
+    Returns:
+        `mcc_pearson` and `mcc_spearman` in [0, 1]; of each factor K that varies
+        `pearson_factor_K` and `spearman_factor_K`, the correlation with its latent;
+        `num_factors_scored`.
+
+    Raises:
+        ValueError: no factor that varies, or a wrong shape or value.
+
+    With fewer latents than factors some factors have no latent: they count as 0, with a logged
+    warning (the authors' code takes the mean over pairs, so that one latent could score 1).
+    Constant factors are left out, with a logged warning; a constant latent correlates with nothing.
+    Collapsed codes score 0, with a logged warning.
+
+    Examples:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 5)))
+        >>> round(mcc(-3.0 * factors[:, ::-1], factors)["mcc_pearson"], 9)  # perfect codes
+        1.0
+        >>> mcc(np.zeros((20, 3)), factors)["mcc_pearson"]  # collapsed codes
+        0.0
+    """
+    random_state_of(seed, random_state)  # is one, although nothing here is random
+    (given,) = as_factors(factors)
+    return _scores(as_array(codes), given)
+
+
+def _scores(codes: Any, given: Factors) -> Scores:
+    codes = check_codes(codes, name="codes")
+    factors = check_factors(given.values, len(codes), discrete=False)
+    varying = varying_factors("MCC", factors)
+    if not np.ptp(codes, axis=0).any():
+        warn_collapsed("MCC", "every latent is constant")
+    elif codes.shape[1] < varying.size:
+        logger.warning(
+            "MCC: %d latents for %d factors: a factor without a latent of its own counts as 0.",
+            codes.shape[1], varying.size,
+        )  # fmt: skip
+    scores: Scores = {}
+    for kind in ("pearson", "spearman"):
+        matrix = strengths(codes, factors[:, varying], ranks=kind == "spearman")
+        latents, chosen = linear_sum_assignment(matrix, maximize=True)
+        of_factor = np.zeros(varying.size)
+        of_factor[chosen] = matrix[latents, chosen]
+        scores[f"mcc_{kind}"] = float(of_factor.mean())
+        scores |= {
+            f"{kind}_factor_{name}": float(value)
+            for name, value in zip(given.names[varying], of_factor, strict=True)
+        }
+    return scores | {"num_factors_scored": int(varying.size)}
+
+
+def strengths(
+    codes: NDArray[Any], factors: NDArray[Any], ranks: bool = False
+) -> NDArray[np.float64]:
+    """(latent, factor) absolute correlations, of ranks or of values; 0 for constant columns."""
+    sides = []
+    for table in (codes, factors):
+        values = rankdata(table, axis=0) if ranks else table.astype(np.float64)
+        centred = np.where(np.ptp(table, axis=0) > 0, values - values.mean(axis=0), 0.0)
+        length = np.linalg.norm(centred, axis=0)
+        sides.append(centred / np.where(length > 0, length, 1.0))
+    return np.minimum(np.abs(sides[0].T @ sides[1]), 1.0)  # 1 + 2e-16, say
+
+
+@metric(
+    MetricInfo(
+        "MCC",
+        "Hyvarinen and Morioka, Time-Contrastive Learning (2016), arXiv 1605.06336, section 6",
+        (
+            Headline("mcc_pearson", "MCC (Pearson)"),
+            Headline("mcc_spearman", "MCC (Spearman)"),
+        ),
+        place=200,
+    )
+)
+def compute_mcc(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    random_state: Seed,
+    artifact_dir: str | None = None,
+    num_train: int = 10_000,
+    batch_size: int = 16,
+) -> Scores:
+    """Mean correlation coefficient of a representation (arXiv 1605.06336, 1907.04809).
+
+    For continuous or integer factors; classes that are known to have no order are left out, with a
+    logged warning.
+
+    Args:
+        num_train: points to correlate.
+    """
+    source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
+    drawn = source.draw(num_train=num_train)
+    (sample,) = only_numbers("MCC", ground_truth_data, drawn)
+    return mcc(*sample) | drawn.points

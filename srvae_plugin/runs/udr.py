@@ -1,0 +1,277 @@
+"""UDR over run directories: which of several models that were trained alike agree with each other.
+
+disentanglement_lib's `evaluation/udr/evaluate.py` compares a list of models and writes one result.
+Here runs are put into groups that differ in their seed only, as the paper has it (arXiv 1905.12614,
+section 4), and the score of each run is written beside its other scores, so that reports read it as
+they read a metric's. Its gin files (`udr_sklearn.*`, `evaluation.random_seed`) hold as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gin
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from srvae_plugin.config import gin_files, gin_reach
+from srvae_plugin.config.data_record import differing_lines, other_content, record_of, with_record
+from srvae_plugin.config.text import NOT_OF_THE_MODEL, gin_dict
+from srvae_plugin.data.held_out import to_score
+from srvae_plugin.files import write_text
+from srvae_plugin.metrics.udr import GaussianFunction
+from srvae_plugin.models.base import DisentanglementModel
+from srvae_plugin.runs import pipeline, results
+from srvae_plugin.training.numerics import memory_format, numerics
+
+__all__ = ["Group", "gaussian_function", "groups_of", "rank_groups"]
+
+logger = logging.getLogger("srvae_plugin")
+
+FUNCTION = "udr_sklearn"
+
+
+class Group(NamedTuple):
+    """Runs that were trained alike from different seeds."""
+
+    name: str
+    """That of the model, with a number where there are several groups of it."""
+    runs: tuple[Path, ...]
+
+    def trained(self) -> Path:
+        """Where the first of them was trained."""
+        return self.runs[0] / "model"
+
+
+def groups_of(places: Sequence[Path]) -> list[Group]:
+    """The trained runs below some folders, in groups that differ in their seed only.
+
+    What may differ beside the seed is the data set's place and how a run was watched. A run that is
+    alone is left out, with a word.
+
+    Args:
+        places: run directories, or folders with run directories in them, such as a study.
+
+    Raises:
+        ValueError: a place that is no folder or holds no trained run; no two runs are alike; two
+            runs alike have the same seed.
+    """
+    runs = sorted({run for place in places for run in _runs_below(place)})
+    alike: dict[tuple[Any, ...], dict[str, Path]] = defaultdict(dict)
+    for run in runs:
+        config = gin_dict(results.gin_file(run / "model", "train").read_text(encoding="utf-8"))
+        same = alike[_settings(run, config)]
+        seed = config.get("model.random_seed", "")
+        if seed in same:
+            raise ValueError(
+                f"{run} and {same[seed]} are of one model and one seed ({seed}), and UDR compares "
+                "models of different seeds: name one of them"
+            )
+        same[seed] = run
+    groups: list[Group] = []
+    for key, same in alike.items():
+        if len(same) < 2:
+            logger.warning(
+                "%s is the only run of its model and settings: UDR compares two or more; left out",
+                *same.values(),
+            )
+            continue
+        model = str(dict(key[0]).get("model.model", "model")).strip("@()").rpartition(".")[2]
+        taken = [group.name for group in groups if group.name.partition("-")[0] == model]
+        name = f"{model}-{len(taken) + 1}" if taken else model
+        groups.append(Group(name, tuple(same[seed] for seed in sorted(same, key=_as_number))))
+    if not groups:
+        raise ValueError(
+            f"{', '.join(map(str, places))}: no two of {len(runs)} runs differ in their seed only "
+            "(model.random_seed), and UDR compares such runs"
+        )
+    return groups
+
+
+def _as_number(seed: str) -> tuple[int, str]:
+    return (int(seed), "") if seed.isdecimal() else (-1, seed)
+
+
+def _runs_below(place: Path) -> list[Path]:
+    if not place.is_dir():
+        raise ValueError(f"{place} is no folder of runs: it does not exist")
+    found = []
+    for folder, folders, _ in os.walk(place):
+        here = Path(folder)
+        if results.is_complete(here / "model", "train"):
+            found.append(here)
+            folders.clear()
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    if not found:
+        raise ValueError(f"{place} holds no trained run: expected folders with model/ in them")
+    return found
+
+
+def _settings(run: Path, config: Mapping[str, str]) -> tuple[Any, ...]:
+    """What runs that are alike have in common."""
+    own = {key: value for key, value in config.items() if key not in NOT_OF_THE_MODEL}
+    path = run / "model" / "results" / "json" / "train_dataset.json"
+    record = results.read_json(path) if path.is_file() else {}
+    if not record.get("digest"):  # an older run, or a data set that cannot be told by its content
+        return tuple(sorted(own.items())), ""
+    name = str(record["name"])
+    own = {k: v for k, v in own.items() if k.partition(".")[0] not in ("dataset", name)}
+    options = tuple(sorted((k, str(v)) for k, v in record["options"].items()))
+    return tuple(sorted(own.items())), (name, str(record["digest"]), options)
+
+
+def gaussian_function(model: DisentanglementModel) -> GaussianFunction:
+    """Observations (batch, height, width, channel) to means and their divergence from the prior.
+
+    Args:
+        model: a built model, in eval mode.
+    """
+    device = next(model.parameters()).device
+    layout = memory_format(device)
+
+    @torch.inference_mode()
+    def encode(
+        observations: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        x = torch.from_numpy(np.ascontiguousarray(observations, dtype=np.float32))
+        x = x.permute(0, 3, 1, 2).to(device).contiguous(memory_format=layout)
+        with numerics(device, tf32=False):
+            posterior = model.encode(x)
+        mean, logvar = (part.float().cpu().numpy() for part in posterior)
+        return mean, np.mean((mean**2 + np.exp(logvar) - logvar - 1) / 2, axis=0)
+
+    return encode
+
+
+def rank_groups(
+    groups: Sequence[Group],
+    output: Path | None = None,
+    files: gin_files.Texts = None,
+    bindings: str | Sequence[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[Path, dict[str, Any]]:
+    """UDR of each run among those of its group.
+
+    Each run gets `metrics/mean/udr_lasso` (or `udr_spearman`) with `udr`, its median agreement with
+    the others, and `num_models`. In `output` each group gets a folder with all that
+    `compute_udr_sklearn` returns and the order of the models, `model_dirs`.
+
+    Args:
+        groups: as `groups_of` has them.
+        output: a folder; None: only the runs' own.
+        files: gin files, disentanglement_lib's udr.gin say.
+        bindings: gin bindings on top of them.
+        resume: keep scores of the same runs and settings.
+        overwrite: replace scores.
+
+    Returns:
+        Scores by run.
+
+    Raises:
+        ValueError: before anything is scored, if scores are there and are neither to be kept nor
+            replaced, or are to be kept and are of others; see also `udr`.
+        ConfigError: for a binding.
+    """
+    bindings = gin_files.as_list(bindings)
+    with gin_files.configured(files, bindings):
+        kind = gin_files.bound(f"{FUNCTION}.correlation_matrix") or "lasso"
+        bound = gin_files.bound("evaluation.evaluation_fn")
+        asked = FUNCTION if bound is None else gin_files.reference_name(bound)
+        if asked.rpartition("/")[2].rpartition(".")[2] != FUNCTION:
+            raise gin_files.ConfigError(
+                f"evaluation.evaluation_fn = @{asked}: --udr computes @{FUNCTION}; unbind it"
+            )
+        gin_reach.require_read(gin_reach.steps_of_scoring([FUNCTION]), bindings)
+    name = f"udr_{kind}"
+    bindings = [*bindings, f"evaluation.evaluation_fn = @{name}/{FUNCTION}"]
+    places = [run / "metrics" / "mean" / name for group in groups for run in group.runs]
+    if output is not None:
+        places += [output / group.name for group in groups]
+    there = [path for path in places if path.exists()]
+    if there and not (resume or overwrite):
+        raise ValueError(f"{there[0]} exists: --resume keeps it, --overwrite replaces it")
+    scores: dict[Path, dict[str, Any]] = {}
+    for group in groups:
+        target = None if output is None else output / group.name
+        with gin_files.configured(files, bindings):
+            scores |= _rank(group, name, target, overwrite)
+    return scores
+
+
+def _rank(
+    group: Group, name: str, target: Path | None, overwrite: bool
+) -> dict[Path, dict[str, Any]]:
+    """Scores of the runs of one group; within `gin_files.configured`."""
+    begun = time.monotonic()
+    data = pipeline.bound_dataset(results.gin_file(group.trained(), "train"))
+    pipeline.require_shape(group.trained(), data)
+    trained = [results.read_results(run / "model", "train")["uuid"] for run in group.runs]
+    record = record_of(data)
+    read = gin_reach.text_of(gin_reach.steps_of_metric())
+    identity = with_record(f"{' '.join(trained)}\n{read}", record)
+    places = {run: run / "metrics" / "mean" / name for run in group.runs}
+    wanted = [*places.values(), *([target] if target else [])]
+    kept = [not overwrite and _is_kept(place, identity) for place in wanted]
+    if all(kept):
+        return {run: results.read_results(place, "evaluation") for run, place in places.items()}
+    gin_files.require_bound("srvae_plugin.evaluation")
+    settings = gin.get_configurable(pipeline.EvaluationSettings)()
+    models = [gaussian_function(pipeline.load_model(run)) for run in group.runs]
+    found = settings.evaluation_fn(
+        to_score(data), models, random_state=np.random.RandomState(settings.random_seed)
+    )
+    config, seconds = gin.operative_config_str(), time.monotonic() - begun
+    records = {"evaluation_dataset": record}
+    scores = {}
+    for run, score in zip(group.runs, found["model_scores"], strict=True):
+        scores[run] = {"udr": score, "num_models": len(group.runs), "elapsed_time": seconds}
+        _write(places[run], scores[run], config, _step_before(run), records, identity)
+    if target is not None:
+        whole = {**found, "model_dirs": [str(run) for run in group.runs], "elapsed_time": seconds}
+        _write(target, whole, config, None, records, identity)
+    return scores
+
+
+def _step_before(run: Path) -> Path:
+    """Results of the representation that the scores are of, or else of the training."""
+    mean = run / "postprocessed" / "mean"
+    done = results.is_complete(mean, "postprocess")
+    return (mean if done else run / "model") / "results"
+
+
+def _is_kept(place: Path, identity: str) -> bool:
+    """Whether these very scores are there; ValueError if others are."""
+    if not results.is_complete(place, "evaluation"):
+        return False
+    saved = place / pipeline.IDENTITY
+    before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    if other := other_content(before, identity):
+        raise ValueError(f"{place}: {other}: --overwrite scores it again")
+    if before.split("\n")[0] != identity.split("\n")[0] or differing_lines(before, identity):
+        raise ValueError(
+            f"{place} was compared with other runs, or with other settings: --overwrite scores it "
+            "again"
+        )
+    return True
+
+
+def _write(
+    place: Path,
+    scores: Mapping[str, Any],
+    config: str,
+    previous: Path | None,
+    records: Mapping[str, Mapping[str, Any]],
+    identity: str,
+) -> None:
+    pipeline.require_ours(place)
+    with results.new_folder(place, overwrite=True) as folder:
+        results.write_step(folder / "results", "evaluation", scores, config, previous, records)
+        write_text(folder / pipeline.IDENTITY, identity)
