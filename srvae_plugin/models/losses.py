@@ -139,7 +139,7 @@ def covariance_penalty(covariance: Covariance, lambda_od: float, lambda_d: float
     2018, Eq. 6 and 7.
 
     Example:
-        >>> covariance_penalty(torch.tensor([[1.0, 0.5], [0.5, 3.0]]), lambda_od=10, lambda_d=1)
+        >>> covariance_penalty(torch.tensor([[1.0, 0.5], [0.5, 3.0]]), lambda_od=10.0, lambda_d=1.0)
         tensor(9.)
     """
     diagonal = covariance.diagonal()
