@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from trained_models import require_alive
 
 from srvae_plugin import (
     evaluate_with_gin,
@@ -49,6 +50,7 @@ def srvae_run(output, *bindings, gin=TINY, flags=()):
 def finished(tmp_path_factory):
     output = tmp_path_factory.mktemp("runs") / "tiny"
     assert srvae_run(output, ALL_METRICS) == 0
+    require_alive(load_model(output))
     return output
 
 

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from trained_models import rows, same_weights
+from trained_models import require_alive, rows, same_weights
 
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
@@ -34,7 +34,7 @@ from srvae_plugin.training.numerics import memory_format
 from srvae_plugin.training.optimizers import make_optimizers
 
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
-TINY += ["srvae_encoder.base_channels = 3", "srvae_decoder.base_channels = 3"]
+TINY += ["srvae_encoder.base_channels = 4", "srvae_decoder.base_channels = 4"]
 TINY += ["decoder.decoder_fn = @srvae_decoder", "vae.beta = 1.0", "model.model = @vae()"]
 TINY += ["model.random_seed = 1", "model.batch_size = 4", "model.eval_steps = 1"]
 TINY += ["model.training_steps = 9", "model.log_every = 2", "model.checkpoint_every = 3"]
@@ -47,7 +47,9 @@ def data():
 
 def trained(folder, data, *bindings, resume=False, config="c"):
     with gin_files.only(bindings=[*TINY, *bindings]):
-        return train(pipeline.training_settings(), data, folder, config=config, resume=resume)
+        settings = pipeline.training_settings()
+        model, losses = train(settings, data, folder, config=config, resume=resume)
+    return require_alive(model), losses
 
 
 class Failure(Exception):
@@ -262,10 +264,10 @@ def test_settings_work_without_gin(tmp_path, data):
     from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
 
     def encoder(shape):
-        return srvae_encoder(shape, num_latent=2, base_channels=2)
+        return srvae_encoder(shape, num_latent=2, base_channels=4)
 
     def decoder(num_latent, shape):
-        return srvae_decoder(num_latent, shape, base_channels=2)
+        return srvae_decoder(num_latent, shape, base_channels=4)
 
     settings = TrainingSettings(
         model=VAE(1.0, encoder, decoder),
