@@ -5,7 +5,6 @@ import importlib
 import inspect
 import pkgutil
 import re
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -78,7 +77,7 @@ def wrong_all(tree, is_package=False):
 
 
 def documented(tree):
-    """Everything that must have a docstring: (name, node) of module, classes, functions, methods."""
+    """All that must have a docstring: (name, node) of module, classes, functions, methods."""
     yield "the module", tree
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
@@ -92,9 +91,10 @@ def documented(tree):
                     yield f"{node.name}.{inner.name}", inner
 
 
+SECTIONS = "sections are Args, Returns, Raises"
 RULES = {
-    r"^\s*(Arguments|Parameters|Params|Return|Raise|Throws):\s*$": "sections are Args, Returns, Raises",
-    r"\bArguments:\s*$": "sections are Args, Returns, Raises",
+    r"^\s*(Parameters|Params|Return|Raise|Throws):\s*$": SECTIONS,
+    r"\bArguments:\s*$": SECTIONS,
     r"\bRaises `*[A-Z]\w*(Error|Exception)\b": "write a section Raises:, one error a line",
 }
 
@@ -132,10 +132,8 @@ def test_docstrings_are_there_and_in_one_style(name):
     tree, _ = tree_of(name)
     missing = [what for what, node in documented(tree) if not ast.get_docstring(node)]
     assert missing == []
-    wrong = {
-        what: found for what, said in nodes_with_docstrings(tree) if (found := wrong_style(said))
-    }
-    assert wrong == {}
+    wrong = {what: wrong_style(said) for what, said in nodes_with_docstrings(tree)}
+    assert {what: found for what, found in wrong.items() if found} == {}
 
 
 def test_what_the_package_offers_is_there():
@@ -171,7 +169,4 @@ def test_a_wrong_all_is_found(source, wrong):
 )
 def test_another_style_is_found(docstring):
     assert wrong_style(docstring)
-    assert (
-        wrong_style(textwrap.dedent("Do.\n\nArgs:\n    x: it.\n\nRaises:\n    ValueError: if."))
-        == []
-    )
+    assert wrong_style("Do.\n\nArgs:\n    x: it.\n\nRaises:\n    ValueError: if.") == []
