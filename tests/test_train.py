@@ -3,8 +3,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 import torch
 from trained_models import require_alive, rows, same_weights
 
-from srvae_plugin.config import gin_files, plugins
+from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
 from srvae_plugin.models.base import Losses
 from srvae_plugin.models.vae import VAE
@@ -356,34 +354,6 @@ def test_compiled_losses_may_be_gone_back_through_for_each_objective():
     for found, expected in zip(gradients(_compiled(losses)), gradients(losses), strict=True):
         torch.testing.assert_close(found, expected)
     assert config.donated_buffer == before
-
-
-NEEDED = {
-    "annealed_vae": [
-        "annealed_vae.gamma = 10.0",
-        "annealed_vae.c_max = 2.0",
-        "annealed_vae.iteration_threshold = 100",
-    ],
-    "beta_tc_vae": ["beta_tc_vae.beta = 3.0"],
-    "dip_vae": ["dip_vae.lambda_od = 1.0", "dip_vae.lambda_d_factor = 1.0"],
-    "factor_vae": ["factor_vae.gamma = 2.0"],
-}
-
-
-@needs_compiler
-@pytest.mark.slow
-@pytest.mark.parametrize("name", plugins.names("models"))
-def test_every_model_of_ours_trains_compiled(tmp_path, name):
-    """In a process of its own: torch cannot compile the checks of types that tests run under."""
-    bindings = [f"model.model = @{name}()", "model.compile = True", "model.training_steps = 2"]
-    bindings += ["dataset.name = 'dsprites_full'", *NEEDED.get(name, [])]
-    code = "import sys; from srvae_plugin import train_with_gin as t\n"
-    code += "t(sys.argv[1], gin_bindings=sys.argv[2:])"
-    kept = [line for line in TINY if not line.startswith(("vae.", "model.model", "model.training"))]
-    kept += ["vae.beta = 1.0"] if name == "vae" else []
-    command = [sys.executable, "-c", code, tmp_path / "model", *kept, *bindings]
-    subprocess.run(command, check=True)
-    assert (tmp_path / "model" / "model.safetensors").is_file()
 
 
 def test_an_objective_without_parameters_is_named():
