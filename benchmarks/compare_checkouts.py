@@ -296,12 +296,13 @@ def report(old: Path, new: Path, checkouts: list[Path]) -> int:
 def main() -> None:
     """Read the command line, run both sides, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkouts", nargs=2, type=Path, metavar=("OLD", "NEW"))
+    parser.add_argument("old", type=Path, metavar="OLD")
+    parser.add_argument("new", type=Path, metavar="NEW")
     parser.add_argument("--python", nargs=2, type=Path, metavar=("OLD_PYTHON", "NEW_PYTHON"))
     parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
     parser.add_argument("--work", type=Path, help="a folder to make; default: a temporary one")
     arguments = parser.parse_args()
-    checkouts = [checkout.resolve() for checkout in arguments.checkouts]
+    checkouts = [checkout.resolve() for checkout in (arguments.old, arguments.new)]
     pythons = arguments.python or [checkout / ".venv/bin/python" for checkout in checkouts]
     for checkout, python in zip(checkouts, pythons, strict=True):
         require_own(checkout, python)
