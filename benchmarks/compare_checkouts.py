@@ -264,7 +264,11 @@ def groups(*places: Path) -> list[str]:
     found = {"printed"}
     for place in places:
         for part in PARTS:
-            found |= {str(p.relative_to(place)) for p in (place / part).glob("*") if p.is_dir()}
+            found |= {
+                str(p.relative_to(place))
+                for p in (place / part).glob("*")
+                if p.is_dir() and any(p.iterdir())
+            }
     return sorted(found)
 
 

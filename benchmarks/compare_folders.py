@@ -13,14 +13,17 @@ VOLATILE = {"uuid", "elapsed_time", "training_seconds", "seconds", "git_commit",
 """Keys of JSON files, whatever is before them (`train_results.uuid`), that are not compared: names
 drawn at random, durations, the commit and the command line."""
 DURATION = r"\b\d[\d.:,]* ?(?:s|ms|min|h|seconds|minutes|hours)\b"
+DATE = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?"
+SPEED = r"\b[\d.e+]+ \w+/s, ETA [\d:?]+"
 UUID = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
 VARIES = {
     "*": [DURATION],
     "identity.txt": [UUID],
-    "*.html": [DURATION, r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?", r"\b[0-9a-f]{40}\b"],
+    "log.txt": [DATE, DURATION, SPEED],
+    "*.html": [DURATION, DATE, r"\b[0-9a-f]{40}\b"],
 }
 """By pattern of a file's name, what is cut out of its text: durations; the name of the scored step;
-in a page, its date and the commit too."""
+in a log its dates and speeds; in a page its date and the commit."""
 GRAPHS = {"encoder.onnx", "encoder.pt2", "pytorch_model.pt"}
 """Hold paths and line numbers of the code that was traced: that both are there must do, and that
 `export.json` and scores of the file say the same."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from srvae_plugin.data.held_out import split
+from srvae_plugin.data.table import FactorTable
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,10 @@ def test_rows_of_equal_content_stay_on_one_side():
     train, score = split(12, 0.5, content, classes)
     assert len(score) == 6
     assert not set(keys[train]) & set(keys[score])
+
+
+def test_a_table_draws_factors_of_the_rows_to_train_on_alone():
+    """A table that is no grid: no draw has the value that only its last rows have."""
+    factors = np.stack([np.r_[np.arange(20) % 4, 4, 4], np.arange(22) // 2], axis=1)
+    drawn = FactorTable(factors, held_out=2).sample_factors(500, np.random.RandomState(0))
+    assert set(drawn[:, 0]) == {0, 1, 2, 3}
