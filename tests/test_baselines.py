@@ -22,6 +22,7 @@ from make_golden_models import (
     weights,
 )
 from torch import nn
+from trained_models import require_alive
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import dsprites_full
@@ -246,7 +247,7 @@ def test_an_unknown_dip_type_is_refused():
 
 # --- gin files and runs ---
 
-SMALL = ["srvae_encoder.base_channels = 2", "srvae_decoder.base_channels = 2"]
+SMALL = ["srvae_encoder.base_channels = 4", "srvae_decoder.base_channels = 4"]
 SMALL += ["fc_discriminator.width = 8", "model.batch_size = 4", "model.eval_steps = 1"]
 SMALL += ["model.log_every = 2", "model.checkpoint_every = 3", "model.training_steps = 2"]
 FILES = {
@@ -261,7 +262,9 @@ FILES = {
 
 def trained(folder, data, file, *bindings, resume=False):
     with gin_files.only([file], [*SMALL, *bindings]):
-        return train(pipeline.training_settings(), data, folder, config="c", resume=resume)
+        settings = pipeline.training_settings()
+        model, averages = train(settings, data, folder, config="c", resume=resume)
+    return require_alive(model), averages
 
 
 @pytest.fixture(scope="module")

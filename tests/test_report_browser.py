@@ -1,7 +1,4 @@
-"""The report in a real browser, without a screen. Not part of the quick tests; to run it:
-
-    apt-get install chromium && pip install playwright
-    pytest -m slow tests/test_report_browser.py
+"""The report in a real browser, without a screen, where a chromium is installed.
 
 `REPORT_SCREENSHOTS=FOLDER` keeps pictures of the page in a wide and in a narrow window, to look at.
 """
@@ -16,12 +13,13 @@ from report_runs import add_importance, add_pictures, make_study, make_unfinishe
 from srvae_plugin.report.scores import Bootstrap
 from srvae_plugin.report.write import write_report
 
-playwright = pytest.importorskip("playwright.sync_api")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install 'srvae_plugin[browser]'"
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium is installed: apt-get install chromium"
+)
 # What a browser does of its own accord is no request of the page.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
          "--disable-component-update", "--no-first-run", "--disable-quic"]  # fmt: skip

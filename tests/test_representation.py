@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from trained_models import require_alive
 
 from srvae_plugin import representation_function
 from srvae_plugin.config import gin_files
@@ -17,14 +18,14 @@ def data():
 @pytest.fixture(params=["vae", "sr_vae"])
 def model(request):
     bindings = [f"model.model = @{request.param}()", "vae.beta = 1.0", "encoder.num_latent = 3"]
-    bindings += ["encoder.encoder_fn = @srvae_encoder", "srvae_encoder.base_channels = 2"]
-    bindings += ["decoder.decoder_fn = @srvae_decoder", "srvae_decoder.base_channels = 2"]
+    bindings += ["encoder.encoder_fn = @srvae_encoder", "srvae_encoder.base_channels = 4"]
+    bindings += ["decoder.decoder_fn = @srvae_decoder", "srvae_decoder.base_channels = 4"]
     bindings += ["model.training_steps = 0", "model.random_seed = 0", "model.batch_size = 1"]
     with gin_files.only(bindings=bindings):
         torch.manual_seed(0)
         model = pipeline.training_settings().model
         model.build((1, 64, 64))
-    return model
+    return require_alive(model)
 
 
 def images_of(data, num=7):
@@ -91,3 +92,11 @@ def test_cache_refuses_another_number_of_codes(data):
     cached = CachedRepresentation(lambda observations: np.zeros((2, 1), np.float32), data)
     with pytest.raises(ValueError, match=r"\(2, 1\) for 3 observations: expected \(3, latent\)"):
         cached.codes_at(np.arange(3))
+
+
+def test_a_decoder_that_reads_no_latent_is_found(model):
+    with torch.no_grad():
+        first = next(p for p in model.decoder.parameters() if p.ndim == 2)
+        first[:, 1] = 0
+    with pytest.raises(AssertionError, match=r"does not read the latents \[1\]"):
+        require_alive(model)

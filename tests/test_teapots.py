@@ -10,9 +10,10 @@ import gin
 import numpy as np
 import pytest
 from scipy import stats
+from trained_models import require_alive
 
 import srvae_plugin.data
-from srvae_plugin import load_dataset
+from srvae_plugin import load_dataset, load_model
 from srvae_plugin.cli.run import run_main
 from srvae_plugin.config import gin_files
 from srvae_plugin.data import teapots_renderer
@@ -425,11 +426,12 @@ def test_a_missing_or_truncated_file_is_said(tmp_path):
 def test_the_protocol_goes_through_a_whole_run(tmp_path):
     bindings = ["dataset.num_images = 300", "model.training_steps = 3", "model.eval_steps = 1"]
     bindings += ["model.batch_size = 2", "encoder.num_latent = 3", "run.pictures = False"]
-    bindings += ["srvae_encoder.base_channels = 2", "srvae_decoder.base_channels = 2"]
+    bindings += ["srvae_encoder.base_channels = 4", "srvae_decoder.base_channels = 4"]
     arguments = ["--gin", "srvae_teapots.gin", "--output", str(tmp_path / "run")]
     for binding in bindings:
         arguments += ["--bind", binding]
     run_main(arguments)
+    require_alive(load_model(tmp_path / "run"))
     for regressor in ("random_forest", "lasso"):
         scores = results.read_results(
             tmp_path / "run" / "metrics" / "mean" / regressor, "evaluation"

@@ -9,7 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from trained_models import rows, same_weights
+from trained_models import require_alive, rows, same_weights
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.byte_table import byte_table_of
@@ -34,7 +34,7 @@ from srvae_plugin.training.finite import FiniteCheck
 
 CPU = torch.device("cpu")
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
-TINY += ["srvae_encoder.base_channels = 3", "srvae_decoder.base_channels = 3"]
+TINY += ["srvae_encoder.base_channels = 4", "srvae_decoder.base_channels = 4"]
 TINY += ["decoder.decoder_fn = @srvae_decoder", "model.random_seed = 1", "model.batch_size = 4"]
 TINY += ["model.eval_steps = 1", "model.training_steps = 7", "model.log_every = 2"]
 TINY += ["model.checkpoint_every = 3", "vae_optimizer.learning_rate = 0.01"]
@@ -55,7 +55,8 @@ every_model = pytest.mark.parametrize("name", MODELS)
 def trained(folder, data, name, *bindings, resume=False):
     bindings = [*TINY, f"model.model = @{name}()", *MODELS[name], *bindings]
     with gin_files.only(bindings=bindings):
-        return loop.train(pipeline.training_settings(), data, folder, resume=resume)
+        model, losses = loop.train(pipeline.training_settings(), data, folder, resume=resume)
+    return require_alive(model), losses
 
 
 @pytest.fixture(scope="module")

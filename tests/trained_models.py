@@ -1,4 +1,4 @@
-"""What tests ask of finished trainings: the rows they logged, and whether weights are the same."""
+"""What tests ask of models and trainings: rows logged, equal weights, networks that are alive."""
 
 import csv
 
@@ -13,3 +13,18 @@ def rows(folder):
 def same_weights(a, b):
     pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
     return all(n == m and torch.equal(v, w) for (n, v), (m, w) in pairs)
+
+
+def require_alive(model):
+    """The model, if its decoder gives another image for another value of each latent.
+
+    Few channels and an unlucky seed make networks whose every unit is 0 for every input. Such a
+    decoder reads no latent, so that wrong latents, noise or gradients leave no trace in a test.
+    """
+    with torch.no_grad():
+        points = torch.zeros(1 + model.num_latent, model.num_latent)
+        points[1:] = 4 * torch.eye(model.num_latent)
+        first, *others = model.decode(points.to(next(model.parameters()).device))
+    dead = [latent for latent, image in enumerate(others) if torch.equal(image, first)]
+    assert not dead, f"the decoder does not read the latents {dead}: take more channels"
+    return model

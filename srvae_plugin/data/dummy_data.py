@@ -15,6 +15,11 @@ class DummyData(DrawnData):
 
     Draws are disentanglement_lib's: all factors at once, then all pixels at once. Nothing is kept;
     beside the observations asked for, 16 MB are needed to draw them.
+
+    Example:
+        >>> factors, observations = DummyData().sample(3, np.random.RandomState(0))
+        >>> factors.shape, observations.shape
+        ((3, 10), (3, 64, 64, 1))
     """
 
     _SIZES: tuple[int, ...] = (5,) * 10
@@ -81,6 +86,11 @@ class IdentityObservationsData(DummyData):
     Its observations are no images: it serves to try a metric, with a representation function that
     takes rows of numbers. Draws are disentanglement_lib's. Its `factors_num_values` of 1 for each
     factor are not: here they are 11, since the values, 0 included, go up to 10.
+
+    Example:
+        >>> factors, rows = IdentityObservationsData().sample(3, np.random.RandomState(0))
+        >>> np.array_equal(factors, rows)
+        True
     """
 
     _SIZES = (11,) * 10

@@ -52,6 +52,10 @@ def kinds_of_numbers(factors: NDArray[Any], names: Sequence[str]) -> FactorKinds
 
     Integers are classes, and so are floating point numbers without a fraction: the type that whole
     numbers are stored in changes no score. One line of the log says so. Others are continuous.
+
+    Example:
+        >>> kinds_of_numbers(np.array([[1.0, 0.5], [2.0, 1.0]]), ["size", "angle"]).kinds
+        ('class', 'continuous')
     """
     if factors.dtype.kind != "f":
         return FactorKinds((CLASS,) * factors.shape[1])
@@ -95,6 +99,10 @@ def encoded(factors: NDArray[Any], kinds: FactorKinds) -> NDArray[Any]:
     """Factors with classes numbered 0 .. size - 1 in ascending order, continuous ones as they are.
 
     int64 if all are classes; floating point otherwise, as a table has one type.
+
+    Example:
+        >>> encoded(np.array([[30], [10], [30]]), FactorKinds(("class",))).tolist()
+        [[1], [0], [1]]
     """
     columns = [
         column if continuous else np.unique(column, return_inverse=True)[1].reshape(-1)

@@ -64,6 +64,13 @@ def draw_factors(
 
     The same numbers from the same stream as one ``randint(size, size=num)`` after the other, in a
     single call.
+
+    Example:
+        >>> drawn = draw_factors([3, 9], 4, np.random.RandomState(0))
+        >>> stream = np.random.RandomState(0)
+        >>> [np.array_equal(column, stream.randint(size, size=4))
+        ...  for column, size in zip(drawn.T, (3, 9))]
+        [True, True]
     """
     highs = np.array(sizes).reshape(-1, 1)
     columns = random_state.randint(highs, size=(len(highs), num))
@@ -86,7 +93,13 @@ def unordered_factors(data: Any) -> NDArray[np.bool_]:
 
 
 def names_of(data: Any) -> list[str]:
-    """Names of a data set's factors; "factor 0" and so on if it has none."""
+    """Names of a data set's factors; "factor 0" and so on if it has none.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> names_of(SimpleNamespace(num_factors=2))
+        ['factor 0', 'factor 1']
+    """
     names = getattr(data, "factor_names", None)
     return list(names) if names else [f"factor {k}" for k in range(data.num_factors)]
 

@@ -37,6 +37,13 @@ class FactorTable(IndexedData):
 
     Raises:
         ValueError: if the table has another shape or type, or is empty.
+
+    Example:
+        >>> table = FactorTable(np.array([[10, 0.5], [30, 0.25], [10, 0.5]]), ["size", "angle"])
+        >>> table.factor_kinds, table.factors_num_values, table.is_grid
+        (['class', 'continuous'], [2, 2], False)
+        >>> table.factors_at(np.array([1]))
+        array([[1.  , 0.25]])
     """
 
     def __init__(

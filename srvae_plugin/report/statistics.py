@@ -70,12 +70,22 @@ def scores_matrix(scores: ArrayLike) -> Scores:
 
 
 def failed(scores: ArrayLike) -> int:
-    """Number of scores that are NaN or infinite."""
+    """Number of scores that are NaN or infinite.
+
+    Example:
+        >>> failed([0.5, float("nan"), float("inf")])
+        2
+    """
     return int(np.isnan(scores_matrix(scores)).sum())
 
 
 def mean(scores: ArrayLike) -> float:
-    """Mean over tasks of the mean over runs."""
+    """Mean over tasks of the mean over runs.
+
+    Example: the run that failed is left out.
+        >>> mean([0.5, 0.75, float("nan")])
+        0.625
+    """
     return float(_mean(scores_matrix(scores)))
 
 
@@ -84,6 +94,10 @@ def median(scores: ArrayLike) -> float:
 
     rliable's median is another: the median over tasks of means over runs, which for one task is
     the mean.
+
+    Example:
+        >>> median([0.5, 0.25, 1.0])
+        0.5
     """
     return float(_median(scores_matrix(scores)))
 
@@ -92,6 +106,10 @@ def interquartile_mean(scores: ArrayLike) -> float:
     """Mean of the middle half of all scores of all tasks: the quarter at either end is cut.
 
     Of n scores floor(n / 4) are cut at either end, as by `scipy.stats.trim_mean(scores, 0.25)`.
+
+    Example:
+        >>> interquartile_mean([0.0, 0.5, 0.75, 9.0])
+        0.625
     """
     return float(_interquartile_mean(scores_matrix(scores)))
 
@@ -108,13 +126,23 @@ def best_mean(scores: ArrayLike, k: int) -> float:
 
 
 def worst_mean(scores: ArrayLike, k: int) -> float:
-    """Mean over tasks of the mean of the k lowest scores; see `best_mean`."""
+    """Mean over tasks of the mean of the k lowest scores; see `best_mean`.
+
+    Example:
+        >>> worst_mean([0.5, 0.25, 1.0], k=2), best_mean([0.5, 0.25, 1.0], k=2)
+        (0.375, 0.75)
+    """
     matrix = scores_matrix(scores)
     return float(_extreme(matrix, _check_k(k, matrix), highest=False))
 
 
 def third(runs: int) -> int:
-    """As large a part of the runs as the SR-VAE paper's 10 of 30, one at least."""
+    """As large a part of the runs as the SR-VAE paper's 10 of 30, one at least.
+
+    Example:
+        >>> third(30), third(5), third(1)
+        (10, 2, 1)
+    """
     return max(1, round(runs / 3))
 
 
@@ -138,6 +166,13 @@ def bootstrap_interval(
     With one task the draws are those of `scipy.stats.bootstrap(..., method="percentile")` for
     `numpy.random.default_rng(seed)`. With one run in a task there is nothing to draw from: the
     interval is NaN, not a point.
+
+    Example:
+        >>> bootstrap_interval(mean, [0.5])
+        Interval(low=nan, high=nan)
+        >>> low, high = bootstrap_interval(mean, [0.25, 0.5, 0.75])
+        >>> 0.25 <= low < 0.5 < high <= 0.75
+        True
     """
     matrix = scores_matrix(scores)
     check_settings(confidence, resamples)
