@@ -310,7 +310,8 @@ def test_long_files_are_read_in_parts(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("num", "colors"), [(460_800, 4), (1_036_800, 6)])
 def test_the_number_of_images_tells_which_mpi3d_it_is(num, colors):
-    member = mpi3d.NpyMember(Path("x"), "images", (num, 64, 64, 3), np.dtype(np.uint8), None)
+    shape, info = (num, 64, 64, 3), zipfile.ZipInfo("images.npy")
+    member = mpi3d.NpyMember(Path("x"), "images", shape, np.dtype(np.uint8), None, info)
     for dataset in ("mpi3d_toy", "mpi3d_realistic", "mpi3d_real"):
         assert mpi3d._sizes(dataset, member, None) == (colors, colors, 2, 3, 3, 40, 40)
 

@@ -68,7 +68,7 @@ def open_cached(file: Path) -> IO[bytes]:
         OSError: if it is a link or no file, belongs to another user, or cannot be read.
     """
     try:
-        stream = open(file, "rb", opener=lambda path, flags: os.open(path, flags | _NO_LINKS))
+        stream = open(file, "rb", opener=_without_links)  # noqa: SIM115
     except OSError as error:
         if file.is_symlink():
             raise OSError("it is a link") from error
@@ -78,6 +78,11 @@ def open_cached(file: Path) -> IO[bytes]:
         stream.close()
         raise OSError("it is no file, or belongs to another user")
     return stream
+
+
+def _without_links(path: str, flags: int) -> int:
+    # Not blocking: what lies there may be a pipe that nobody writes to.
+    return os.open(path, flags | _NO_LINKS | getattr(os, "O_NONBLOCK", 0))
 
 
 def _is_ours(place: Path) -> bool:
