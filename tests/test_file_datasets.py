@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
