@@ -54,7 +54,7 @@ def write_array(
     """
     summed = _Summed(stream)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(summed, header)  # type: ignore[arg-type]
+    np.lib.format.write_array_header_1_0(summed, header)
     for chunk in chunks:
         summed.write(np.ascontiguousarray(chunk).data)
     stream.write(_END.pack(_MARK, summed.size, summed.crc))
