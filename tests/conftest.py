@@ -1,6 +1,7 @@
 """Shape annotations are checked at run time in all tests; nothing is written outside tmp."""
 
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -36,3 +37,17 @@ def _unbound_gin():
     gin.clear_config()
     yield
     gin.clear_config()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB; skipped where none can be mounted."""
+    place = tmp_path / "small_disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(place)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs root, to mount a small file system")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

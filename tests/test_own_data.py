@@ -18,7 +18,7 @@ from srvae_plugin.data import image_scale
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.image_table import ImageTable, bin_factors
 from srvae_plugin.data.own_data import image_folder, npz
-from srvae_plugin.data.storage import array_cache
+from srvae_plugin.data.storage.cache_folder import cache_folder
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_mig, compute_sap
 from srvae_plugin.metrics.codes import sample_codes_and_factors
@@ -99,7 +99,7 @@ def test_stored_images_are_mapped_where_they_lie_and_compressed_ones_in_the_cach
     for _ in range(2):
         compressed = npz(tmp_path / "b.npz")._load_images.__self__._mapped.array
         assert isinstance(compressed, np.memmap)
-        (file,) = array_cache.cache_folder().iterdir()
+        (file,) = cache_folder().iterdir()
         assert str(compressed.filename) == str(file)
         np.testing.assert_array_equal(compressed, images)
 

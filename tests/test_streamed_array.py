@@ -63,7 +63,7 @@ def failing_reader():
     ("chunks", "message"),
     [
         ([EXPECTED[:4]], "expected 10 rows, got 4"),
-        ([EXPECTED, EXPECTED], "expected 10 rows, got 20"),
+        ([EXPECTED, EXPECTED], "expected 10 rows, got 20 or more"),
         ([EXPECTED[:, :2]], r"expected rows of \(3, 4\) bytes, got \(2, 4\)"),
         ([EXPECTED.astype(np.int16)], "expected rows"),
         (failing_reader(), "the file ends too early"),
@@ -75,7 +75,17 @@ def test_wrong_pieces_leave_nothing(folder, chunks, message):
     assert list(folder.iterdir()) == []
 
 
-def test_a_full_disk_is_said_before_any_work(folder, monkeypatch):
+@pytest.fixture
+def large(monkeypatch):
+    """Arrays of this size are too large to be kept in memory."""
+    monkeypatch.setattr(array_cache, "_KEPT_IN_MEMORY", 119)
+
+
+def full(descriptor):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_said_before_any_work(folder, monkeypatch, large):
     def reader():
         pytest.fail("read in vain")
         yield
@@ -87,20 +97,42 @@ def test_a_full_disk_is_said_before_any_work(folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_is_said(folder, monkeypatch):
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
+def test_a_disk_that_fills_up_is_said(folder, monkeypatch, large):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=r"No space left.*set SRVAE_CACHE"):
         get()
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_said(folder):
+def test_a_folder_that_cannot_be_written_is_said(folder, large):
     folder.write_text("a file where the folder should be")
     with pytest.raises(OSError, match=r"cannot write the cache file.*set SRVAE_CACHE"):
         get()
+
+
+@pytest.mark.parametrize("trouble", ["full", "file"])
+def test_what_is_not_large_stays_in_memory(folder, monkeypatch, caplog, trouble):
+    if trouble == "full":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        folder.write_text("a file where the folder should be")
+    caplog.set_level("WARNING")
+    first = get()
+    np.testing.assert_array_equal(first, EXPECTED)
+    assert not first.flags.writeable
+    (record,) = caplog.records
+    assert "cannot write the cache" in record.getMessage()
+    assert get(chunks=None) is first
+
+
+def test_what_is_wrong_with_the_data_is_not_said_of_the_cache(folder, monkeypatch):
+    def reader():
+        yield EXPECTED[:4]
+        raise OSError(5, "Input/output error", "the data")
+
+    with pytest.raises(OSError, match=r"^\[Errno 5\] Input/output error: 'the data'$"):
+        streamed_array("s-v1.npy", (10, 3, 4), reader)
+    assert list(folder.iterdir()) == []
 
 
 def test_one_makes_it_and_the_others_wait(folder):

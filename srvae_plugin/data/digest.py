@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from srvae_plugin.data.dsprites_variants import PaintedDSprites
-from srvae_plugin.data.storage.array_cache import cache_folder
+from srvae_plugin.data.storage.cache_folder import cache_file, open_cached
 from srvae_plugin.data.storage.own_images import ImageFiles
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.files import write_text
@@ -139,12 +139,12 @@ def _kept(path: Path, files: list[Path], read: Any) -> str:
         f"{file}|{s.st_size}|{s.st_mtime_ns}|{s.st_ino}"
         for file, s in zip(files, status, strict=True)
     )
-    kept = cache_folder() / "digests" / _hashed(str(path.resolve()), *stamps)
-    with contextlib.suppress(OSError, ValueError):
-        text = kept.read_text(encoding="ascii").strip()
-        if len(text) == 64 and int(text, 16) >= 0:
-            return text
+    kept = cache_file(f"digests/{_hashed(str(path.resolve()), *stamps)}")
+    with contextlib.suppress(OSError, ValueError), open_cached(kept) as file:
+        digest, check = file.read(1000).decode("ascii").split()
+        if check == _hashed(digest):
+            return digest
     digest = read()
     with contextlib.suppress(OSError):  # it is computed again next time
-        write_text(kept, digest)
+        write_text(kept, f"{digest} {_hashed(digest)}\n")
     return digest

@@ -62,10 +62,10 @@ def mpi3d(
     5 horizontal axis (40) and 6 vertical axis (40). Which it is follows from the number of images,
     1,036,800 or 460,800; disentanglement_lib has 4 for toy and realistic whatever the file.
 
-    A file whose images are not compressed is memory-mapped where it lies, without computing its
-    checksum. A compressed one is written to the cache on first use (5.7 or 12.7 GB, since nothing
-    else allows random access) and memory-mapped from then on. Peak memory while that happens
-    (measured): 60 MB; afterwards none but the pages in use.
+    A file whose images are not compressed is memory-mapped where it lies; its checksum is compared
+    once a day, which reads all of it. A compressed one is written to the cache on first use (5.7 or
+    12.7 GB, since nothing else allows random access) and memory-mapped from then on. Peak memory
+    while that happens (measured): 60 MB; afterwards none but the pages in use.
 
     Args:
         dataset: "mpi3d_toy", "mpi3d_realistic" or "mpi3d_real".
@@ -87,7 +87,8 @@ def mpi3d(
         with origin.reading(file):
             yield from member.chunks(IMAGE_SHAPE, _CHUNK)
 
-    images = member.mapped(shape)
+    with origin.reading(file):
+        images = member.mapped(shape)
     if images is None:
         name = _CACHE_NAME.format(dataset=dataset, key=source_key(file))
         images = streamed_array(name, shape, chunks)

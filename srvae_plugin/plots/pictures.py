@@ -7,7 +7,6 @@ largest first: an unused latent has a KL near 0 and comes last.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from srvae_plugin.files import write_bytes
 from srvae_plugin.models.base import Decomposition, DisentanglementModel
 from srvae_plugin.models.losses import gaussian_kl
 from srvae_plugin.plots.curves import learning_curves
@@ -229,7 +229,7 @@ def save_all(
     files["traversals.gif"] = _gif(traversal_animation(model, observations[0], kl))
     output_dir.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        _write(output_dir / name, content)
+        write_bytes(output_dir / name, content)
     return {name: output_dir / name for name in files}
 
 
@@ -248,13 +248,3 @@ def _gif(frames: list[Image.Image]) -> bytes:
     options = {"duration": _FRAME_MS, "loop": 0}
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename: no reader sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

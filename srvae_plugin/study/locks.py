@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from srvae_plugin.files import open_lock
+
 logger = logging.getLogger("srvae_plugin")
 
 LOCK = ".lock"
@@ -23,7 +25,7 @@ def only_study_in(study: Path) -> Iterator[None]:
         yield
         return
     study.mkdir(parents=True, exist_ok=True)
-    with (study / LOCK).open("w") as file:
+    with open_lock(study / LOCK) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

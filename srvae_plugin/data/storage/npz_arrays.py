@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,19 +20,11 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.storage.array_cache import streamed_array
 from srvae_plugin.data.storage.locate import source_key
+from srvae_plugin.data.storage.npy_header import read_header
 from srvae_plugin.data.storage.npz_stream import NpyMember, npy_member
+from srvae_plugin.data.storage.zip_members import require_small, require_sound
 
 _CHUNK_BYTES = 1 << 24
-_UNREADABLE = (
-    EOFError,
-    KeyError,
-    ValueError,
-    RuntimeError,
-    NotImplementedError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class MappedArray:
@@ -55,16 +45,20 @@ class MappedArray:
 
     def __init__(self, path: str | os.PathLike[str], name: str) -> None:
         self.path, self.name = Path(path), name
+        self._open(check=True)
+
+    def _open(self, check: bool) -> None:
         with _reading(self.path) as file:
-            member = npy_member(file, name)
-            array = member.mapped(member.shape)
+            member = npy_member(file, self.name)
+            array = member.mapped(member.shape, check)
             self.array: NDArray[Any] = _decompressed(member) if array is None else array
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "name": self.name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+        self.path, self.name = state["path"], state["name"]
+        self._open(check=False)  # the process that sent it has read it
 
 
 def array_names(path: str | os.PathLike[str]) -> list[str]:
@@ -75,6 +69,7 @@ def array_names(path: str | os.PathLike[str]) -> list[str]:
         ValueError: if it is damaged or something else.
     """
     with _reading(path) as file, zipfile.ZipFile(file) as archive:
+        require_sound(archive, file)
         return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
@@ -83,29 +78,44 @@ def read_array(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged, or holds no plain array of that name.
+        ValueError: if it is damaged, holds no plain array of that name, or takes much more memory
+            than the file is large.
     """
     with _reading(path) as file, zipfile.ZipFile(file) as archive:
+        require_sound(archive, file)
         if f"{name}.npy" not in archive.namelist():
             raise ValueError(f"expected the array {name!r}, found {archive.namelist()[:10]}")
-        with archive.open(f"{name}.npy") as stream:
-            _refuse_objects(stream, name)
-        with archive.open(f"{name}.npy") as stream:
-            array = np.lib.format.read_array(stream, allow_pickle=False)
-            stream.read(1)  # past the end: zipfile compares the checksum only then
-            return array
+        member = archive.getinfo(f"{name}.npy")
+        with archive.open(member) as stream:
+            header = read_header(stream)
+            if header.dtype.hasobject:
+                raise ValueError(
+                    f"the array {name!r} holds Python objects, which are never unpickled: save it "
+                    f"as np.array({name}, dtype=str) if it holds words, or with dtype=float if "
+                    "numbers"
+                )
+            if member.file_size != stream.tell() + header.size:
+                raise ValueError(
+                    f"{name}: its header says {header.dtype} of shape {header.shape}, "
+                    f"{header.size:,} bytes; it has {member.file_size - stream.tell():,}"
+                )
+            require_small(member)
+            values = np.empty(header.shape, header.dtype, "F" if header.fortran_order else "C")
+            _fill(values, stream)
+    return values
 
 
-def _refuse_objects(stream: IO[bytes], name: str) -> None:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        read = np.lib.format.read_array_header_2_0
-    if version <= (2, 0) and read(stream)[2].hasobject:
-        raise ValueError(
-            f"the array {name!r} holds Python objects, which are never unpickled: save it as "
-            f"np.array({name}, dtype=str) if it holds words, or with dtype=float if numbers"
-        )
+def _fill(values: NDArray[Any], stream: IO[bytes]) -> None:
+    flat = values.reshape(-1, order="A")
+    rows = max(1, _CHUNK_BYTES // max(1, flat.itemsize))
+    for start in range(0, flat.size if flat.itemsize else 0, rows):
+        part = flat[start : start + rows]
+        data = stream.read(part.nbytes)
+        if len(data) != part.nbytes:
+            raise EOFError("it ends too early")
+        part[:] = np.frombuffer(data, flat.dtype)
+    if stream.read(1):  # past the end: zipfile compares the checksum only then
+        raise ValueError("it is longer than its header says")
 
 
 @contextmanager
@@ -115,7 +125,11 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileNotFoundError(f"{file}: no such file; expected an npz as numpy.savez writes it")
     try:
         yield file
-    except _UNREADABLE as error:
+    except MemoryError:
+        raise ValueError(f"{file}: its arrays do not fit in memory") from None
+    except Exception as error:  # zipfile and numpy raise whatever damaged bytes lead to
+        if isinstance(error, OSError) and (error.filename or error.errno is None):
+            raise  # of the system or the cache: it says what it is about
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{file}: damaged, or no npz of plain arrays: {reason}; write it again"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
-import struct
-import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
+from srvae_plugin.data.storage.checked_file import require_crc
+from srvae_plugin.data.storage.npy_header import read_header
+from srvae_plugin.data.storage.zip_members import require_sound, values_offset
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class NpyMember:
         name: the array's name.
         shape, dtype: of the array.
         offset: first byte of its values in the file; None where they are compressed.
+        info: what the directory of the file says of it.
     """
 
     file: Path
@@ -34,14 +34,27 @@ class NpyMember:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     offset: int | None
+    info: zipfile.ZipInfo
 
-    def mapped(self, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    def mapped(self, shape: tuple[int, ...], check: bool = True) -> NDArray[Any] | None:
         """Returns the array memory-mapped in another shape of the same size; None if compressed.
 
-        The file's checksum is not computed: that would read the whole array.
+        Args:
+            shape: the shape.
+            check: whether to compare the file's checksum, which reads the whole array (3 GB a
+                second where it is in memory); of more than 1 GB once a day.
+
+        Raises:
+            ValueError: if the array is damaged.
         """
         if self.offset is None:
             return None
+        if check:
+            size = self.info.file_size
+            begin = self.offset + self.dtype.itemsize * math.prod(self.shape) - size
+            require_crc(self.file, begin, size, self.info.CRC)
+        if 0 in shape:
+            return np.empty(shape, self.dtype)
         return np.memmap(self.file, self.dtype, "r", self.offset, shape)
 
     def chunks(self, row_shape: tuple[int, ...], num: int) -> Iterator[NDArray[Any]]:
@@ -52,8 +65,8 @@ class NpyMember:
         """
         rows = math.prod(self.shape) // math.prod(row_shape)
         row_bytes = self.dtype.itemsize * math.prod(row_shape)
-        with zipfile.ZipFile(self.file) as archive, archive.open(f"{self.name}.npy") as stream:
-            _read_header(stream, self.name)
+        with zipfile.ZipFile(self.file) as archive, archive.open(self.info) as stream:
+            read_header(stream)
             for start in range(0, rows, num):
                 expected = min(num, rows - start) * row_bytes
                 data = stream.read(expected)
@@ -73,38 +86,21 @@ def npy_member(file: Path, name: str) -> NpyMember:
             array in C order.
     """
     with zipfile.ZipFile(file) as archive:
+        require_sound(archive, file)
         if f"{name}.npy" not in archive.namelist():
             raise ValueError(f"expected the array {name!r}, found {archive.namelist()[:10]}")
-        member = archive.getinfo(f"{name}.npy")
-        with archive.open(member) as stream:
-            shape, dtype = _read_header(stream, name)
+        info = archive.getinfo(f"{name}.npy")
+        with archive.open(info) as stream:
+            header = read_header(stream)
             header_size = stream.tell()
-    size = dtype.itemsize * math.prod(shape)
-    if dtype.hasobject or member.file_size != header_size + size:
-        raise ValueError(f"{name}: expected plain numbers of shape {shape}, found {dtype}")
-    if member.compress_type != zipfile.ZIP_STORED:
-        return NpyMember(file, name, shape, dtype, None)
-    with open(file, "rb") as stream:
-        stream.seek(member.header_offset)
-        signature, name_size, extra_size = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-    offset = member.header_offset + _LOCAL_HEADER.size + name_size + extra_size + header_size
-    if signature != b"PK\3\4" or offset + size > os.path.getsize(file):
-        raise ValueError(f"{name} does not lie where the directory of the file says")
-    return NpyMember(file, name, shape, dtype, offset)
-
-
-def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"{name}: expected npy format 1.0 or 2.0, found {version}")
-    with warnings.catch_warnings():
-        # Numpy warns of headers written by Python 2, such as disentanglement_lib's data has.
-        warnings.simplefilter("ignore")
-        shape, fortran_order, dtype = readers[version](stream)
-    if fortran_order:
+    if header.fortran_order:
         raise ValueError(f"{name}: expected C order, found Fortran order")
-    return shape, dtype
+    if header.dtype.hasobject or info.file_size != header_size + header.size:
+        raise ValueError(
+            f"{name}: expected plain numbers of shape {header.shape}, found {header.dtype}"
+        )
+    offset = None
+    if info.compress_type == zipfile.ZIP_STORED:
+        with open(file, "rb") as opened:
+            offset = values_offset(opened, info) + header_size
+    return NpyMember(file, name, header.shape, header.dtype, offset, info)
