@@ -7,7 +7,6 @@ largest first: an unused latent has a KL near 0 and comes last.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from srvae_plugin.files import replacing
 from srvae_plugin.models.base import Decomposition, DisentanglementModel
 from srvae_plugin.models.losses import gaussian_kl
 from srvae_plugin.plots.curves import learning_curves
@@ -41,6 +41,8 @@ RANGE = 3.0
 _FRAME_MS = 80
 _KL_OBSERVATIONS = 256
 _BATCH = 64
+_MOVING = "traversals"
+"""Name of the picture that there is as a still and moving."""
 
 
 @runtime_checkable
@@ -220,16 +222,17 @@ def save_all(
     observations = data.sample_observations(_KL_OBSERVATIONS, np.random.RandomState(seed))
     kl = latent_kl(model, observations)
     figures = {
-        "traversals.png": traversal_grid(model, observations[0], kl),
-        "reconstructions.png": reconstruction_grid(model, observations[:10]),
-        "decomposition.png": decomposition_figure(model, observations[0], kl),
-        "learning_curves.png": curves,
+        _MOVING: traversal_grid(model, observations[0], kl),
+        "reconstructions": reconstruction_grid(model, observations[:10]),
+        "decomposition": decomposition_figure(model, observations[0], kl),
+        "learning_curves": curves,
     }
-    files = {name: _png(figure) for name, figure in figures.items() if figure is not None}
-    files["traversals.gif"] = _gif(traversal_animation(model, observations[0], kl))
-    output_dir.mkdir(parents=True, exist_ok=True)
+    drawn = {name: figure for name, figure in figures.items() if figure is not None}
+    files = {f"{name}.png": _png(figure) for name, figure in drawn.items()}
+    files[f"{_MOVING}.gif"] = _gif(traversal_animation(model, observations[0], kl))
     for name, content in files.items():
-        _write(output_dir / name, content)
+        with replacing(output_dir / name) as temporary:
+            temporary.write_bytes(content)
     return {name: output_dir / name for name in files}
 
 
@@ -248,13 +251,3 @@ def _gif(frames: list[Image.Image]) -> bytes:
     options = {"duration": _FRAME_MS, "loop": 0}
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename: no reader sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

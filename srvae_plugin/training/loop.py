@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -25,14 +24,12 @@ from srvae_plugin.training import checkpoint
 from srvae_plugin.training.allocator import keep_freed_memory
 from srvae_plugin.training.batches import drawing, source_of
 from srvae_plugin.training.capture import STEPS, CapturedStep, choose_step
+from srvae_plugin.training.files import TrainingFiles
 from srvae_plugin.training.finite import FiniteCheck
 from srvae_plugin.training.numerics import memory_format, numerics
 from srvae_plugin.training.optimizers import make_optimizers
 from srvae_plugin.training.scalars import ScalarLog, flatten
 
-CHECKPOINT = "checkpoint.pt"
-_LEFT = (CHECKPOINT, "scalars.csv", "model.safetensors", "results", "tensorboard")
-"""What training leaves in its folder."""
 _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 
 
@@ -123,28 +120,6 @@ class InterruptedTrainingError(RuntimeError):
         )
 
 
-def make_folder(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Make the folder of a model, or check that it may be gone on with or replaced.
-
-    Raises ValueError if it holds something, unless `resume` or `overwrite`, and, whatever these
-    are, if nothing there was left by a training.
-    """
-    found = [entry.name for entry in folder.iterdir()] if folder.exists() else []
-    if found and not (resume or overwrite):
-        raise ValueError(
-            f"{folder} exists already and is not empty: pass overwrite = True to delete it, "
-            "resume = True to go on, or choose another folder"
-        )
-    if found and not any(name in _LEFT or name.endswith(".tmp") for name in found):
-        raise ValueError(
-            f"{folder} has files that are not of a training ({', '.join(sorted(found)[:3])}): "
-            "nothing there is overwritten; choose another folder"
-        )
-    if found and overwrite and not resume:
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
 def find_device(name: str) -> torch.device:
     """Resolve "auto" to cuda, mps or cpu; ValueError for a device torch does not know."""
     if name == "auto":
@@ -167,27 +142,24 @@ def shape_of(data: GroundTruthData) -> Shape:
 def train(
     settings: TrainingSettings,
     data: GroundTruthData,
-    model_dir: Path,
+    files: TrainingFiles,
     *,
     config: str = "",
     resume: bool = False,
-    overwrite: bool = False,
 ) -> tuple[DisentanglementModel, dict[str, Any]]:
     """Train a model; return it with its mean losses over `eval_steps` batches.
 
     Args:
         settings: see `TrainingSettings`.
         data: where observations are drawn from.
-        model_dir: folder for checkpoint.pt and scalars.csv.
+        files: where the checkpoint and what is logged go.
         config: text that identifies the configuration; a checkpoint of another one is refused.
-        resume: go on from the checkpoint in `model_dir` if there is one.
-        overwrite: delete `model_dir` first; otherwise ValueError if there is anything in it.
+        resume: go on from the checkpoint if there is one.
 
     Raises NonFiniteLossError, InterruptedTrainingError, and ValueError where the model does not
     fit the data or the checkpoint is damaged.
     """
-    make_folder(model_dir, resume, overwrite)
-    path = model_dir / CHECKPOINT
+    path = files.checkpoint
     device = find_device(settings.device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -242,7 +214,7 @@ def train(
         model.train()
         with (
             drawing(source, settings.batch_size, batches, device) as drawn,
-            ScalarLog(model_dir, step, settings.tensorboard) as scalars,
+            ScalarLog(files, step, settings.tensorboard) as scalars,
             Progress("training", settings.training_steps, step) as progress,
         ):
             while step < settings.training_steps:

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from srvae_plugin.files import replacing
+from srvae_plugin.files import replacing, scalar_rows
+from srvae_plugin.training.files import TrainingFiles
 
 
 def flatten(logs: Mapping[str, Tensor]) -> dict[str, float]:
@@ -24,17 +25,15 @@ def flatten(logs: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 class ScalarLog:
-    """Appends a row a time to `scalars.csv`, keeping only what lies before step `start`.
+    """Appends a row a time to the table of scalars, keeping only what lies before step `start`.
 
-    `tensorboard` writes event files into `<folder>/tensorboard` too; ValueError if the extra is
-    not installed.
+    `tensorboard` writes event files too; ValueError if the extra is not installed.
     """
 
-    def __init__(self, folder: Path, start: int, tensorboard: bool = False):
-        self._path = folder / "scalars.csv"
-        self._names = _cut(self._path, start)
-        self._file = self._path.open("a", newline="", encoding="utf-8")
-        self._writer = _summary_writer(folder / "tensorboard", start) if tensorboard else None
+    def __init__(self, files: TrainingFiles, start: int, tensorboard: bool = False):
+        self._names = _cut(files.scalars, start)
+        self._file = files.scalars.open("a", newline="", encoding="utf-8")
+        self._writer = _summary_writer(files.tensorboard, start) if tensorboard else None
 
     def __enter__(self) -> ScalarLog:
         return self
@@ -61,11 +60,8 @@ def _cut(path: Path, start: int) -> list[str] | None:
     """Drop the rows from step `start` on; return the names in the header, None if there is none."""
     kept: list[list[str]] = []
     if start and path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        # A process that was killed may have left the last row short.
-        whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[-1]]
-        kept = rows[:1] + [row for row in whole if int(row[0]) < start]
+        rows = scalar_rows(path)
+        kept = rows[:1] + [row for row in rows[1:] if int(row[0]) < start]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(kept)
     return kept[0][1:] if kept else None
