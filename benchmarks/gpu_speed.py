@@ -176,7 +176,7 @@ def step_ours(row: Row, channels: int, clock: Callable[[], None]) -> None:
     )
     rates = [f"{group}_optimizer.learning_rate = 1e-4" for group in ("vae", "discriminator")]
     with gin_files.only(bindings=rates), tempfile.TemporaryDirectory() as folder:
-        loop.train(training, Timed(clock), Path(folder))
+        loop.train(training, Timed(clock), TrainingDirectory(Path(folder)).files)
 
 
 def step_plain(row: Row, channels: int, clock: Callable[[], None]) -> None:

@@ -107,7 +107,7 @@ def ours(name: str, row: bool = False) -> Contender:
             gin_files.only(bindings=[f"vae_optimizer.learning_rate = {LEARNING_RATE}"]),
             tempfile.TemporaryDirectory() as folder,
         ):
-            train(training, data, Path(folder))
+            train(training, data, TrainingDirectory(Path(folder)).files)
 
     return run
 

@@ -36,6 +36,7 @@ from srvae_plugin.models.networks.discriminator import fc_discriminator
 from srvae_plugin.models.sr_vae import SRVAE
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training.loop import train, update_parameters
 from srvae_plugin.training.optimizers import adam_optimizer
 
@@ -263,7 +264,9 @@ FILES = {
 def trained(folder, data, file, *bindings, resume=False):
     with gin_files.only([file], [*SMALL, *bindings]):
         settings = pipeline.training_settings()
-        model, averages = train(settings, data, folder, config="c", resume=resume)
+        model, averages = train(
+            settings, data, TrainingDirectory(folder).files, config="c", resume=resume
+        )
     return require_alive(model), averages
 
 

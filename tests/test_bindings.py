@@ -16,7 +16,7 @@ from srvae_plugin.cli.export import export
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.gin_files import ConfigError
 from srvae_plugin.config.text import dataset_bindings
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.run import check, run
 from srvae_plugin.study.config import configurations
 from srvae_plugin.study.definition import Study, read_study
@@ -153,14 +153,16 @@ def scored(finished, output, *bindings):
 
 def recorded(finished):
     folder = finished / "metrics" / "sampled" / "mig"
-    return results.read_results(folder, "evaluation"), dataset_bindings(
-        results.gin_file(folder, "evaluation")
+    return StepDirectory(folder, "evaluation").read(), dataset_bindings(
+        StepDirectory(folder, "evaluation").gin_file()
     )
 
 
 def test_the_function_that_a_run_binds_makes_its_codes(finished):
     assert [path.name for path in (finished / "postprocessed").iterdir()] == ["sampled"]
-    text = results.gin_file(finished / "postprocessed" / "sampled", "postprocess").read_text()
+    text = (
+        StepDirectory(finished / "postprocessed" / "sampled", "postprocess").gin_file().read_text()
+    )
     assert "postprocess.postprocess_fn = @sampled_representation" in text
 
 
@@ -208,7 +210,7 @@ def test_scores_of_a_run_are_resumed_when_a_metric_is_added(tmp_path, capsys):
     seeded = "evaluation.random_seed = 0"  # the default, and other metrics, change no identity
     made = colour_run(tmp_path, "vae", ["run.metrics = ['mig']", "mig.num_train = 50", seeded])
     mig = made / "metrics" / "mean" / "mig"
-    before = results.read_results(mig, "evaluation")
+    before = StepDirectory(mig, "evaluation").read()
 
     def resumed(*bindings):
         flags = [flag for b in bindings for flag in ("--bind", b)]
@@ -219,8 +221,8 @@ def test_scores_of_a_run_are_resumed_when_a_metric_is_added(tmp_path, capsys):
     both = "run.metrics = ['modularity_explicitness', 'mig']"
     resumed(both, "mig.num_train = 50", "modularity_explicitness.num_train = 40",
             "modularity_explicitness.num_test = 10")  # fmt: skip
-    assert results.read_results(mig, "evaluation") == before
-    assert results.is_complete(mig.with_name("modularity_explicitness"), "evaluation")
+    assert StepDirectory(mig, "evaluation").read() == before
+    assert StepDirectory(mig.with_name("modularity_explicitness"), "evaluation").is_complete()
     for changed in ("mig.num_train = 40", "discretizer.num_bins = 5", "evaluation.random_seed = 1"):
         (line,) = resumed("run.metrics = ['mig']", "mig.num_train = 50", changed)
         assert changed in line
@@ -301,5 +303,5 @@ def test_run_takes_a_plain_string_for_a_file_and_for_a_binding(tmp_path):
     mine = tmp_path / "mine.gin"
     mine.write_text(f"include '{TINY}'\nrun.metrics = []\nrun.pictures = False\n")
     run(str(mine), "model.training_steps = 1", tmp_path / "run")
-    trained = results.gin_file(tmp_path / "run" / "model", "train").read_text()
+    trained = StepDirectory(tmp_path / "run" / "model", "train").gin_file().read_text()
     assert "model.training_steps = 1\n" in trained

@@ -11,6 +11,7 @@ from trained_models import require_alive, rows
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import dsprites_full
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training.loop import train
 
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
@@ -43,7 +44,7 @@ def trained(folder, name, *bindings):
             decoder.register_forward_hook(lambda layer, given, images: types.add(images.dtype))
 
         settings.model.build = noting
-        model, _ = train(settings, dsprites_full(), folder)
+        model, _ = train(settings, dsprites_full(), TrainingDirectory(folder).files)
     found = set(types)
     return require_alive(model), rows(folder), found
 

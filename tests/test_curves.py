@@ -47,7 +47,7 @@ def test_running_mean():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (HEADER + "\n0,1,2", "line 2: got 3 fields, expected 9"),
+        (HEADER + "\n0,1,2\n1,1,1,1,1,1,1,1,1\n", "line 2: got 3 fields, expected 9"),
         (HEADER + "\n0,1,2,x,1,1,1,1,1", "line 2: could not convert"),
         ("loss,kl_loss\n1,2\n", "no column 'step'"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from srvae_plugin import evaluate_with_gin, load_model, postprocess_with_gin
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.run import run_main
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 
 TINY = Path(__file__).with_name("tiny.gin")
 WRITERS = {
@@ -42,7 +42,7 @@ def run_of(output, name, *bindings):
 
 
 def assert_complete(output, name, metric):
-    scores = results.read_results(output / "metrics" / "mean" / metric, "evaluation")
+    scores = StepDirectory(output / "metrics" / "mean" / metric, "evaluation").read()
     assert all(0 <= v <= 1 for k, v in scores.items() if "accuracy" in k or k.endswith("mig"))
     first = next(load_model(output).parameters())
     assert first.shape[1] == CHANNELS.get(name, 3)

@@ -13,7 +13,7 @@ import pytest
 from srvae_plugin.cli.run import run_main
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.text import gin_dict
-from srvae_plugin.runs import pipeline, results  # noqa: F401
+from srvae_plugin.runs import pipeline  # noqa: F401
 from srvae_plugin.study import numbered
 from srvae_plugin.study.numbered import STUDIES, NumberedModel
 

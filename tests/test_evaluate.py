@@ -10,7 +10,7 @@ from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.data.dsprites import dsprites_full
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
 
@@ -39,7 +39,7 @@ def grid():
 
 
 def scores_in(folder, metric):
-    return results.read_results(folder / metric, "evaluation")
+    return StepDirectory(folder / metric, "evaluation").read()
 
 
 def test_a_table_of_codes_is_scored(tmp_path, capsys):

@@ -8,7 +8,7 @@ from srvae_plugin import load_dataset, representation_function
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.export import export
 from srvae_plugin.metrics.dci import disentanglement
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 
 pandas = pytest.importorskip("pandas")
 
@@ -50,7 +50,7 @@ def test_npz_holds_the_whole_set_in_its_order(run, data):
 
 
 def test_the_importance_matrix_is_that_of_the_run_s_dci_score(run):
-    scores = results.read_results(run / "metrics" / "mean" / "dci", "evaluation")
+    scores = StepDirectory(run / "metrics" / "mean" / "dci", "evaluation").read()
     matrix = read(export(run, "npz", overwrite=True).file)["importance"]
     assert matrix.shape == (2, 3)
     assert disentanglement(matrix) == pytest.approx(scores["disentanglement"], abs=1e-12)
@@ -95,9 +95,9 @@ def test_our_own_command_scores_the_npz(run, tmp_path, capsys):
     file = export(run, "npz", tmp_path / "npz").file
     metric = ["--bind", "run.metrics = ['mig']", "--bind", "mig.num_train = 50"]
     evaluate_main(["--codes", str(file), "--output", str(tmp_path / "a"), *metric])
-    score = results.read_results(tmp_path / "a" / "mig", "evaluation")["discrete_mig"]
+    score = StepDirectory(tmp_path / "a" / "mig", "evaluation").read()["discrete_mig"]
     evaluate_main([str(run), *metric])
-    own = results.read_results(run / "metrics" / "mean" / "mig", "evaluation")["discrete_mig"]
+    own = StepDirectory(run / "metrics" / "mean" / "mig", "evaluation").read()["discrete_mig"]
     assert own == pytest.approx(score, abs=1e-9)
 
 

@@ -22,8 +22,8 @@ from srvae_plugin.metrics import compute_dci, compute_mig, compute_sap
 from srvae_plugin.metrics.codes import sample_codes_and_factors
 from srvae_plugin.report.pictures import names_in
 from srvae_plugin.report.run import Run
-from srvae_plugin.runs import results
 from srvae_plugin.runs.codes_files import load_codes
+from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.representation import TabulatedCodes
 
 RNG = np.random.RandomState
@@ -323,7 +323,7 @@ def test_codes_take_names_kinds_bins_and_rows_held_out(capsys):
     arguments = ["--codes", "codes.npz", "--output", "scores", "--bind", "run.metrics = ['mig']"]
     arguments += ["--bind", "dataset.held_out = .5", "--bind", "dataset.factor_bins = {'scale': 4}"]
     evaluate_main(arguments)
-    scores = results.read_results(Path("scores/mig"), "evaluation")
+    scores = StepDirectory(Path("scores/mig"), "evaluation").read()
     assert scores["num_factors_scored"] == 3
     described = json.loads(Path("scores/mig/factors.json").read_text(encoding="utf-8"))
     assert described["names"] == ["shape", "corner", "scale"]
@@ -361,7 +361,7 @@ def test_codes_alone_are_scored_by_what_needs_no_factors(capsys):
     assert caught.value.code != 0
     error = capsys.readouterr().err
     assert "codes.npz (without an array 'factors', and dataset.name is not bound)" in error
-    scores = results.read_results(Path("s/unsupervised_metrics"), "evaluation")
+    scores = StepDirectory(Path("s/unsupervised_metrics"), "evaluation").read()
     assert scores["active_latents"] == 4
     assert 0 <= scores["gaussian_total_correlation"] < 0.1
 
@@ -377,7 +377,7 @@ def test_a_folder_is_scored_by_what_needs_no_factors():
     for binding in ("dataset.name = 'image_folder'", "dataset.path = 'faces'", "dataset.size = 8"):
         arguments += ["--bind", binding]
     evaluate_main([*arguments, "--bind", "run.metrics = ['unsupervised_metrics']"])
-    assert results.read_results(Path("s/unsupervised_metrics"), "evaluation")["active_latents"] == 4
+    assert StepDirectory(Path("s/unsupervised_metrics"), "evaluation").read()["active_latents"] == 4
 
 
 # --- images --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from srvae_plugin.interchange.foreign_models import (
     find_layout,
     open_model,
 )
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.repeatable import warn_if_random
 
 helper = pytest.importorskip("onnx").helper
@@ -161,8 +161,8 @@ def test_what_we_export_scores_as_the_run_does(folder, tmp_path, form, capsys):
     output = tmp_path / "scores"
     assert evaluate("--model", file, "--output", output, bindings=binding) == 0
     assert evaluate(run, "--overwrite") == 0
-    theirs = results.read_results(output / "mig", "evaluation")["discrete_mig"]
-    ours = results.read_results(run / "metrics" / "mean" / "mig", "evaluation")["discrete_mig"]
+    theirs = StepDirectory(output / "mig", "evaluation").read()["discrete_mig"]
+    ours = StepDirectory(run / "metrics" / "mean" / "mig", "evaluation").read()["discrete_mig"]
     assert theirs == pytest.approx(ours, abs=1e-6)
     assert file.stem in capsys.readouterr().out
     found = find_layout(open_model(file), load_dataset("npz", path=str(folder / "colour.npz")))
@@ -175,7 +175,7 @@ def test_its_scores_stand_in_the_results_tree_and_are_its_own(folder, data, tmp_
     binding = finished_runs.colour_images(folder)
     output = ["--output", tmp_path / "scores"]
     assert evaluate("--model", path, *output, bindings=binding) == 0
-    assert results.is_complete(tmp_path / "scores" / "mig", "evaluation")
+    assert StepDirectory(tmp_path / "scores" / "mig", "evaluation").is_complete()
     assert evaluate("--model", path, *output, "--resume", bindings=binding) == 0
     other = save_script(Moments("NCHW", True), folder / "mine.pt")
     assert evaluate("--model", other, *output, "--resume", bindings=binding) == 2

@@ -11,6 +11,7 @@ from srvae_plugin.data.dsprites import DSprites, dsprites_full
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.models.networks import convolutions
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, Representation
 from srvae_plugin.training import loop
 from srvae_plugin.training.batches import DeviceImages, source_of
@@ -44,7 +45,9 @@ both_steps = pytest.mark.parametrize("how", ["plain", "captured"])
 def trained(folder, data, name, *bindings, resume=False):
     bindings = [*SETTINGS, f"model.model = @{name}()", *MODELS[name], *bindings]
     with gin_files.only(bindings=bindings):
-        return loop.train(pipeline.training_settings(), data, folder, resume=resume)
+        return loop.train(
+            pipeline.training_settings(), data, TrainingDirectory(folder).files, resume=resume
+        )
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +278,7 @@ def test_the_first_bad_step_is_named_later(tmp_path, how):
     with pytest.raises(loop.NonFiniteLossError, match=r"step 8: .*reconstruction_loss") as error:
         trained(tmp_path, Poisoned(8), "vae", *bindings)
     assert "the last good checkpoint" in str(error.value)
-    assert torch.load(tmp_path / loop.CHECKPOINT, weights_only=True)["step"] == 6
+    assert torch.load(TrainingDirectory(tmp_path).files.checkpoint, weights_only=True)["step"] == 6
 
 
 LESS = ["model.tf32 = True", "model.autocast = True", "model.channels_last = True"]

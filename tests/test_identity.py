@@ -13,8 +13,8 @@ from srvae_plugin.config.data_record import (
     differing_lines,
     other_content,
     record_of,
-    with_record,
 )
+from srvae_plugin.config.text import with_record
 from srvae_plugin.data.digest import digest_of
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.report.data import read_runs

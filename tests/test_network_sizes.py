@@ -15,6 +15,7 @@ from torch import nn
 from srvae_plugin import models
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.models import networks
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.testing import check_model
 from srvae_plugin.testing.__main__ import main
 from srvae_plugin.training.loop import TrainingSettings, train
@@ -85,7 +86,7 @@ def test_each_model_trains_and_reconstructs(name, shape, tmp_path):
     before.build(shape)
     gin.bind_parameter("srvae_plugin.AdamOptimizer.learning_rate", 0.003)
     settings = TrainingSettings(tiny(name), 20, random_seed=1, batch_size=3, eval_steps=1)
-    model, losses = train(settings, Levels(shape), tmp_path / "model")
+    model, losses = train(settings, Levels(shape), TrainingDirectory(tmp_path / "model").files)
     assert np.isfinite(losses["loss"])
     assert model.encode(x).mean.shape == (4, 2)
     assert model.reconstruct(x).shape == (4, *shape)

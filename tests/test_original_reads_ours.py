@@ -20,7 +20,7 @@ from srvae_plugin import (
 from srvae_plugin.cli.export import export
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.config.text import gin_dict
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 
 pytestmark = pytest.mark.skipif(bool(oracle.MISSING), reason=f"needs {', '.join(oracle.MISSING)}")
 SPEC = find_spec("disentanglement_lib")
@@ -90,7 +90,7 @@ def test_its_aggregate_puts_our_runs_beside_its_own(run, tmp_path):
     assert set(rows) == {(who, name) for who in ("ours", "theirs") for name in METRICS}
     for name in METRICS:
         ours, theirs = rows["ours", name], rows["theirs", name]
-        scores = results.read_results(run / "metrics/mean" / name, "evaluation")
+        scores = StepDirectory(run / "metrics/mean" / name, "evaluation").read()
         for key, value in scores.items():
             if not isinstance(value, str):
                 assert ours[f"evaluation_results.{key}"] == pytest.approx(value)
@@ -150,7 +150,7 @@ def test_both_libraries_in_one_process(run, tmp_path):
         full=full,
     )
     alone = run / "metrics/mean/mig"
-    expected = results.read_results(alone, "evaluation")["discrete_mig"]
+    expected = StepDirectory(alone, "evaluation").read()["discrete_mig"]
     saved = gin_dict((alone / "results/gin/evaluation.gin").read_text())
     for names in ("short", "full"):
         assert answer[names]["discrete_mig"] == pytest.approx(expected, rel=1e-6)

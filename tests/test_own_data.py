@@ -24,7 +24,8 @@ from srvae_plugin.metrics import compute_mig, compute_sap
 from srvae_plugin.metrics.codes import sample_codes_and_factors
 from srvae_plugin.metrics.dci_regressors import compute_dci_regression
 from srvae_plugin.metrics.factor_vae import compute_factor_vae
-from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
 
 TINY = os.path.join(os.path.dirname(__file__), "tiny.gin")
@@ -559,7 +560,7 @@ def test_own_data_goes_through_a_whole_run(tmp_path):
     np.savez(tmp_path / "mine.npz", images=images, factors=RNG(0).randint(4, size=(200, 2)))
     dataset = ['dataset.name = "npz"', f'dataset.path = "{tmp_path / "mine.npz"}"']
     srvae_run(tmp_path / "run", *dataset, 'run.metrics = ["mig"]', "run.pictures = False")
-    scores = results.read_results(tmp_path / "run" / "metrics" / "mean" / "mig", "evaluation")
+    scores = StepDirectory(tmp_path / "run" / "metrics" / "mean" / "mig", "evaluation").read()
     assert 0 <= scores["discrete_mig"] <= 1
 
 
@@ -579,7 +580,7 @@ def test_codes_of_own_data_are_scored_as_a_table(tmp_path):
     for binding in [*bindings, 'run.metrics = ["mig"]', "mig.num_train = 1500"]:
         arguments += ["--bind", binding]
     evaluate_main([str(argument) for argument in arguments])
-    scores = results.read_results(tmp_path / "scores" / "mig", "evaluation")
+    scores = StepDirectory(tmp_path / "scores" / "mig", "evaluation").read()
     assert scores["discrete_mig"] > 0.9
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from srvae_plugin.config.text import gin_dict
-from srvae_plugin.files import replacing, write_text
-from srvae_plugin.runs import results
+from srvae_plugin.files import new_folder, replacing, write_json, write_text
+from srvae_plugin.runs.directory import StepDirectory, TrainingDirectory
+from srvae_plugin.runs.environment import environment
 
 CONFIG = """# Parameters for model:
 # ====================
@@ -30,9 +31,11 @@ def test_gin_dict_has_one_entry_a_binding():
 
 
 def test_steps_accumulate_in_dlibs_tree(tmp_path):
-    train, evaluate = tmp_path / "model" / "results", tmp_path / "metric" / "results"
-    results.write_step(train, "train", {"loss": np.float32(1.5), "n": np.int64(3)}, CONFIG)
-    results.write_step(evaluate, "evaluation", {"score": np.arange(2)}, "a.b = 1\n", train)
+    train = TrainingDirectory(tmp_path / "model")
+    metric = StepDirectory(tmp_path / "metric", "evaluation")
+    train.write({"loss": np.float32(1.5), "n": np.int64(3)}, CONFIG)
+    metric.write({"score": np.arange(2)}, "a.b = 1\n", train.results)
+    evaluate = metric.results
     files = {str(p.relative_to(evaluate)) for p in evaluate.rglob("*") if p.is_file()}
     assert files == {
         "gin/train.gin",
@@ -50,21 +53,21 @@ def test_steps_accumulate_in_dlibs_tree(tmp_path):
     assert merged["evaluation_results.score"] == [0, 1]
     assert merged["evaluation_config.a.b"] == "1"
     assert merged["train_results.uuid"] != merged["evaluation_results.uuid"]
-    assert results.is_complete(tmp_path / "metric", "evaluation")
-    assert not results.is_complete(tmp_path / "metric", "postprocess")
+    assert metric.is_complete()
+    assert not metric.at("postprocess").is_complete()
 
 
 def test_damaged_and_missing_results_are_named(tmp_path):
     with pytest.raises(ValueError, match="holds no results"):
-        results.read_results(tmp_path, "train")
+        TrainingDirectory(tmp_path).read()
     write_text(tmp_path / "results" / "json" / "train_results.json", '{"loss": 1')
     with pytest.raises(ValueError, match=r"train_results\.json is damaged"):
-        results.read_results(tmp_path, "train")
+        TrainingDirectory(tmp_path).read()
 
 
 def test_what_cannot_be_json_is_named(tmp_path):
     with pytest.raises(TypeError, match=r"1j.*complex"):
-        results.write_json(tmp_path / "a.json", {"a": 1j})
+        write_json(tmp_path / "a.json", {"a": 1j})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -85,24 +88,24 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     def fail():
-        with results.new_folder(tmp_path / "a") as folder:
+        with new_folder(tmp_path / "a") as folder:
             (folder / "x").write_text("half")
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
         fail()
     assert list(tmp_path.iterdir()) == []
-    with results.new_folder(tmp_path / "a") as folder:
+    with new_folder(tmp_path / "a") as folder:
         (folder / "x").write_text("whole")
-    with pytest.raises(ValueError, match="exists already"), results.new_folder(tmp_path / "a"):
+    with pytest.raises(ValueError, match="exists already"), new_folder(tmp_path / "a"):
         pass
-    with results.new_folder(tmp_path / "a", overwrite=True) as folder:
+    with new_folder(tmp_path / "a", overwrite=True) as folder:
         (folder / "y").write_text("new")
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["y"]
 
 
 def test_environment_names_versions():
-    env = results.environment("cpu", 2, 1.0)
+    env = environment("cpu", 2, 1.0)
     assert env["packages"]["torch"].startswith("2.")
     assert env["python"]
     assert env["threads"] == 2
@@ -114,7 +117,7 @@ def test_new_folder_removes_what_a_killed_process_left(tmp_path):
     for pid in (finished.pid, os.getppid()):
         (tmp_path / f".a.{pid}.tmp").mkdir()
     (tmp_path / f".b.{finished.pid}.tmp").mkdir()
-    with results.new_folder(tmp_path / "a"):
+    with new_folder(tmp_path / "a"):
         pass
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == sorted(["a", f".a.{os.getppid()}.tmp", f".b.{finished.pid}.tmp"])

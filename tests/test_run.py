@@ -25,7 +25,7 @@ from srvae_plugin.cli.data import data_main
 from srvae_plugin.cli.run import run_main
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.text import gin_dict
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 
 TINY = Path(__file__).with_name("tiny.gin")
 SCRIPT = Path(sys.executable).with_name("srvae-run")
@@ -57,7 +57,7 @@ def finished(tmp_path_factory):
 def scores_of(run):
     found = {}
     for metric in TINY_METRICS:
-        scores = results.read_results(run / "metrics" / "mean" / metric, "evaluation")
+        scores = StepDirectory(run / "metrics" / "mean" / metric, "evaluation").read()
         found[metric] = {k: v for k, v in scores.items() if k not in ("uuid", "elapsed_time")}
     return found
 

@@ -21,8 +21,9 @@ from safetensors.torch import load_file
 from srvae_plugin.cli.study import _engine, study_main
 from srvae_plugin.cli.study_worker import run_job
 from srvae_plugin.config import gin_files
-from srvae_plugin.config.data_record import differing_lines, record_in
-from srvae_plugin.runs import results
+from srvae_plugin.config.data_record import differing_lines
+from srvae_plugin.config.text import record_in
+from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.run import run as run_alone
 from srvae_plugin.study import table
 from srvae_plugin.study.config import _with_values, configurations, dataset_lines
@@ -540,7 +541,7 @@ def test_the_table_shows_models_and_runs_under_way(tmp_path):
 
 
 def scores_of(run):
-    scores = results.read_results(run / "metrics/mean/mig", "evaluation")
+    scores = StepDirectory(run / "metrics/mean/mig", "evaluation").read()
     return {key: value for key, value in scores.items() if key not in ("uuid", "elapsed_time")}
 
 

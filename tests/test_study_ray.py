@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.run import run as run_alone
 from srvae_plugin.study import ray_engine
 from srvae_plugin.study.definition import read_study
@@ -68,7 +68,7 @@ def wait_until(condition, process, folder):
 
 
 def scores_of(run):
-    scores = results.read_results(run / "metrics/mean/mig", "evaluation")
+    scores = StepDirectory(run / "metrics/mean/mig", "evaluation").read()
     return {key: value for key, value in scores.items() if key not in ("uuid", "elapsed_time")}
 
 

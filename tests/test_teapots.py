@@ -21,7 +21,8 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.teapots import draw_factors, zero_shot_rows
 from srvae_plugin.metrics.codes import sample_codes_and_factors
 from srvae_plugin.metrics.dci_regressors import compute_dci_regression
-from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.representation import CachedRepresentation
 
 RNG = np.random.RandomState
@@ -433,9 +434,9 @@ def test_the_protocol_goes_through_a_whole_run(tmp_path):
     run_main(arguments)
     require_alive(load_model(tmp_path / "run"))
     for regressor in ("random_forest", "lasso"):
-        scores = results.read_results(
+        scores = StepDirectory(
             tmp_path / "run" / "metrics" / "mean" / regressor, "evaluation"
-        )
+        ).read()
         assert 0 <= scores["disentanglement"] <= 1
         assert scores["num_factors_scored"] == 5
         assert scores["nrmse_test"] > 0

@@ -16,9 +16,9 @@ from srvae_plugin.models.base import Losses
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.plots.curves import learning_curves
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training import checkpoint
 from srvae_plugin.training.loop import (
-    CHECKPOINT,
     InterruptedTrainingError,
     NonFiniteLossError,
     TrainingSettings,
@@ -46,7 +46,7 @@ def data():
 def trained(folder, data, *bindings, resume=False, config="c"):
     with gin_files.only(bindings=[*TINY, *bindings]):
         settings = pipeline.training_settings()
-        model, losses = train(settings, data, folder, config=config, resume=resume)
+        model, losses = train(settings, data, files, config=config, resume=resume)
     return require_alive(model), losses
 
 
@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_names_step_term_and_checkpoint(tmp_path, data
 
     with pytest.raises(NonFiniteLossError, match="reconstruction_loss") as caught:
         trained(tmp_path / "b", Poisoned(5))
-    path = tmp_path / "b" / CHECKPOINT
+    path = TrainingDirectory(tmp_path / "b").files.checkpoint
     assert "step 5" in str(caught.value)
     assert str(path) in str(caught.value)
     assert torch.load(path, weights_only=True)["step"] == 3
@@ -143,7 +143,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, data, monkeypatch
     monkeypatch.setattr("srvae_plugin.training.loop.update_parameters", poison)
     with pytest.raises(NonFiniteLossError, match="weights"):
         trained(tmp_path, data, "model.checkpoint_every = 1")
-    assert not (tmp_path / CHECKPOINT).exists()
+    assert not TrainingDirectory(tmp_path).files.checkpoint.exists()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -185,7 +185,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, data):
 def test_a_damaged_checkpoint_is_named(tmp_path, data, damage):
     with pytest.raises(Failure):
         trained(tmp_path, FailsAt(4))
-    path = tmp_path / CHECKPOINT
+    path = TrainingDirectory(tmp_path).files.checkpoint
     path.write_bytes(path.read_bytes()[:1000] if damage is None else damage)
     with pytest.raises(ValueError, match=rf"{path} cannot be read"):
         trained(tmp_path, data, resume=True)
@@ -274,7 +274,7 @@ def test_settings_work_without_gin(tmp_path, data):
         batch_size=2,
         eval_steps=1,
     )
-    model, losses = train(settings, data, tmp_path)
+    model, losses = train(settings, data, TrainingDirectory(tmp_path).files)
     assert model.num_latent == 2
     assert losses["global_step"] == 2
 
@@ -318,7 +318,7 @@ def test_frozen_and_unused_parameters_stay_and_logs_may_be_empty(tmp_path, data)
     with gin_files.only(bindings=TINY):
         settings = pipeline.training_settings()
         settings.model.__class__ = Partial
-        model, losses = train(settings, data, tmp_path)
+        model, losses = train(settings, data, TrainingDirectory(tmp_path).files)
     assert model.unused.tolist() == model.frozen.tolist() == [1, 1]
     assert set(losses) == {"global_step", "training_seconds"}
     assert (tmp_path / "scalars.csv").read_text().splitlines() == ["step", *"02468"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset, IterableDataset, WeightedRandomSampler
-from trained_models import rows, same_weights
+from trained_models import fit, rows, same_weights
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
@@ -13,11 +13,11 @@ from srvae_plugin.data.from_python import as_data
 from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training.average import WeightAverage
 from srvae_plugin.training.callbacks import Callback
 from srvae_plugin.training.checkpoint import steps_done
-from srvae_plugin.training.loop import CHECKPOINT, NonFiniteLossError, train
-from srvae_plugin.training.plain import fit
+from srvae_plugin.training.loop import NonFiniteLossError, train
 from srvae_plugin.training.settings import TrainingSettings
 from srvae_plugin.training.weights import load_weights, save_weights
 
@@ -68,7 +68,7 @@ def rate(global_step):
 def test_a_finished_training_goes_on_as_if_it_had_never_ended(tmp_path, data, kind):
     whole, losses = trained(tmp_path / "whole", data, 10, **kind)
     trained(tmp_path / "longer", data, 5, **kind)
-    assert steps_done(tmp_path / "longer" / CHECKPOINT) == 5
+    assert steps_done(TrainingDirectory(tmp_path / "longer").files.checkpoint) == 5
     longer, again = trained(tmp_path / "longer", data, 10, resume=True, **kind)
     assert same_weights(whole, longer)
     assert rows(tmp_path / "whole") == rows(tmp_path / "longer")
@@ -89,7 +89,9 @@ def test_through_gin_too(tmp_path, data):
         with gin_files.only(bindings=[*lines, f"model.training_steps = {steps}"]):
             config = pipeline.gin.config_str()
             settings = pipeline.training_settings()
-            return train(settings, data, folder, config=config, resume=resume)[0]
+            return train(
+                settings, data, TrainingDirectory(folder).files, config=config, resume=resume
+            )[0]
 
     whole = go(tmp_path / "whole", 6)
     go(tmp_path / "longer", 4)

@@ -21,6 +21,7 @@ from srvae_plugin.data.storage.mapped_images import MappedImages
 from srvae_plugin.models.base import Losses
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, Representation
 from srvae_plugin.training import loop
 from srvae_plugin.training.batches import (
@@ -55,7 +56,9 @@ every_model = pytest.mark.parametrize("name", MODELS)
 def trained(folder, data, name, *bindings, resume=False):
     bindings = [*TINY, f"model.model = @{name}()", *MODELS[name], *bindings]
     with gin_files.only(bindings=bindings):
-        model, losses = loop.train(pipeline.training_settings(), data, folder, resume=resume)
+        model, losses = loop.train(
+            pipeline.training_settings(), data, TrainingDirectory(folder).files, resume=resume
+        )
     return require_alive(model), losses
 
 

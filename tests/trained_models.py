@@ -4,6 +4,10 @@ import csv
 
 import torch
 
+from srvae_plugin.runs.directory import TrainingDirectory
+from srvae_plugin.training.loop import train
+from srvae_plugin.training.plain import prepared
+
 
 def rows(folder):
     with (folder / "scalars.csv").open(newline="") as file:
@@ -28,3 +32,11 @@ def require_alive(model):
     dead = [latent for latent, image in enumerate(others) if torch.equal(image, first)]
     assert not dead, f"the decoder does not read the latents {dead}: take more channels"
     return model
+
+
+def fit(model, data, folder, *, resume=False, **how):
+    """Train with the arguments of `prepared`; the model and its losses."""
+    directory = TrainingDirectory(folder)
+    directory.prepare(resume)
+    settings, source, config = prepared(model, data, **how)
+    return train(settings, source, directory.files, config=config, resume=resume)

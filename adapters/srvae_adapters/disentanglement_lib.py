@@ -29,6 +29,7 @@ from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.models.networks import GaussianEncoder
 from srvae_plugin.models.sr_vae import ResidualVAE
 from srvae_plugin.models.vae import BaseVAE
+from srvae_plugin.runs.directory import StepDirectory
 
 SCRIPT = "make_tfhub.py"
 _EXAMPLES = 32
@@ -150,6 +151,6 @@ def export_disentanglement_lib(trained: Trained, folder: Path) -> Exported:
     arrays["description"] = np.array(json.dumps(description))
     np.savez_compressed(path, **dict[str, Any](arrays))
     shutil.copy(tf1_hub.__file__, folder / SCRIPT)
-    shutil.copytree(trained.folder / "results", folder / "results")
+    shutil.copytree(trained.directory.results, StepDirectory(folder, "postprocess").results)
     weights = sum(array.size for name, array in arrays.items() if "/" in name)
     return Exported(path, {"weights": weights, "next": f"in its environment: python {SCRIPT}"})

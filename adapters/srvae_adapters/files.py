@@ -17,7 +17,8 @@ from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.interchange.exporters import Exported, Trained
 from srvae_plugin.metrics.dci import IMPORTANCE_FILE
-from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, RepresentationFunction
 
 logger = logging.getLogger("srvae_plugin")
@@ -136,9 +137,8 @@ def dci_importance(
     The settings are those that gin binds, then those the run was scored with, then the metric's
     defaults.
     """
-    scored = trained.run / "metrics" / trained.folder.name / "dci"
-    done = results.is_complete(scored, "evaluation")
-    files = [results.gin_file(scored, "evaluation")] if done else []
+    scored = RunDirectory(trained.run).scores(trained.folder.name).of("dci")
+    files = [scored.gin_file()] if scored.is_complete() else []
     with (
         gin_files.configured(files, recorded=True),
         gin_files.configured((), trained.bindings),

@@ -20,7 +20,7 @@ from srvae_plugin.interchange.exporters import (
     load_folder,
     load_trained,
 )
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import StepDirectory
 
 
 class RepresentationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -86,7 +86,7 @@ class RepresentationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         if self.representation is None:
             raise ValueError("representation = None: expected a run directory or a function")
         folder = Path(self.representation)
-        exported = results.is_complete(folder, "postprocess")
+        exported = StepDirectory(folder, "postprocess").is_complete()
         trained = load_folder(folder) if exported else load_trained(folder, self.kind)
         return trained.function, trained.observation_shape
 

@@ -19,8 +19,6 @@ from srvae_plugin.version import __version__
 if TYPE_CHECKING:
     from srvae_plugin.interchange.exporters import Exported
 
-EXPORT_FILE = "export.json"
-
 EXPORT_HELP = """\
 Write a run's representation in a format that other tools read. Where the format holds the model,
 the file's codes of 256 images are compared with the model's own.
@@ -60,12 +58,13 @@ def export(
     that is missing, and a model that the format cannot hold. Nothing is left behind then.
     """
     from srvae_plugin.config import gin_files, gin_reach, plugins
+    from srvae_plugin.files import new_folder, write_json
     from srvae_plugin.interchange.exporters import Exported, load_trained
-    from srvae_plugin.runs import results
+    from srvae_plugin.runs.directory import EXPORT_FILE, RunDirectory
 
     exporter = plugins.find("exporters", to)
     run, bindings = Path(run), gin_files.as_list(bindings)
-    target = Path(output or run / "exports" / representation / to).absolute()
+    target = Path(output or RunDirectory(run).export(representation, to)).absolute()
     _require_replaceable(target, overwrite)
     with gin_files.configured((), bindings):
         roots = [gin_reach.Root("srvae_plugin.dataset"), *gin_reach.roots_of(exporter)]
@@ -73,7 +72,7 @@ def export(
     trained = load_trained(run, representation, bindings)
     with (
         gin_files.configured((), bindings),
-        results.new_folder(target, overwrite) as folder,
+        new_folder(target, overwrite) as folder,
     ):
         done = exporter(trained, folder)
         about = {
@@ -81,18 +80,20 @@ def export(
             "file": str(done.file.relative_to(folder)),
             "representation": representation,
             "run": str(run.absolute()),
-            "postprocess_uuid": results.read_results(trained.folder, "postprocess")["uuid"],
+            "postprocess_uuid": trained.directory.read()["uuid"],
             "observation_shape": trained.observation_shape,
             "num_latent": trained.function.model.num_latent,
             "bindings": list(bindings),
             "srvae_plugin": __version__,
             **done.facts,
         }
-        results.write_json(folder / EXPORT_FILE, about)
+        write_json(folder / EXPORT_FILE, about)
     return Exported(target / about["file"], done.facts)
 
 
 def _require_replaceable(target: Path, overwrite: bool) -> None:
+    from srvae_plugin.runs.directory import EXPORT_FILE
+
     if not target.exists():
         return
     if not overwrite:

@@ -19,7 +19,6 @@ from srvae_plugin.cli.command_line import (
 )
 from srvae_plugin.study.definition import read_study
 from srvae_plugin.study.directory import (
-    LOG,
     RunState,
     StudyJson,
     check_directory,
@@ -175,8 +174,8 @@ def _summary(name: str, output: Path, states: Sequence[RunState]) -> Iterator[st
     for state in states:
         if state.status != "finished":
             yield f"  {state.run}: {state.status}{f': {state.error}' if state.error else ''}"
-            if (state.folder / LOG).is_file():
-                yield f"      {state.folder / LOG}"
+            if (state.directory.log).is_file():
+                yield f"      {state.directory.log}"
     if any(state.status == "failed" for state in states):
         yield "--retry-failed starts the failed ones again"
     yield f"study directory  {output}"

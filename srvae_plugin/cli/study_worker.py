@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srvae_plugin.cli.command_line import run_command
-from srvae_plugin.study.directory import CONFIG
+from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.study.job import GRACE_SECONDS, Job
 from srvae_plugin.study.locks import only_process_at
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _same_command(folder: str, job: Job) -> list[str]:
     """The command that would do the same, for environment.json."""
-    what = ["--gin", f"{folder}/config.gin"]
+    what = ["--gin", str(RunDirectory(Path(folder)).config)]
     if job.numbered:
         what = ["--study", job.numbered, "--model-num", str(job.number)]
         what += [part for binding in job.bindings for part in ("--bind", binding)]
@@ -59,7 +59,7 @@ def run_job(folder: Path, job: Job) -> None:
 
         look_for_modules_in(job.modules_in)
         numbered = NumberedModel(job.numbered, job.number) if job.numbered else None
-        config = folder / CONFIG
+        config = RunDirectory(folder).config
         lock = only_process_at(config)
         try:
             done = run([config], job.bindings, folder, resume=True, study=numbered)

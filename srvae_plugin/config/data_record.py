@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ from typing import Any
 import gin
 
 from srvae_plugin.config import plugins
-from srvae_plugin.config.text import DATA_LINE, gin_dict
+from srvae_plugin.config.text import gin_dict, record_in
 from srvae_plugin.data.digest import digest_of
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.storage.locate import expanded
 
-LINE = DATA_LINE
 Record = dict[str, Any]
 """`name`; `options` that differ from the defaults, and `paths` as typed and absolute, by gin name;
 `digest` of the content, empty if there is none; `factor_names`."""
@@ -67,23 +65,6 @@ def place(record: Mapping[str, Any]) -> str:
     """Name of a recorded data set, and its files."""
     files = [path["absolute"] for path in record["paths"].values()]
     return f"{record['name']} ({', '.join(files)})" if files else str(record["name"])
-
-
-def with_record(config: str, record: Mapping[str, Any]) -> str:
-    """A configuration's text with the record of its data set on a line of its own."""
-    return f"{config.rstrip()}\n\n{LINE}{json.dumps(record, sort_keys=True)}\n"
-
-
-def record_in(text: str) -> Record | None:
-    """The record in a text that `with_record` made; None in one of an older version."""
-    lines = [line for line in text.splitlines() if line.startswith(LINE)]
-    try:
-        found = json.loads(lines[-1].removeprefix(LINE)) if lines else None
-    except ValueError:
-        return None
-    return (
-        found if isinstance(found, dict) and found.keys() >= {"name", "paths", "digest"} else None
-    )
 
 
 def other_content(saved: str, now: str) -> str:

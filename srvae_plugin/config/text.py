@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-DATA_LINE = "# data set: "
+_DATA_LINE = "# data set: "
 """Begins the line of a configuration that holds the record of its data set."""
 NOT_OF_THE_MODEL = frozenset({
     "model.random_seed", "model.device", "model.checkpoint_every", "model.log_every",
@@ -31,6 +33,23 @@ def dataset_bindings(path: Path) -> dict[str, Any]:
         key.partition(".")[2]: ast.literal_eval(bound.get(value.removeprefix("%"), value))
         for key, value in found.items()
     }
+
+
+def with_record(config: str, record: Mapping[str, Any]) -> str:
+    """A configuration's text with the record of its data set on a line of its own."""
+    return f"{config.rstrip()}\n\n{_DATA_LINE}{json.dumps(record, sort_keys=True)}\n"
+
+
+def record_in(text: str) -> dict[str, Any] | None:
+    """The record in a text that `with_record` made; None in one of an older version."""
+    lines = [line for line in text.splitlines() if line.startswith(_DATA_LINE)]
+    try:
+        found = json.loads(lines[-1].removeprefix(_DATA_LINE)) if lines else None
+    except ValueError:
+        return None
+    return (
+        found if isinstance(found, dict) and found.keys() >= {"name", "paths", "digest"} else None
+    )
 
 
 def _logical_lines(config: str) -> list[str]:

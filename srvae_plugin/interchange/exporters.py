@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,13 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from srvae_plugin.config.gin_files import one_line
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs import pipeline, weights
+from srvae_plugin.runs.directory import RunDirectory, StepDirectory
 from srvae_plugin.runs.representation import Representation
 
 logger = logging.getLogger("srvae_plugin")
@@ -78,11 +77,16 @@ class Trained:
     observation_shape: tuple[int, int, int]
     bindings: Sequence[str] = ()
 
+    @property
+    def directory(self) -> StepDirectory:
+        """The files in `folder`."""
+        return StepDirectory(self.folder, "postprocess")
+
     @functools.cached_property
     def data(self) -> GroundTruthData:
         """The data set it was trained on, or what gin binds to `dataset.name`."""
-        data = pipeline.bound_dataset(results.gin_file(self.folder, "postprocess"))
-        pipeline.require_shape(self.folder, data)
+        data = pipeline.bound_dataset(self.directory.gin_file())
+        pipeline.require_shape(self.directory, data)
         return data
 
     def graph(self) -> MeanCodes:
@@ -149,16 +153,7 @@ def load_trained(run: Path, kind: str = "mean", bindings: Sequence[str] = ()) ->
 
     Raises ValueError if it is no run directory or has no such representation.
     """
-    folder = run / "postprocessed" / kind
-    if not results.is_complete(folder, "postprocess"):
-        found = [
-            path.name
-            for path in sorted((run / "postprocessed").glob("*"))
-            if results.is_complete(path, "postprocess")
-        ]
-        if found:
-            raise ValueError(f"{run} has no representation {kind!r}; it has: {', '.join(found)}")
-        raise ValueError(f"{run} is not a run directory: it has no finished postprocessed/<kind>")
+    folder = RunDirectory(run).finished_representation(kind).path
     return dataclasses.replace(load_folder(folder), run=run, bindings=bindings)
 
 
@@ -168,6 +163,5 @@ def load_folder(folder: Path) -> Trained:
     Raises ValueError if it holds none.
     """
     function = pipeline.load_representation(folder)
-    with safe_open(folder / pipeline.WEIGHTS, "pt") as file:
-        channel, height, width = json.loads(file.metadata()["observation_shape"])
+    channel, height, width = weights.shape_in(StepDirectory(folder, "postprocess").weights)
     return Trained(folder, folder, function, (height, width, channel))

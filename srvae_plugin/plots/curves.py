@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from srvae_plugin.files import read_scalars
+
 Column = Float[np.ndarray, " row"]
 
 _PANELS = {"reconstruction_loss": "reconstruction loss", "kl_loss": "KL, all latents"}
@@ -20,29 +21,6 @@ _LATENTS = "KL of each latent"
 _FONT = 8.0
 _COLORED = 10
 """As many lines as tab10 has colours are told apart; the others are grey."""
-
-
-def read_scalars(path: Path) -> dict[str, Column]:
-    """Columns of a scalars file, one value a row; columns of length 0 if nothing was logged.
-
-    Raises FileNotFoundError, and ValueError naming the line for a field that is not a number.
-    """
-    with path.open(newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        rows = []
-        for fields in reader:
-            try:
-                rows.append([float(field) for field in fields])
-            except ValueError as error:
-                raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
-            if len(fields) != len(header):
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: got {len(fields)} fields, expected "
-                    f"{len(header)} as in the header; delete the line if writing was cut short"
-                )
-    values = np.array(rows, np.float64).reshape(len(rows), len(header))
-    return {name: values[:, column] for column, name in enumerate(header)}
 
 
 def running_mean(values: Column, window: int) -> Column:

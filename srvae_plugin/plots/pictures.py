@@ -41,6 +41,8 @@ RANGE = 3.0
 _FRAME_MS = 80
 _KL_OBSERVATIONS = 256
 _BATCH = 64
+_MOVING = "traversals"
+"""Name of the picture that there is as a still and moving."""
 
 
 @runtime_checkable
@@ -220,14 +222,14 @@ def save_all(
     observations = data.sample_observations(_KL_OBSERVATIONS, np.random.RandomState(seed))
     kl = latent_kl(model, observations)
     figures = {
-        "traversals.png": traversal_grid(model, observations[0], kl),
-        "reconstructions.png": reconstruction_grid(model, observations[:10]),
-        "decomposition.png": decomposition_figure(model, observations[0], kl),
-        "learning_curves.png": curves,
+        _MOVING: traversal_grid(model, observations[0], kl),
+        "reconstructions": reconstruction_grid(model, observations[:10]),
+        "decomposition": decomposition_figure(model, observations[0], kl),
+        "learning_curves": curves,
     }
-    files = {name: _png(figure) for name, figure in figures.items() if figure is not None}
-    files["traversals.gif"] = _gif(traversal_animation(model, observations[0], kl))
-    output_dir.mkdir(parents=True, exist_ok=True)
+    drawn = {name: figure for name, figure in figures.items() if figure is not None}
+    files = {f"{name}.png": _png(figure) for name, figure in drawn.items()}
+    files[f"{_MOVING}.gif"] = _gif(traversal_animation(model, observations[0], kl))
     for name, content in files.items():
         write_bytes(output_dir / name, content)
     return {name: output_dir / name for name in files}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,27 +30,6 @@ class Curve(NamedTuple):
     name: str
     steps: NDArray[np.float64]
     values: NDArray[np.float64]
-
-
-def thinned(path: Path, names: Sequence[str], rows: int = 80) -> dict[str, NDArray[np.float64]]:
-    """Columns of a scalars file, evenly thinned to about `rows` rows; `step` is one of them.
-
-    Columns that are not there are left out, and so is a last row that was cut short. Raises
-    ValueError if the file is damaged.
-    """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    header = lines[0].split(",") if lines else []
-    if len(lines) > 1 and len(lines[-1].split(",")) < len(header):
-        del lines[-1]
-    body = lines[1:]
-    chosen = sorted({*np.linspace(0, len(body) - 1, min(rows, len(body))).round().astype(int)})
-    fields = [body[place].split(",") for place in chosen]
-    try:
-        table = np.array(fields, np.float64).reshape(len(fields), len(header))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    wanted = [name for name in ("step", *names) if name in header]
-    return {name: table[:, header.index(name)] for name in wanted} if len(fields) else {}
 
 
 def curve_chart(curves: Sequence[Curve], title: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from srvae_plugin.config.text import DATA_LINE, gin_dict
+from srvae_plugin.config.text import gin_dict, record_in
 from srvae_plugin.report.data_sets import (
     from_config,
     from_record,
@@ -23,10 +23,18 @@ from srvae_plugin.report.data_sets import (
 from srvae_plugin.report.foreign import told_apart
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.run import DataSet, Run, Settings
-from srvae_plugin.report.study import STUDY, with_study
-from srvae_plugin.runs.results import REFUSED
-
-_NO_STEPS = {"results", "visualizations", "artifacts", "tfhub", "tf_checkpoint"}
+from srvae_plugin.report.study import with_study
+from srvae_plugin.runs.directory import (
+    NO_STEPS,
+    STUDY_FILE,
+    RunDirectory,
+    is_run_directory,
+    last_step_in,
+    refused_among,
+    refused_folder,
+    run_of,
+    scored_kind,
+)
 
 
 class Found(NamedTuple):
@@ -103,12 +111,13 @@ def _from_folder(
         raise ValueError(f"{place} is no folder of runs: it does not exist")
     for folder, folders, files in os.walk(place):
         here = Path(folder)
-        if "config.gin" in files:
+        if is_run_directory(files):
             roots[here.resolve()] = _relative(here, place)
-        if STUDY in files:
-            studies.append(here / STUDY)
-        refusals += [here / name for name in sorted(files) if name.endswith(REFUSED)]
-        if "results" in folders and (path := _last_step(here)) is not None:
+        if STUDY_FILE in files:
+            studies.append(here / STUDY_FILE)
+        refusals += [here / name for name in refused_among(files)]
+        if (step := last_step_in(here)) is not None:
+            path = step.aggregate
             try:
                 values = json.loads(path.read_text(encoding="utf-8"))
                 if not isinstance(values, dict):
@@ -118,15 +127,7 @@ def _from_folder(
             else:
                 yield _Record(here, _relative(here, place), values)
         # Temporary folders begin with a dot; the others hold no results.
-        folders[:] = sorted(f for f in folders if f not in _NO_STEPS and not f.startswith("."))
-
-
-def _last_step(folder: Path) -> Path | None:
-    for step in ("evaluation", "postprocess", "train"):
-        path = folder / "results" / "aggregate" / f"{step}.json"
-        if path.is_file():
-            return path
-    return None
+        folders[:] = sorted(f for f in folders if f not in NO_STEPS and not f.startswith("."))
 
 
 def _relative(folder: Path, place: Path) -> str:
@@ -155,7 +156,7 @@ def _from_table(place: Path) -> Iterator[_Record]:
 
 def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
     identity = record.values.get("train_results.uuid")
-    of_run = _run_folder(record.path, bool(identity))
+    of_run = run_of(record.path, bool(identity)).path
     # Scores of a representation that is not of a training belong together if they lie together
     # and are of the same codes.
     content = str(record.values.get("foreign_model.content") or "")
@@ -188,8 +189,7 @@ def _add_foreign(run: Run, model: Mapping[str, Any]) -> None:
 
 def _add_scores(run: Run, record: _Record, notes: list[str]) -> None:
     settings = record.part("evaluation_config.")
-    inside = record.path.parts[-3] == "metrics" if len(record.path.parts) > 2 else False
-    folder = record.path.name if inside else ""
+    folder = record.path.name if scored_kind(record.path) else ""
     kind = record.values.get("postprocess_config.postprocess.postprocess_fn", "")
     kind = kind.removeprefix("@").removesuffix("_representation") or "mean"
     where = (kind, metric_name(settings.get("evaluation.evaluation_fn", ""), folder))
@@ -202,17 +202,6 @@ def _add_scores(run: Run, record: _Record, notes: list[str]) -> None:
         run.scored_data[where] = data
         names = _strings(record.values.get("evaluation_dataset.factor_names"))
         run.factor_names = run.factor_names or names
-
-
-def _run_folder(step: Path, trained: bool) -> Path:
-    """Folder of the run that a step's folder is of."""
-    if step.name == "model":
-        return step.parent
-    if step.parent.name == "postprocessed":
-        return step.parents[1]
-    if step.parent.parent.name == "metrics":
-        return step.parents[2]
-    return step if trained else step.parent
 
 
 def _strings(value: Any) -> list[str]:
@@ -236,14 +225,14 @@ def _add_refusals(files: Sequence[Path], by_uuid: dict[str, Run], notes: list[st
     """Note which metrics could not be computed, and add what has no score at all."""
     by_folder = {run.folder.resolve(): run for run in by_uuid.values()}
     for file in files:
-        folder = file.with_name(file.name.removesuffix(REFUSED))
+        folder = refused_folder(file)
         try:
             said = json.loads(file.read_text(encoding="utf-8"))
             metric, error = str(said["metric"]), str(said["error"])
         except (OSError, ValueError, KeyError, TypeError) as problem:
             notes.append(f"{file} is damaged and left out: {problem!r}")
             continue
-        of_run = _run_folder(folder, False)
+        of_run = run_of(folder, False).path
         run = by_folder.get(of_run.resolve())
         if run is None:
             run = by_uuid[str(of_run)] = by_folder[of_run.resolve()] = Run(of_run.name, of_run)
@@ -251,7 +240,7 @@ def _add_refusals(files: Sequence[Path], by_uuid: dict[str, Run], notes: list[st
                 _add_foreign(run, model)
             run.data = from_record(said.get("evaluation_dataset") or {}) or DataSet()
         name = metric_name(metric, folder.name)
-        kind = folder.parent.name if folder.parent.parent.name == "metrics" else "mean"
+        kind = scored_kind(folder) or "mean"
         run.refused[kind, name] = error
         run.problems.append(f"no score of {name}{'' if kind == 'mean' else f' ({kind})'}: {error}")
 
@@ -262,34 +251,24 @@ def _with_plans(runs: list[Run], roots: Mapping[Path, str]) -> list[Run]:
     for run in runs:
         run.environment = _environment(run)
         if left.pop(run.folder.resolve(), None) is not None:
-            plan = gin_dict((run.folder / "config.gin").read_text(encoding="utf-8"))
+            plan = gin_dict(run.directory.config.read_text(encoding="utf-8"))
             planned = {metric_name(name) for name in planned_metrics(plan)}
             known = {metric for _, metric in (*run.scores, *run.refused)}
             missing = sorted(planned - known)
             run.problems += [f"no scores of {', '.join(missing)}"] if missing else []
     for folder, name in left.items():
-        text = (folder / "config.gin").read_text(encoding="utf-8")
+        text = RunDirectory(folder).config.read_text(encoding="utf-8")
         config = gin_dict(text)
-        data = from_record(_record_in(text)) or from_config(config) or DataSet()
+        data = from_record(record_in(text) or {}) or from_config(config) or DataSet()
         run = Run(name, folder, config, data=data, finished=False)
         run.problems.append("training has not finished")
         runs.append(run)
     return runs
 
 
-def _record_in(config: str) -> dict[str, Any]:
-    """What a run that has not finished says of its data."""
-    lines = [line for line in config.splitlines() if line.startswith(DATA_LINE)]
-    try:
-        found = json.loads(lines[-1].removeprefix(DATA_LINE)) if lines else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _environment(run: Run) -> dict[str, Any]:
     try:
-        found = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
+        found = json.loads(run.directory.environment.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else {}
     except FileNotFoundError:
         return {}

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from srvae_plugin.report.curves import Curve, curve_chart, thinned
+from srvae_plugin.files import read_scalars
+from srvae_plugin.report.curves import Curve, curve_chart
 from srvae_plugin.report.figures import hinton, legend, strip_plot
 from srvae_plugin.report.lists import lists
 from srvae_plugin.report.models import Model
@@ -36,6 +37,7 @@ from srvae_plugin.report.scores import (
 )
 from srvae_plugin.report.settings import Variants
 from srvae_plugin.report.svg import color
+from srvae_plugin.runs.directory import DECOMPOSITION
 from srvae_plugin.version import __version__
 
 SECTIONS = (
@@ -54,6 +56,8 @@ SECTIONS = (
     ("method", "Method"),
 )
 _SCALARS = {"reconstruction_loss": "Reconstruction loss (nats per image)", "kl_loss": "KL (nats)"}
+_POINTS = 80
+"""Rows of a run's scalars that are drawn."""
 _T = TypeVar("_T")
 
 
@@ -164,11 +168,11 @@ def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[M
         curves: dict[str, list[Curve]] = {name: [] for name in _SCALARS}
         for model in models:
             for run in model.of(data_set):
-                path = run.folder / "model" / "scalars.csv"
+                path = run.directory.model.files.scalars
                 if not path.is_file():
                     continue
-                columns = _or_note(partial(thinned, path, list(_SCALARS)), notes) or {}
-                for name in set(columns) - {"step"}:
+                columns = _or_note(partial(read_scalars, path, _POINTS), notes) or {}
+                for name in _SCALARS.keys() & columns.keys():
                     curves[name].append(Curve(model, run.name, columns["step"], columns[name]))
         charts = [curve_chart(curves[name], title) for name, title in _SCALARS.items()]
         if any(charts):
@@ -193,7 +197,7 @@ def _pictures(chosen: Sequence[Chosen], notes: list[str]) -> dict[str, Any]:
         if moving is not None:
             animations.append(moving)
     for one in chosen:
-        source = _or_note(partial(picture, one, "decomposition.png", budget), notes)
+        source = _or_note(partial(picture, one, DECOMPOSITION, budget), notes)
         if source:
             decompositions.append((one, source))
     for one in chosen:

@@ -15,14 +15,13 @@ from PIL import Image
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Table
+from srvae_plugin.runs.directory import TRAVERSALS
 
 MOST_BYTES = 12_000_000
 """Of all pictures in a page together, so that it stays below about 20 MB with everything else."""
 _WIDEST = 1400
 _RANGE = 3.0
 """Our traversals go from -3 to 3."""
-_OURS = Path("visualizations/traversals.gif")
-_THEIRS = "visualizations/animated_traversals/*.gif"
 _MATRICES = ("dci_importance_matrix.npy", "dci_regression_importance_matrix.npy")
 _FACTORS = {
     "dsprites_full": ("shape", "scale", "orientation", "position x", "position y"),
@@ -114,7 +113,7 @@ def animation(chosen: Chosen, budget: Budget) -> Animation | None:
     Ours go from -3 to 3 and back: the way back is left out. Raises ValueError if the file is
     damaged.
     """
-    path = chosen.run.folder / _OURS
+    path = chosen.run.directory.picture(TRAVERSALS)
     if path.is_file():
         frames = _frames(path)
         count = len(frames) // 2 + 1
@@ -123,7 +122,7 @@ def animation(chosen: Chosen, budget: Budget) -> Animation | None:
         labels = [f"z = {value:.2f}".replace("-", "\N{MINUS SIGN}") for value in rounded]
         frames = frames[:count]
     else:
-        theirs = sorted(chosen.run.folder.glob(_THEIRS))
+        theirs = chosen.run.directory.animations()
         if not theirs:
             return None
         frames = _frames(theirs[0])
@@ -154,7 +153,7 @@ def picture(chosen: Chosen, name: str, budget: Budget) -> str:
 
     Raises ValueError if the file is damaged.
     """
-    path = chosen.run.folder / "visualizations" / name
+    path = chosen.run.directory.picture(name)
     if not path.is_file():
         return ""
     try:
@@ -179,10 +178,7 @@ def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     Raises ValueError if the file is damaged or holds something else.
     """
     for name in _MATRICES:
-        found = sorted(run.folder.glob(f"metrics/*/*/artifacts/**/{name}"))
-        found += sorted(run.folder.glob(f"*/artifacts/**/{name}"))
-        found += sorted(run.folder.glob(f"postprocessed/*/artifacts/**/{name}"))
-        for path in found[:1]:
+        for path in run.directory.artifact_files(name)[:1]:
             try:
                 matrix = np.load(path, allow_pickle=False)
             except (OSError, ValueError, EOFError) as error:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from srvae_plugin.runs.directory import RunDirectory
+
 Settings = dict[str, str]
 """Gin bindings as they are written, by name."""
 Where = tuple[str, str]
@@ -69,6 +71,11 @@ class Run:
     """Whether its study has not come to its end yet; it does not count then."""
 
     @property
+    def directory(self) -> RunDirectory:
+        """Where its files lie, if it is one of ours."""
+        return RunDirectory(self.folder)
+
+    @property
     def scored_data_name(self) -> dict[Where, str]:
         """Gin's name of what each metric was computed on."""
         return {where: data.name for where, data in self.scored_data.items()}
@@ -84,4 +91,4 @@ class Run:
     @property
     def is_ours(self) -> bool:
         """Whether this package trained it, and not disentanglement_lib."""
-        return "model.checkpoint_every" in self.config or (self.folder / "config.gin").is_file()
+        return "model.checkpoint_every" in self.config or self.directory.config.is_file()

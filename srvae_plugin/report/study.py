@@ -9,7 +9,6 @@ from typing import Any
 
 from srvae_plugin.report.run import DataSet, Run
 
-STUDY = "study.json"
 _WAITS = ("planned", "running", "interrupted")
 """Statuses of runs that may still come to an end."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,15 +14,16 @@ from srvae_plugin.config import gin_files, gin_reach
 from srvae_plugin.config.data_record import (
     differing_lines,
     other_content,
-    record_in,
     record_of,
-    with_record,
 )
 from srvae_plugin.config.gin_files import Choice, as_list
+from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
-from srvae_plugin.runs import pipeline, results
+from srvae_plugin.files import write_json
+from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.content import content_of
+from srvae_plugin.runs.directory import Records, RunDirectory, ScoresDirectory, StepDirectory
 from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import RepresentationFunction
 
@@ -78,25 +78,21 @@ def evaluate_run(
     already, unless `resume` keeps or `overwrite` replaces it, and for a binding that nothing reads;
     RunMetricsFailedError, after all else is scored, if a metric cannot be computed.
     """
-    run, files, bindings = Path(run), as_list(files), as_list(bindings)
-    kinds = [
-        path.name
-        for path in sorted((run / "postprocessed").glob("*"))
-        if not path.name.startswith(".") and results.is_complete(path, "postprocess")
-    ]
-    if not kinds:
-        raise ValueError(f"{run} is not a run directory: it has no finished postprocessed/<kind>")
+    directory, files, bindings = RunDirectory(Path(run)), as_list(files), as_list(bindings)
+    kinds = directory.kinds()
     metrics, wanted = _planned(files, bindings)
-    if missing := [kind for kind in wanted or () if kind not in kinds]:
-        raise ValueError(f"{run} has no representation {missing[0]!r}; it has: {', '.join(kinds)}")
+    for kind in wanted or ():
+        directory.finished_representation(kind)
     kinds = [kind for kind in kinds if wanted is None or kind in wanted]
     for kind in kinds:
-        _require_new(run / "metrics" / kind, metrics, resume, overwrite)
+        directory.scores(kind).require_new(metrics, resume, overwrite)
     scores: dict[str, Scores] = {}
     failed: list[str] = []
     for kind in kinds:
         try:
-            scores[kind] = evaluate_representation(metrics, run, kind, files, bindings, overwrite)
+            scores[kind] = evaluate_representation(
+                metrics, directory, kind, files, bindings, overwrite
+            )
         except MetricsFailedError as error:
             scores[kind] = error.scores
             failed += [f"{kind}: {reason}" if len(kinds) > 1 else reason for reason in error.failed]
@@ -107,7 +103,7 @@ def evaluate_run(
 
 def evaluate_representation(
     metrics: Sequence[str],
-    run: Path,
+    run: RunDirectory,
     kind: str,
     files: Sequence[str | Path],
     bindings: Sequence[str],
@@ -119,15 +115,15 @@ def evaluate_representation(
     All metrics share one cache of codes. `choose` gives what a metric is scored with beside
     `files` and `bindings`.
     """
-    source = run / "postprocessed" / kind
-    processed = results.gin_file(source, "postprocess")
+    source = run.representation(kind)
+    processed = source.gin_file()
     with gin_files.configured(files, bindings):
         data = pipeline.bound_dataset(processed)
         pipeline.require_shape(source, data)
         pipeline.say_other_data(source, data)
-    function = pipeline.cached(pipeline.load_representation(source), to_score(data))
-    output = run / "metrics" / kind
-    of_what = results.read_results(source, "postprocess")["uuid"]
+    function = pipeline.cached(pipeline.load_representation(source.path), to_score(data))
+    output = run.scores(kind)
+    of_what = source.read()["uuid"]
     return _score_all(
         metrics, function, data, output, files, bindings, overwrite, of_what, source, choose
     )
@@ -159,9 +155,9 @@ def evaluate_function(
 
     Raises MetricsFailedError, after the other metrics, if one cannot be computed.
     """
-    output, files, bindings = Path(output), as_list(files), as_list(bindings)
+    directory, files, bindings = ScoresDirectory(Path(output)), as_list(files), as_list(bindings)
     metrics, _ = _planned(files, bindings)
-    _require_new(output, metrics, resume, overwrite)
+    directory.require_new(metrics, resume, overwrite)
     with gin_files.configured(files, bindings):
         if data is None:
             data = pipeline.bound_dataset()
@@ -175,7 +171,7 @@ def evaluate_function(
     if not is_table:
         function = pipeline.cached(function, to_score(data))
     return _score_all(
-        metrics, function, data, output, files, bindings, overwrite, of_what, foreign=foreign
+        metrics, function, data, directory, files, bindings, overwrite, of_what, foreign=foreign
     )
 
 
@@ -183,26 +179,24 @@ def _score_all(
     metrics: Sequence[str],
     function: RepresentationFunction,
     data: GroundTruthData,
-    output: Path,
+    output: ScoresDirectory,
     files: Sequence[str | Path],
     bindings: Sequence[str],
     overwrite: bool,
     of_what: str,
-    source: Path | None = None,
+    source: StepDirectory | None = None,
     choose: Choose = Choice,
     foreign: Foreign | None = None,
 ) -> Scores:
     """Score with every metric; one that cannot be computed does not stop the others."""
     if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
-        for folder in (output / metric.partition("/")[0] for metric in metrics):
-            if folder.exists():
-                shutil.rmtree(folder)
+        output.delete(metrics)
     scores: Scores = {}
     failed: list[str] = []
     cause: Exception | None = None
     for metric in metrics:
         name = metric.partition("/")[0]
-        folder = output / name
+        target = output.of(metric)
         choice = choose(metric)
         with gin_files.configured(
             [*files, *choice.files],
@@ -210,35 +204,33 @@ def _score_all(
         ):
             if source is not None:
                 # The same object: this records the data set in the operative configuration.
-                data = pipeline.bound_dataset(results.gin_file(source, "postprocess"))
+                data = pipeline.bound_dataset(source.gin_file())
             record = {**record_of(data), **(foreign.data if foreign else {})}
             read = gin_reach.text_of(gin_reach.steps_of_metric())
             identity = with_record(f"{of_what}\n{_FORM}\n{read}", record)
-            if not _is_kept(folder, identity, "" if source else ", --output names another folder"):
-                refused = output / f"{name}{results.REFUSED}"
+            if not _is_kept(target, identity, "" if source else ", --output names another folder"):
+                refused = output.refusal(metric)
                 refused.unlink(missing_ok=True)
-                records: dict[str, Any] = {"evaluation_dataset": record}
-                if foreign:
-                    records["foreign_model"] = foreign.model
+                records = Records(record, foreign.model if foreign else None)
                 try:
                     pipeline.score(
                         function,
                         to_score(data),
-                        folder,
+                        target,
                         True,
-                        source and source / "results",
+                        source and source.results,
                         identity,
                         records,
                     )
                 except Exception as error:  # a representation of the user's may raise anything
                     failed.append(f"{name}: {_said(error)}")
                     # For reports: without it the metric would seem not to have been asked for.
-                    refusal = {"metric": choice.function, "error": _said(error), **records}
-                    results.write_json(refused, refusal)
+                    refusal = {"metric": choice.function, "error": _said(error)}
+                    write_json(refused, refusal | records.by_name("evaluation"))
                     logger.error("%s is not scored: %s", name, _said(error))
                     cause = cause or error
                     continue
-        scores[name] = results.read_results(folder, "evaluation")
+        scores[name] = target.read()
     if failed:
         raise MetricsFailedError(failed, scores) from cause
     return scores
@@ -250,14 +242,14 @@ def _said(error: Exception) -> str:
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _is_kept(folder: Path, identity: str, elsewhere: str) -> bool:
+def _is_kept(target: StepDirectory, identity: str, elsewhere: str) -> bool:
     """Whether finished results are there; ValueError if they are of something else.
 
     `elsewhere` ends the advice of how to score nevertheless.
     """
-    if not results.is_complete(folder, "evaluation"):
+    if not target.is_complete():
         return False
-    saved = folder / pipeline.IDENTITY
+    folder, saved = target.path, target.identity
     before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
     advice = f"--overwrite scores it again{elsewhere}"
     if other := other_content(before, identity):
@@ -294,18 +286,6 @@ def _planned(
         gin_reach.require_read(gin_reach.steps_of_scoring(plan.metrics), bindings)
         chosen = gin_files.is_typed("run.representations")
         return plan.metrics, plan.representations if chosen else None
-
-
-def _require_new(output: Path, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
-    names = [metric.partition("/")[0] for metric in metrics]
-    there = [
-        n for n in names if (output / n).exists() and not (output / n / results.REFUSED).is_file()
-    ]
-    if there and not (resume or overwrite):
-        raise ValueError(
-            f"{output} has results of {', '.join(there)}: --resume keeps them, --overwrite "
-            "replaces them"
-        )
 
 
 def load_function(name: str) -> RepresentationFunction:

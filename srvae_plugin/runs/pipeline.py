@@ -7,7 +7,6 @@ signatures and read its gin files.
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import math
 import shutil
@@ -19,13 +18,11 @@ from typing import Any, TypeVar
 
 import gin
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 
 from srvae_plugin.config import gin_files, plugins
-from srvae_plugin.config.data_record import place, record_of, with_record
+from srvae_plugin.config.data_record import place, record_of
 from srvae_plugin.config.plugins import load_dataset
-from srvae_plugin.config.text import dataset_bindings
+from srvae_plugin.config.text import dataset_bindings, with_record
 from srvae_plugin.data.factor_kinds import CLASS, CONTINUOUS
 from srvae_plugin.data.ground_truth import (
     FactorGrid,
@@ -36,9 +33,10 @@ from srvae_plugin.data.ground_truth import (
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.table import FactorTable
-from srvae_plugin.files import replacing, write_text
+from srvae_plugin.files import write_json, write_text
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.runs import results
+from srvae_plugin.runs import weights
+from srvae_plugin.runs.directory import Records, StepDirectory, TrainingDirectory, trained_in
 from srvae_plugin.runs.repeatable import seeded
 from srvae_plugin.runs.representation import (
     CachedRepresentation,
@@ -46,7 +44,6 @@ from srvae_plugin.runs.representation import (
     RepresentationFunction,
 )
 from srvae_plugin.training.loop import (
-    CHECKPOINT,
     TrainingSettings,
     check_seed,
     find_device,
@@ -54,14 +51,11 @@ from srvae_plugin.training.loop import (
     train,
 )
 from srvae_plugin.training.numerics import memory_format
+from srvae_plugin.training.weights import save_weights
 
 logger = logging.getLogger("srvae_plugin")
 
-WEIGHTS = "model.safetensors"
 REPRESENTATIONS = ("mean", "sampled")
-IDENTITY = "identity.txt"
-FACTORS = "factors.json"
-"""Names, kinds and words of the factors that a metric was scored with, beside its results."""
 _Settings = TypeVar("_Settings")
 Files = gin_files.Texts
 Bindings = str | Sequence[str] | None
@@ -226,14 +220,15 @@ def bound_dataset(previous: Path | None = None) -> GroundTruthData:
     return gin.get_configurable(load_dataset)()
 
 
-def say_other_data(step: Path, data: GroundTruthData) -> None:
+def say_other_data(step: StepDirectory, data: GroundTruthData) -> None:
     """Log it if the data set that gin binds is not what the model was trained on.
 
     The content counts, not the place: the same data may have moved.
     """
-    before = dataset_bindings(trained_in(step))
+    training = step.at("train")
+    before = dataset_bindings(training.gin_file())
     now = gin_files.values_of("srvae_plugin.dataset")
-    record, known = _trained_on(step), record_of(data)
+    record, known = training.dataset(), record_of(data)
     comparable = bool(record.get("digest") and known["digest"])
     if comparable and record["digest"] == known["digest"]:
         paths = record["paths"]
@@ -241,11 +236,11 @@ def say_other_data(step: Path, data: GroundTruthData) -> None:
     elif comparable and now == before:
         logger.warning(
             "%s was trained on %s with another content than that of %s, which it is scored on",
-            step, place(record), place(known),
+            step.path, place(record), place(known),
         )  # fmt: skip
     if before and now != before:
         logger.warning("scored on %s, trained on %s", _described(now), _described(before))
-    trained = record or {"options": dataset_bindings(trained_in(step))}
+    trained = record or {"options": dataset_bindings(training.gin_file())}
     share, was = _held_out(known), _held_out(trained)
     same = record["digest"] == known["digest"] if comparable else not record
     if share > was and same:
@@ -264,14 +259,6 @@ def _held_out(record: Mapping[str, Any]) -> float:
         return 0.0
 
 
-def _trained_on(step: Path) -> dict[str, Any]:
-    """Record of the data set of the training; empty for a run of an older version."""
-    try:
-        return results.read_json(step / "results" / "json" / "train_dataset.json")
-    except ValueError:
-        return {}
-
-
 def _described(bindings: Mapping[str, Any]) -> str:
     """A data set's bindings as one phrase: the name first."""
     options = [f"{key} = {value!r}" for key, value in sorted(bindings.items()) if key != "name"]
@@ -280,22 +267,16 @@ def _described(bindings: Mapping[str, Any]) -> str:
     )
 
 
-def trained_in(representation_dir: Path) -> Path:
-    """The gin file of the training, of which every later step has a copy."""
-    return results.gin_file(representation_dir, "train")
-
-
-def require_shape(folder: Path, data: GroundTruthData) -> None:
+def require_shape(step: StepDirectory, data: GroundTruthData) -> None:
     """Raise ValueError if a model that was trained on images of another shape is to read these."""
-    with safe_open(folder / WEIGHTS, "pt") as file:
-        channel, height, width = json.loads(file.metadata()["observation_shape"])
+    channel, height, width = weights.shape_in(step.weights)
     shape = [int(side) for side in data.observation_shape]
     if shape != [height, width, channel]:
         name = gin_files.bound("dataset.name") or type(data).__name__
         raise ValueError(
-            f"the model in {folder} takes images of {height} x {width} x {channel} (height, width, "
-            f"channels), those of {name} are {' x '.join(map(str, shape))}: bind the data set it "
-            "was trained on, or another place of it, dataset.path"
+            f"the model in {step.path} takes images of {height} x {width} x {channel} (height, "
+            f"width, channels), those of {name} are {' x '.join(map(str, shape))}: bind the data "
+            "set it was trained on, or another place of it, dataset.path"
         )
 
 
@@ -312,43 +293,41 @@ def train_with_gin(
         model_dir: folder for weights and results.
         overwrite: delete the folder if it exists; otherwise ValueError.
         gin_config_files, gin_bindings: see `gin_files.configured`.
-        resume: go on from a checkpoint in `model_dir`; do nothing if the step is complete.
+        resume: go on from a checkpoint in `model_dir`, of a finished training too if it is to have
+            more steps; otherwise do nothing if the step is complete.
     """
-    folder = Path(model_dir)
-    if resume and results.is_complete(folder, "train"):
-        return
+    directory = TrainingDirectory(Path(model_dir))
     if not resume:
-        results.require_new(folder, overwrite)
-        require_ours(folder)
+        directory.require_new(overwrite)
     with gin_files.configured(gin_config_files, gin_bindings):
         settings = training_settings()
+        if resume and directory.is_complete() and not _goes_on(directory, settings):
+            return
         data = bound_dataset()
         record = record_of(data)
         begun = with_record(gin.config_str(), record)
-        model, losses = train(
-            settings, data, folder, config=begun, resume=resume, overwrite=overwrite
-        )
-        save_weights(model, folder / WEIGHTS, shape_of(data))
+        directory.prepare(resume, overwrite)
+        model, losses = train(settings, data, directory.files, config=begun, resume=resume)
+        save_weights(model, directory.weights, shape_of(data))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
-        results.write_step(
-            folder / "results",
-            "train",
-            scores,
-            gin.operative_config_str(),
-            records={"train_dataset": record},
+        directory.write(scores, gin.operative_config_str(), records=Records(record))
+        if not settings.keep_checkpoint:
+            directory.files.checkpoint.unlink(missing_ok=True)
+
+
+def _goes_on(directory: TrainingDirectory, settings: TrainingSettings) -> bool:
+    """Whether a finished training is to have more steps; ValueError if it cannot."""
+    done = int(directory.read()["global_step"])
+    if done >= settings.training_steps:
+        return False
+    if not directory.files.checkpoint.is_file():
+        raise ValueError(
+            f"{directory.path} has {done} steps and cannot go on to {settings.training_steps}: it "
+            "kept no checkpoint (model.keep_checkpoint); train anew, or start from its weights "
+            f"with model.init_from = '{directory.path}'"
         )
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-
-
-def save_weights(model: DisentanglementModel, path: Path, observation_shape: Sequence[int]) -> None:
-    """Write weights and the shape they were built for as safetensors; OSError if it fails."""
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    metadata = {"observation_shape": json.dumps(list(observation_shape))}
-    try:
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
-    except SafetensorError as error:
-        raise OSError(f"weights {path} cannot be written (disk full?): {error}") from None
+    directory.aggregate.unlink()  # not complete until the new steps are done
+    return True
 
 
 def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementModel:
@@ -360,22 +339,11 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
 
     Raises ValueError if it is not such a folder, or the weights are damaged or do not fit.
     """
-    folder = Path(run_dir)
-    folder = folder / "model" if (folder / "model").is_dir() else folder
-    path = folder / WEIGHTS
-    with gin_files.only([results.gin_file(folder, "train")], recorded=True):
+    directory = trained_in(Path(run_dir))
+    with gin_files.only([directory.gin_file()], recorded=True):
         settings = training_settings()
         model = settings.model
-        try:
-            with safe_open(path, "pt") as file:
-                shape = json.loads(file.metadata()["observation_shape"])
-            model.build(tuple(shape))
-            model.load_state_dict(load_file(path))
-        except (OSError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"weights {path} are missing, damaged or do not fit: {reason}"
-            ) from None
+        weights.load(model, directory.weights)
     found = find_device(device)
     layout = memory_format(found, settings.channels_last)
     return model.to(found).to(memory_format=layout).eval()  # type: ignore[call-overload]
@@ -400,33 +368,28 @@ def postprocess_with_gin(
 
     Raises ValueError if `model_dir` holds no trained model or `output_dir` exists.
     """
-    source, begun = Path(model_dir), time.monotonic()
-    results.require_new(Path(output_dir), overwrite)
-    require_ours(Path(output_dir))
-    trained = results.gin_file(source, "train")
+    source, begun = TrainingDirectory(Path(model_dir)), time.monotonic()
+    target = StepDirectory(Path(output_dir), "postprocess")
+    target.require_new(overwrite)
+    trained = source.gin_file()
     with (
         gin_files.configured(gin_config_files, gin_bindings),
-        results.new_folder(Path(output_dir), overwrite) as folder,
+        target.made_anew(overwrite) as directory,
     ):
         settings = _from_gin(PostprocessSettings, "srvae_plugin.postprocess")
         bound_dataset(trained)
-        settings.postprocess_fn(load_model(source), settings.random_seed)
-        shutil.copy(source / WEIGHTS, folder / WEIGHTS)
-        results.write_step(
-            folder / "results",
-            "postprocess",
-            {"elapsed_time": time.monotonic() - begun},
-            gin.operative_config_str(),
-            source / "results",
-        )
+        settings.postprocess_fn(load_model(source.path), settings.random_seed)
+        shutil.copy(source.weights, directory.weights)
+        took = {"elapsed_time": time.monotonic() - begun}
+        directory.write(took, gin.operative_config_str(), source.results)
 
 
 def load_representation(representation_dir: str | Path) -> Representation:
     """Representation function that a postprocessing step left in a folder."""
-    folder = Path(representation_dir)
-    with gin_files.only([results.gin_file(folder, "postprocess")], recorded=True):
+    directory = StepDirectory(Path(representation_dir), "postprocess")
+    with gin_files.only([directory.gin_file()], recorded=True):
         settings = _from_gin(PostprocessSettings, "srvae_plugin.postprocess")
-        return settings.postprocess_fn(load_model(folder), settings.random_seed)
+        return settings.postprocess_fn(load_model(directory.path), settings.random_seed)
 
 
 def evaluate_with_gin(
@@ -443,56 +406,54 @@ def evaluate_with_gin(
         output_dir: folder for the results; ValueError if it exists and `overwrite` is false.
         gin_config_files, gin_bindings: see `gin_files.configured`.
     """
-    source = Path(model_dir)
-    processed = results.gin_file(source, "postprocess")
+    source = StepDirectory(Path(model_dir), "postprocess")
+    processed = source.gin_file()
     with gin_files.configured(gin_config_files, gin_bindings):
         whole = bound_dataset(processed)
         require_shape(source, whole)
         say_other_data(source, whole)
         data = to_score(whole)
-        function = cached(load_representation(source), data)
-        records = {"evaluation_dataset": record_of(whole)}
-        return score(
-            function, data, Path(output_dir), overwrite, source / "results", records=records
-        )
+        function = cached(load_representation(source.path), data)
+        target = StepDirectory(Path(output_dir), "evaluation")
+        records = Records(record_of(whole))
+        return score(function, data, target, overwrite, source.results, records=records)
 
 
 def score(
     function: RepresentationFunction,
     data: GroundTruthData,
-    output_dir: Path,
+    target: StepDirectory,
     overwrite: bool = False,
     previous: Path | None = None,
     identity: str | None = None,
-    records: Mapping[str, Mapping[str, Any]] | None = None,
+    records: Records | None = None,
 ) -> dict[str, Any]:
     """Score a representation function with the metric that gin binds; write and return scores.
 
     `previous` is the results folder of the step before, if there was one; `identity` is written
-    beside the results, to tell later what they are of; `records` with them, see
-    `results.write_step`.
+    beside the results, to tell later what they are of; `records` with them.
     """
     settings = _from_gin(EvaluationSettings, "srvae_plugin.evaluation")
-    require_ours(output_dir)
+    target.require_new(overwrite)
     if needs_factors(settings.evaluation_fn):
         require_factors(data)
-    with results.new_folder(output_dir, overwrite) as folder:
+    with target.made_anew(overwrite) as directory:
         begun = time.monotonic()
         random_state = np.random.RandomState(settings.random_seed)
         arguments: dict[str, Any] = {"random_state": random_state}
         if "artifact_dir" in inspect.signature(settings.evaluation_fn).parameters:
-            arguments["artifact_dir"] = str(folder / "artifacts")
+            arguments["artifact_dir"] = str(directory.artifacts)
         with seeded(settings.random_seed):
             scores = dict(settings.evaluation_fn(data, function, **arguments))
         _say_what_is_no_number(scores)
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
         # Not of `data` where it is given: that may be the held out part of the recorded whole.
-        known = {"evaluation_dataset": record_of(data)} if records is None else records
-        results.write_step(folder / "results", "evaluation", scores, config, previous, known)
-        results.write_json(folder / FACTORS, described_factors(data))
+        known = Records(record_of(data)) if records is None else records
+        directory.write(scores, config, previous, known)
+        write_json(directory.factors, described_factors(data))
         if identity is not None:
-            write_text(folder / IDENTITY, identity)
+            write_text(directory.identity, identity)
     return scores
 
 
@@ -504,17 +465,6 @@ def _say_what_is_no_number(scores: Mapping[str, Any]) -> None:
             "scores that are no number: %s%s",
             ", ".join(bad[:5]), f" and {len(bad) - 5} more" if len(bad) > 5 else "",
         )  # fmt: skip
-
-
-def require_ours(folder: Path) -> None:
-    """Raise ValueError if a folder that is to be replaced holds what no step has left there."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        names = {"results", CHECKPOINT, "scalars.csv", WEIGHTS}
-        if folder.is_file() or not any((folder / name).exists() for name in names):
-            raise ValueError(
-                f"{folder} holds no results of ours: nothing there is overwritten; choose another "
-                "folder"
-            )
 
 
 def require_factors(data: GroundTruthData) -> None:

@@ -18,24 +18,24 @@ from srvae_plugin.config import gin_files, gin_reach, plugins
 from srvae_plugin.config.data_record import (
     differing_lines,
     other_content,
-    record_in,
     record_of,
-    with_record,
 )
 from srvae_plugin.config.gin_files import Choice, Texts, as_list
+from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.files import write_text
+from srvae_plugin.files import write_json, write_text
 from srvae_plugin.plots import pictures
-from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import RunDirectory
+from srvae_plugin.runs.environment import environment as made_with
 from srvae_plugin.runs.evaluate import evaluate_representation
 from srvae_plugin.runs.pipeline import RunPlan
+from srvae_plugin.training.checkpoint import FREE
 from srvae_plugin.training.loop import find_device, shape_of
 from srvae_plugin.training.optimizers import make_optimizers
 from srvae_plugin.training.scalars import require_tensorboard
 
 logger = logging.getLogger("srvae_plugin")
-
-CONFIG = "config.gin"
 
 
 @runtime_checkable
@@ -53,7 +53,7 @@ class StepChoices(Protocol):
 class RunSummary:
     """What a run made: scores[representation][metric][key], and where everything lies."""
 
-    directory: Path
+    directory: RunDirectory
     training: dict[str, Any]
     scores: dict[str, dict[str, dict[str, Any]]]
     pictures: dict[str, Path]
@@ -115,36 +115,41 @@ def run(
         study: the model of a study that `files` and `bindings` are of: it has seeds and settings
             for each of the steps after training.
     """
-    files, bindings, output = as_list(files), as_list(bindings), Path(output)
+    files, bindings = as_list(files), as_list(bindings)
+    directory = RunDirectory(Path(output))
     plan, config, device, data, functions = check(files, bindings, study)
     begun = time.monotonic()
-    _prepare(output, config, resume, overwrite)
+    _prepare(directory, config, resume, overwrite)
 
-    pipeline.train_with_gin(output / "model", False, files, bindings, resume=True)
-    summary = RunSummary(output, results.read_results(output / "model", "train"), {}, {})
+    trained = directory.model.is_complete()
+    former = directory.model.read()["uuid"] if trained else None
+    pipeline.train_with_gin(directory.model.path, False, files, bindings, resume=True)
+    summary = RunSummary(directory, directory.model.read(), {}, {})
+    if trained and summary.training["uuid"] != former:
+        directory.forget_later_steps()
     for kind in plan.representations:
-        represent = output / "postprocessed" / kind
-        if not results.is_complete(represent, "postprocess"):
+        represent = directory.representation(kind)
+        if not represent.is_complete():
             choice = study.postprocess(kind) if study else Choice(functions[kind])
             function = f"postprocess.postprocess_fn = @{choice.function}"
             pipeline.postprocess_with_gin(
-                output / "model",
-                represent,
+                directory.model.path,
+                represent.path,
                 True,
                 [*files, *choice.files],
                 [*choice.bindings, *bindings, function],
             )
         choose = functools.partial(study.evaluation, kind) if study else Choice
         summary.scores[kind] = evaluate_representation(
-            plan.metrics, output, kind, files, bindings, choose=choose
+            plan.metrics, directory, kind, files, bindings, choose=choose
         )
     if plan.pictures:
-        model = pipeline.load_model(output)
-        curves = output / "model" / "scalars.csv"
-        summary.pictures = pictures.save_all(model, data, curves, output / "visualizations")
-    environment = results.environment(device, torch.get_num_threads(), time.monotonic() - begun)
+        model = pipeline.load_model(directory.path)
+        curves = directory.model.files.scalars
+        summary.pictures = pictures.save_all(model, data, curves, directory.pictures)
+    environment = made_with(device, torch.get_num_threads(), time.monotonic() - begun)
     environment["data_source"] = getattr(data, "source", None)
-    results.write_json(output / "environment.json", environment)
+    write_json(directory.environment, environment)
     return summary
 
 
@@ -160,9 +165,9 @@ def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:
         logger.warning("not to be scored, since there are no factors: %s", ", ".join(refused))
 
 
-def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:
+def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool) -> None:
     """Make the run directory, or check that it may be gone on with."""
-    saved = output / CONFIG
+    output, saved = directory.path, directory.config
     if output.exists() and any(output.iterdir()) and not overwrite:
         if not resume:
             raise ValueError(
@@ -170,20 +175,23 @@ def _prepare(output: Path, config: str, resume: bool, overwrite: bool) -> None:
                 "names another folder"
             )
         if not saved.is_file():
-            raise ValueError(f"{output} is not a run directory ({CONFIG} is missing)")
+            raise ValueError(f"{output} is not a run directory ({saved.name} is missing)")
         before = saved.read_text(encoding="utf-8")
         if other := other_content(before, config):
             raise ValueError(
                 f"{output}: {other}. Put the former data back, choose another --output, or "
                 "--overwrite"
             )
-        if changed := differing_lines(before, config):
+        changed = differing_lines(before, config)
+        if changed and all(line.partition(" = ")[0] in FREE for line in changed):
+            write_text(saved, config)  # more steps than before, say
+        elif changed:
             raise ValueError(
                 f"{output} was made with another configuration; lines that differ: "
                 f"{'; '.join(changed)}. Choose another --output, or --overwrite; "
                 "srvae-evaluate scores what is trained already with other metric settings"
             )
-        if record_in(before) is None and not (output / "model").exists():
+        if record_in(before) is None and not directory.model.path.exists():
             write_text(saved, config)  # a study wrote it, which does not open data
         elif record_in(before) is None:
             logger.warning(

@@ -53,7 +53,7 @@ def _training(losses: dict[str, Any]) -> str:
 
 
 def _places(done: RunSummary) -> list[str]:
-    places = {"run directory": done.directory, "weights": done.directory / "model"}
-    places |= {"scores": done.directory / "metrics", **done.pictures}
+    places = {"run directory": done.directory.path, "weights": done.directory.model.path}
+    places |= {"scores": done.directory.metrics_path, **done.pictures}
     width = max(map(len, places))
     return [f"{name.ljust(width)}  {path}" for name, path in places.items()]

@@ -22,13 +22,19 @@ import torch
 from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files, gin_reach
-from srvae_plugin.config.data_record import differing_lines, other_content, record_of, with_record
-from srvae_plugin.config.text import NOT_OF_THE_MODEL, gin_dict
+from srvae_plugin.config.data_record import differing_lines, other_content, record_of
+from srvae_plugin.config.text import NOT_OF_THE_MODEL, gin_dict, with_record
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.files import write_text
 from srvae_plugin.metrics.udr import GaussianFunction
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.runs import pipeline, results
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.directory import (
+    Records,
+    RunDirectory,
+    StepDirectory,
+    TrainingDirectory,
+)
 from srvae_plugin.training.numerics import memory_format, numerics
 
 __all__ = ["Group", "gaussian_function", "groups_of", "rank_groups"]
@@ -36,6 +42,8 @@ __all__ = ["Group", "gaussian_function", "groups_of", "rank_groups"]
 logger = logging.getLogger("srvae_plugin")
 
 FUNCTION = "udr_sklearn"
+_KIND = "mean"
+"""The representation whose means are compared."""
 
 
 class Group(NamedTuple):
@@ -45,9 +53,9 @@ class Group(NamedTuple):
     """That of the model, with a number where there are several groups of it."""
     runs: tuple[Path, ...]
 
-    def trained(self) -> Path:
+    def trained(self) -> TrainingDirectory:
         """Where the first of them was trained."""
-        return self.runs[0] / "model"
+        return RunDirectory(self.runs[0]).model
 
 
 def groups_of(places: Sequence[Path]) -> list[Group]:
@@ -66,7 +74,7 @@ def groups_of(places: Sequence[Path]) -> list[Group]:
     runs = sorted({run for place in places for run in _runs_below(place)})
     alike: dict[tuple[Any, ...], dict[str, Path]] = defaultdict(dict)
     for run in runs:
-        config = gin_dict(results.gin_file(run / "model", "train").read_text(encoding="utf-8"))
+        config = gin_dict(RunDirectory(run).model.gin_file().read_text(encoding="utf-8"))
         same = alike[_settings(run, config)]
         seed = config.get("model.random_seed", "")
         if seed in same:
@@ -105,7 +113,7 @@ def _runs_below(place: Path) -> list[Path]:
     found = []
     for folder, folders, _ in os.walk(place):
         here = Path(folder)
-        if results.is_complete(here / "model", "train"):
+        if RunDirectory(here).model.is_complete():
             found.append(here)
             folders.clear()
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -117,8 +125,7 @@ def _runs_below(place: Path) -> list[Path]:
 def _settings(run: Path, config: Mapping[str, str]) -> tuple[Any, ...]:
     """What runs that are alike have in common."""
     own = {key: value for key, value in config.items() if key not in NOT_OF_THE_MODEL}
-    path = run / "model" / "results" / "json" / "train_dataset.json"
-    record = results.read_json(path) if path.is_file() else {}
+    record = RunDirectory(run).model.dataset()
     if not record.get("digest"):  # an older run, or a data set that cannot be told by its content
         return tuple(sorted(own.items())), ""
     name = str(record["name"])
@@ -192,7 +199,7 @@ def rank_groups(
         gin_reach.require_read(gin_reach.steps_of_scoring([FUNCTION]), bindings)
     name = f"udr_{kind}"
     bindings = [*bindings, f"evaluation.evaluation_fn = @{name}/{FUNCTION}"]
-    places = [run / "metrics" / "mean" / name for group in groups for run in group.runs]
+    places = [_place(run, name).path for group in groups for run in group.runs]
     if output is not None:
         places += [output / group.name for group in groups]
     there = [path for path in places if path.exists()]
@@ -200,28 +207,28 @@ def rank_groups(
         raise ValueError(f"{there[0]} exists: --resume keeps it, --overwrite replaces it")
     scores: dict[Path, dict[str, Any]] = {}
     for group in groups:
-        target = None if output is None else output / group.name
+        target = None if output is None else StepDirectory(output / group.name, "evaluation")
         with gin_files.configured(files, bindings):
             scores |= _rank(group, name, target, overwrite)
     return scores
 
 
 def _rank(
-    group: Group, name: str, target: Path | None, overwrite: bool
+    group: Group, name: str, target: StepDirectory | None, overwrite: bool
 ) -> dict[Path, dict[str, Any]]:
     """Scores of the runs of one group; within `gin_files.configured`."""
     begun = time.monotonic()
-    data = pipeline.bound_dataset(results.gin_file(group.trained(), "train"))
+    data = pipeline.bound_dataset(group.trained().gin_file())
     pipeline.require_shape(group.trained(), data)
-    trained = [results.read_results(run / "model", "train")["uuid"] for run in group.runs]
+    trained = [RunDirectory(run).model.read()["uuid"] for run in group.runs]
     record = record_of(data)
     read = gin_reach.text_of(gin_reach.steps_of_metric())
     identity = with_record(f"{' '.join(trained)}\n{read}", record)
-    places = {run: run / "metrics" / "mean" / name for run in group.runs}
+    places = {run: _place(run, name) for run in group.runs}
     wanted = [*places.values(), *([target] if target else [])]
     kept = [not overwrite and _is_kept(place, identity) for place in wanted]
     if all(kept):
-        return {run: results.read_results(place, "evaluation") for run, place in places.items()}
+        return {run: place.read() for run, place in places.items()}
     gin_files.require_bound("srvae_plugin.evaluation")
     settings = gin.get_configurable(pipeline.EvaluationSettings)()
     models = [gaussian_function(pipeline.load_model(run)) for run in group.runs]
@@ -229,7 +236,7 @@ def _rank(
         to_score(data), models, random_state=np.random.RandomState(settings.random_seed)
     )
     config, seconds = gin.operative_config_str(), time.monotonic() - begun
-    records = {"evaluation_dataset": record}
+    records = Records(record)
     scores = {}
     for run, score in zip(group.runs, found["model_scores"], strict=True):
         scores[run] = {"udr": score, "num_models": len(group.runs), "elapsed_time": seconds}
@@ -242,36 +249,39 @@ def _rank(
 
 def _step_before(run: Path) -> Path:
     """Results of the representation that the scores are of, or else of the training."""
-    mean = run / "postprocessed" / "mean"
-    done = results.is_complete(mean, "postprocess")
-    return (mean if done else run / "model") / "results"
+    directory = RunDirectory(run)
+    mean = directory.representation(_KIND)
+    return (mean if mean.is_complete() else directory.model).results
 
 
-def _is_kept(place: Path, identity: str) -> bool:
+def _place(run: Path, name: str) -> StepDirectory:
+    return RunDirectory(run).scores(_KIND).of(name)
+
+
+def _is_kept(place: StepDirectory, identity: str) -> bool:
     """Whether these very scores are there; ValueError if others are."""
-    if not results.is_complete(place, "evaluation"):
+    if not place.is_complete():
         return False
-    saved = place / pipeline.IDENTITY
+    saved = place.identity
     before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
     if other := other_content(before, identity):
-        raise ValueError(f"{place}: {other}: --overwrite scores it again")
+        raise ValueError(f"{place.path}: {other}: --overwrite scores it again")
     if before.split("\n")[0] != identity.split("\n")[0] or differing_lines(before, identity):
         raise ValueError(
-            f"{place} was compared with other runs, or with other settings: --overwrite scores it "
-            "again"
+            f"{place.path} was compared with other runs, or with other settings: "
+            "--overwrite scores it again"
         )
     return True
 
 
 def _write(
-    place: Path,
+    place: StepDirectory,
     scores: Mapping[str, Any],
     config: str,
     previous: Path | None,
-    records: Mapping[str, Mapping[str, Any]],
+    records: Records,
     identity: str,
 ) -> None:
-    pipeline.require_ours(place)
-    with results.new_folder(place, overwrite=True) as folder:
-        results.write_step(folder / "results", "evaluation", scores, config, previous, records)
-        write_text(folder / pipeline.IDENTITY, identity)
+    with place.made_anew(overwrite=True) as directory:
+        directory.write(scores, config, previous, records)
+        write_text(directory.identity, identity)

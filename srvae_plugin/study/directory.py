@@ -17,18 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from srvae_plugin.config.data_record import differing_lines, record_in, with_record
-from srvae_plugin.config.text import gin_dict
-from srvae_plugin.files import write_text
-from srvae_plugin.runs.results import write_json
+from srvae_plugin.config.data_record import differing_lines
+from srvae_plugin.config.text import gin_dict, record_in, with_record
+from srvae_plugin.files import read_json, write_json, write_text
+from srvae_plugin.runs.directory import STUDY_FILE, RunDirectory
 from srvae_plugin.study.locks import LOCK
 from srvae_plugin.study.plan import PlannedRun
 
 logger = logging.getLogger("srvae_plugin")
 
-STUDY = "study.json"
-CONFIG = "config.gin"
-LOG = "log.txt"
 _FORMAT = 1
 
 Status = Literal["planned", "running", "finished", "failed", "interrupted"]
@@ -50,9 +47,14 @@ class RunState:
     """What it took; of runs that are not finished, the last attempt."""
     error: str = ""
 
+    @property
+    def directory(self) -> RunDirectory:
+        """Its files."""
+        return RunDirectory(self.folder)
+
     def as_json(self, study: Path) -> dict[str, Any]:
         """What `study.json` says of it."""
-        run, log = self.run, self.folder / LOG
+        run, log = self.run, self.directory.log
         return {
             "number": run.number,
             "model": run.model,
@@ -73,14 +75,14 @@ class RunState:
 
 def read_study_json(study: Path) -> dict[str, Any]:
     """Content of `study.json`; ValueError if the folder is no study's or the file is damaged."""
-    path = study / STUDY
+    path = study / STUDY_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT or not isinstance(content["runs"], list):
             raise ValueError("another format")
         return content
     except FileNotFoundError:
-        raise ValueError(f"{study} is not a study directory: it has no {STUDY}") from None
+        raise ValueError(f"{study} is not a study directory: it has no {STUDY_FILE}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}): delete it; the run directories say what is finished, "
@@ -112,7 +114,7 @@ def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
     if check_directory(study, resume, overwrite) and overwrite:
         logger.info("deleting %s", study / "runs")
         shutil.rmtree(study / "runs", ignore_errors=True)
-        (study / STUDY).unlink()
+        (study / STUDY_FILE).unlink()
     study.mkdir(parents=True, exist_ok=True)
 
 
@@ -163,14 +165,15 @@ def _errors(study: Path) -> dict[str, str]:
 
 def _entries(study: Path) -> list[dict[str, Any]]:
     """The runs in `study.json`; none if the file is not there yet."""
-    return read_study_json(study)["runs"] if (study / STUDY).is_file() else []
+    return read_study_json(study)["runs"] if (study / STUDY_FILE).is_file() else []
 
 
 def _status(folder: Path, failed: bool) -> Status:
     """Status of a run that failed when it was last tried, or did not."""
-    if (folder / "environment.json").is_file():
+    directory = RunDirectory(folder)
+    if directory.environment.is_file():
         return "finished"
-    if not (folder / CONFIG).is_file():
+    if not directory.config.is_file():
         return "planned"
     return "failed" if failed else "interrupted"
 
@@ -182,17 +185,17 @@ def _dataset_name(config: str) -> str:
 
 def _seconds(folder: Path) -> float:
     try:
-        return float(json.loads((folder / "environment.json").read_text("utf-8"))["seconds"])
-    except (ValueError, KeyError, TypeError):
+        return float(read_json(RunDirectory(folder).environment)["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
         return 0.0
 
 
 def _changed_lines(state: RunState) -> list[str]:
-    saved = state.folder / CONFIG
+    saved = state.directory.config
     if not saved.is_file():
         # A process that was killed may have left a temporary file, whose name starts with a dot.
         there = state.folder.is_dir() and any(p.name[0] != "." for p in state.folder.iterdir())
-        return [f"no {CONFIG}"] if there else []
+        return [f"no {saved.name}"] if there else []
     before = saved.read_text(encoding="utf-8")
     return differing_lines(before, _with_data_of(before, state.config))
 
@@ -208,7 +211,7 @@ def _with_data_of(saved: str, config: str) -> str:
 
 def claim(state: RunState) -> None:
     """Make the run directory with its configuration, before its process starts."""
-    path = state.folder / CONFIG
+    path = state.directory.config
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     now = _with_data_of(before, state.config)
     if now != before:  # the data may lie elsewhere now
@@ -231,6 +234,6 @@ class StudyJson:
             return
         entries = [state.as_json(self._study) for state in self._states]
         content = {"format": _FORMAT, **self._header, "runs": [*entries, *self._kept]}
-        write_json(self._study / STUDY, content)
+        write_json(self._study / STUDY_FILE, content)
         # Thousands of runs take a second: spend a few per cent of the time on it at most.
         self._next = time.monotonic() + max(1.0, 30 * (time.monotonic() - begun))

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from srvae_plugin.study.directory import LOG
+from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.study.job import GRACE_SECONDS, Job
 
 _POLL_SECONDS = 0.1
@@ -92,7 +92,7 @@ def launch(
     and ends when this process does.
     """
     command = [sys.executable, "-P", "-m", "srvae_plugin.cli.study_worker"]
-    with (folder / LOG).open("ab") as log:
+    with RunDirectory(folder).log.open("ab") as log:
         log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} on {platform.node()}\n".encode())
         log.flush()
         return subprocess.Popen(

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from srvae_plugin.study.config import dataset_lines, prepare_datasets
 from srvae_plugin.study.directory import (
-    LOG,
     RunState,
     StudyJson,
     claim,
@@ -170,7 +169,7 @@ def _note(state: RunState, ended: Ended) -> None:
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         state.status, state.error = "failed", f"killed by {name}{hint}"
     else:
-        state.status, state.error = "failed", ended.error or _last_line(state.folder / LOG)
+        state.status, state.error = "failed", ended.error or _last_line(state.directory.log)
 
 
 def _last_line(log: Path) -> str:

@@ -9,20 +9,18 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from srvae_plugin.runs.results import is_complete
+from srvae_plugin.files import last_step
 from srvae_plugin.study.directory import STATUSES, RunState
 
 logger = logging.getLogger("srvae_plugin")
 
 _REFRESH_SECONDS = 1.0
 _LINE_SECONDS = 60.0
-_TAIL_BYTES = 4096
 _MOST_ROWS = 16
 
 
@@ -79,27 +77,11 @@ def fraction_trained(state: RunState) -> float:
     if state.status == "planned":
         return 0.0
     steps = re.search(r"^model\.training_steps = (\d+)$", state.config, re.MULTILINE)
-    complete = is_complete(state.folder / "model", "train")
+    training = state.directory.model
+    complete = training.is_complete()
     if complete or steps is None or steps[1] == "0":
         return float(complete)
-    return min(1.0, _last_step(state.folder / "model" / "scalars.csv") / int(steps[1]))
-
-
-def _last_step(scalars: Path) -> int:
-    """Step of the last whole row of a scalars.csv; 0 if there is none."""
-    for line in reversed(_tail(scalars).split("\n")[:-1]):
-        if (step := line.partition(",")[0]).isdigit():
-            return int(step)
-    return 0
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
+    return min(1.0, last_step(training.files.scalars) / int(steps[1]))
 
 
 def clock(seconds: float | None) -> str:

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.metrics import compute_mig
-from srvae_plugin.models.base import DisentanglementModel, Shape
+from srvae_plugin.models.base import Shape
 from srvae_plugin.plots import pictures
-from srvae_plugin.runs import results, summary
-from srvae_plugin.runs.pipeline import WEIGHTS, save_weights
+from srvae_plugin.runs import summary, weights
+from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.repeatable import seeded
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.run import RunSummary
@@ -67,21 +66,18 @@ def _run(make: MakeModel, data: Bars, shape: Shape, folder: Path) -> None:
         log_every=2,
         device="cpu",
     )
-    model, losses = train(settings, data, folder / "model")
-    save_weights(model, folder / "model" / WEIGHTS, shape)
-    results.write_step(folder / "model" / "results", "train", losses, "")
-    trained = _loaded(make, folder / "model" / WEIGHTS, shape)
+    run = RunDirectory(folder)
+    run.model.prepare()
+    model, losses = train(settings, data, run.model.files)
+    weights.save(model, run.model.weights, shape)
+    run.model.write(losses, "")
+    trained = make()
+    weights.load(trained, run.model.weights)
+    trained.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     random_state = np.random.RandomState(0)
     mig = compute_mig(data, Representation(trained, "mean"), random_state, num_train=_POINTS)
-    done = RunSummary(folder, losses, {"mean": {"mig": mig}}, {})
+    done = RunSummary(run, losses, {"mean": {"mig": mig}}, {})
     if shape[0] in _SHOWN:
-        curves = folder / "model" / "scalars.csv"
-        done.pictures = pictures.save_all(trained, data, curves, folder / "visualizations")
+        curves = run.model.files.scalars
+        done.pictures = pictures.save_all(trained, data, curves, run.pictures)
     summary.as_text(done)
-
-
-def _loaded(make: MakeModel, weights: Path, shape: Shape) -> DisentanglementModel:
-    model = make()
-    model.build(shape)
-    model.load_state_dict(load_file(weights))
-    return model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from srvae_plugin.interchange.exporters import Exported, Trained, load_trained
+from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.pipeline import postprocess_with_gin, train_with_gin
 from srvae_plugin.testing.checks import (
     CheckError,
@@ -79,10 +80,11 @@ def check_exporter(exporter: Exporter) -> None:
 
 def _untrained(run: Path) -> Trained:
     """A run directory of a VAE with its initial weights."""
-    train_with_gin(run / "model", gin_bindings=_TRAINING)
+    directory = RunDirectory(run)
+    train_with_gin(directory.model.path, gin_bindings=_TRAINING)
     postprocess_with_gin(
-        run / "model",
-        run / "postprocessed" / "mean",
+        directory.model.path,
+        directory.representation("mean").path,
         gin_bindings=["postprocess.postprocess_fn = @mean_representation"],
     )
     return load_trained(run)

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from srvae_plugin.models.base import DisentanglementModel, Shape
-from srvae_plugin.runs.pipeline import save_weights
+from srvae_plugin.runs import weights
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.testing import model_codes, model_losses
 from srvae_plugin.testing.building import (
     MakeModel,
@@ -91,8 +92,8 @@ def saved_weights_give_the_same_model(make: MakeModel, shape: Shape) -> None:
     """Written to a safetensors file and loaded into a model of another seed."""
     model, other = built(make, shape, 0).eval(), built(make, shape, 1).eval()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
-        save_weights(model, path, shape)
+        path = TrainingDirectory(Path(folder)).weights
+        weights.save(model, path, shape)
         other.load_state_dict(load_file(path))
     x = images(shape)
     expected, loaded = model.encode(x), other.encode(x)

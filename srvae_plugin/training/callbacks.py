@@ -17,15 +17,14 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from srvae_plugin.models.base import DisentanglementModel, Shape
-from srvae_plugin.training.folder import SNAPSHOTS
-from srvae_plugin.training.weights import WEIGHTS, save_weights
+from srvae_plugin.training.files import TrainingFiles
+from srvae_plugin.training.weights import save_weights
 
 __all__ = ["Callback", "Callbacks", "Snapshots", "Start", "kept_random_states"]
 
@@ -33,14 +32,14 @@ __all__ = ["Callback", "Callbacks", "Snapshots", "Start", "kept_random_states"]
 class Start(NamedTuple):
     """What a training begins with.
 
-    folder: where it writes.
+    files: where it writes.
     step: how many steps are done already; above 0 if it is resumed.
     training_steps: how many it will have done in the end.
     config: the text of its configuration; empty if nobody gave one.
     observation_shape: (channel, height, width).
     """
 
-    folder: Path
+    files: TrainingFiles
     step: int
     training_steps: int
     config: str
@@ -167,8 +166,8 @@ class Snapshots(Callback):
 
     def on_start(self, start: Start) -> None:
         """Remember where to."""
-        self._folder, self._shape = start.folder / SNAPSHOTS, start.observation_shape
+        self._files, self._shape = start.files, start.observation_shape
 
     def on_interval(self, step: int, model: DisentanglementModel) -> None:
         """Write the weights."""
-        save_weights(model, self._folder / f"step_{step}" / WEIGHTS, self._shape)
+        save_weights(model, self._files.snapshot(step), self._shape)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from srvae_plugin.training.average import WeightAverage
 from srvae_plugin.training.batches import drawing, source_of
 from srvae_plugin.training.callbacks import Callback, Callbacks, Snapshots, Start
 from srvae_plugin.training.capture import CapturedStep, choose_step
+from srvae_plugin.training.files import TrainingFiles
 from srvae_plugin.training.finite import FiniteCheck, NonFiniteLossError, refuse_to_go_on
-from srvae_plugin.training.folder import CHECKPOINT, SNAPSHOTS, make_folder
 from srvae_plugin.training.interrupts import InterruptedTrainingError, stop_signals
 from srvae_plugin.training.numerics import memory_format, numerics
 from srvae_plugin.training.scalars import ScalarLog, TensorBoard, flatten
@@ -32,14 +31,11 @@ from srvae_plugin.training.updates import Clipping, compiled, update_parameters
 from srvae_plugin.training.weights import load_weights
 
 __all__ = [
-    "CHECKPOINT",
-    "SNAPSHOTS",
     "InterruptedTrainingError",
     "NonFiniteLossError",
     "TrainingSettings",
     "check_seed",
     "find_device",
-    "make_folder",
     "shape_of",
     "stop_signals",
     "train",
@@ -52,30 +48,27 @@ _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 def train(
     settings: TrainingSettings,
     data: GroundTruthData,
-    model_dir: Path,
+    files: TrainingFiles,
     *,
     config: str = "",
     resume: bool = False,
-    overwrite: bool = False,
 ) -> tuple[DisentanglementModel, dict[str, Any]]:
     """Train a model; return it with its mean losses over `eval_steps` batches.
 
     Args:
         settings: see `TrainingSettings`.
         data: where observations are drawn from.
-        model_dir: folder for checkpoint.pt, scalars.csv and snapshots.
+        files: where the checkpoint, what is logged and snapshots go.
         config: text that identifies the configuration; a checkpoint of another one is refused.
-        resume: go on from the checkpoint in `model_dir` if there is one, of a training that was
+        resume: go on from the checkpoint if there is one, of a training that was
             stopped or of one that is to have more steps now.
-        overwrite: delete `model_dir` first; otherwise ValueError if there is anything in it.
 
     Raises:
         NonFiniteLossError: a loss or a weight is not finite.
         InterruptedTrainingError: a signal arrived.
         ValueError: the model does not fit the data, or the checkpoint is damaged.
     """
-    make_folder(model_dir, resume, overwrite)
-    path = model_dir / CHECKPOINT
+    path = files.checkpoint
     device = find_device(settings.device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -139,12 +132,12 @@ def train(
         numerics(device, settings.tf32, settings.cudnn_benchmark),
         Callbacks(_callbacks(settings)) as callbacks,
     ):
-        start = Start(model_dir, step, settings.training_steps, config, shape_of(data))
+        start = Start(files, step, settings.training_steps, config, shape_of(data))
         callbacks.start(start)
         model.train()
         with (
             drawing(source, settings.batch_size, batches, device) as drawn,
-            ScalarLog(model_dir, step, settings.log_every) as scalars,
+            ScalarLog(files.scalars, step, settings.log_every) as scalars,
             Progress("training", settings.training_steps, step) as progress,
         ):
             while step < settings.training_steps:

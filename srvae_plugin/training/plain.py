@@ -1,7 +1,4 @@
-"""Training as a plain function of objects; gin takes no part.
-
-`prepared` turns a model, data and a few numbers into what `loop.train` takes; `fit` trains at once.
-"""
+"""What `loop.train` takes, made of a model, data and a few numbers; gin takes no part."""
 
 from __future__ import annotations
 
@@ -9,21 +6,20 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
 from torch.optim import Optimizer
 
-from srvae_plugin.config.data_record import record_of, with_record
+from srvae_plugin.config.data_record import record_of
+from srvae_plugin.config.text import with_record
 from srvae_plugin.data.from_python import as_data, loader_batch_size
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.training.loop import train
 from srvae_plugin.training.optimizers import Rate, optimizers_from
 from srvae_plugin.training.settings import TrainingSettings, shape_of
 
-__all__ = ["Prepared", "fit", "prepared"]
+__all__ = ["Prepared", "prepared"]
 
 _BATCH_SIZE = 64
 _OWN = ("model", "training_steps", "random_seed", "batch_size", "optimizers", "built")
@@ -54,7 +50,7 @@ def prepared(
     seed: int = 0,
     **settings: Any,
 ) -> Prepared:
-    """Check and convert everything that `fit` is given; see there.
+    """Check and convert what a training is given; see `srvae_plugin.train`.
 
     Raises:
         ValueError: an argument cannot be used.
@@ -63,7 +59,7 @@ def prepared(
     for name in settings:
         if name not in known or name in _OWN:
             others = ", ".join(each for each in known if each not in _OWN)
-            raise ValueError(f"unknown setting {name!r}; known besides fit's own: {others}")
+            raise ValueError(f"unknown setting {name!r}; known besides: {others}")
     of_loader = loader_batch_size(data)
     if None not in (batch_size, of_loader) and batch_size != of_loader:
         raise ValueError(
@@ -91,39 +87,6 @@ def prepared(
         f"learning_rate = {_described(learning_rate)!r}",
     ]
     return Prepared(made, source, with_record("\n".join(lines), record_of(source)))
-
-
-def fit(
-    model: DisentanglementModel,
-    data: Any,
-    folder: str | Path,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    **how: Any,
-) -> tuple[DisentanglementModel, dict[str, Any]]:
-    """Train a model; return it with its mean losses after training.
-
-    Args:
-        model: the model. It is built and its weights are drawn from the seed, unless `optimizer`
-            is an optimizer that holds the weights it has already.
-        data: a data set of ours, an array, a tensor, a torch Dataset or a DataLoader; see
-            `srvae_plugin.data.from_python.as_data` for what is assumed of it.
-        folder: where checkpoint.pt, scalars.csv and snapshots are written.
-        resume: go on from the checkpoint in `folder`, for more steps too.
-        overwrite: delete `folder` first.
-        how: `steps`, the number of updates (needed); `batch_size`, 64 or the DataLoader's;
-            `learning_rate`, a number or a function of `global_step`, by default the optimizer's
-            own; `optimizer`, a name ("Adam", "AdamW", "RMSPropOptimizer", ...), a class, a function
-            of the parameters or an optimizer; `seed`, of weights, noise and batches, 0 by default;
-            and by their names other fields of `TrainingSettings`: `device`, `log_every`,
-            `callbacks`, `ema_decay`, `clip_norm`, `keep_every`, `init_from`, ...
-
-    Raises:
-        ValueError: an argument cannot be used, or see `loop.train`.
-    """
-    settings, source, config = prepared(model, data, **how)
-    return train(settings, source, Path(folder), config=config, resume=resume, overwrite=overwrite)
 
 
 def _described_model(model: nn.Module) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from srvae_plugin.files import replacing
+from srvae_plugin.files import replacing, scalar_rows
 from srvae_plugin.training.callbacks import Callback, Start
 
 __all__ = ["ScalarLog", "TensorBoard", "flatten", "require_tensorboard"]
@@ -26,21 +26,20 @@ def flatten(logs: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 class ScalarLog:
-    """Appends a row a time to `scalars.csv`.
+    """Appends a row a time to the table of scalars.
 
     Of an earlier training it keeps the rows before step `start` that lie `every` steps apart: a
     finished one has logged its last step besides, which is not the last any more.
 
     Args:
-        folder: where the file lies.
+        path: the table.
         start: the step that training begins with.
         every: steps between rows.
     """
 
-    def __init__(self, folder: Path, start: int, every: int = 1):
-        self._path = folder / "scalars.csv"
-        self._names = _cut(self._path, start, every)
-        self._file = self._path.open("a", newline="", encoding="utf-8")
+    def __init__(self, path: Path, start: int, every: int = 1):
+        self._names = _cut(path, start, every)
+        self._file = path.open("a", newline="", encoding="utf-8")
 
     def __enter__(self) -> ScalarLog:
         return self
@@ -62,23 +61,20 @@ def _cut(path: Path, start: int, every: int) -> list[str] | None:
     """Drop the rows that are not kept; return the names in the header, None if there is none."""
     kept: list[list[str]] = []
     if start and path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        # A process that was killed may have left the last row short.
-        whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[-1]]
-        kept = rows[:1] + [r for r in whole if int(r[0]) < start and int(r[0]) % every == 0]
+        header, *rows = scalar_rows(path)
+        kept = [header, *(r for r in rows if int(r[0]) < start and int(r[0]) % every == 0)]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(kept)
     return kept[0][1:] if kept else None
 
 
 class TensorBoard(Callback):
-    """Writes the rows of scalars.csv as event files into `<folder>/tensorboard` too."""
+    """Writes the rows of scalars.csv as event files too."""
 
     def on_start(self, start: Start) -> None:
         """Open the files; ValueError if the extra is not installed."""
         writer = _summary_writer_class()
-        self._writer = writer(str(start.folder / "tensorboard"), purge_step=start.step)
+        self._writer = writer(str(start.files.tensorboard), purge_step=start.step)
 
     def on_log(self, step: int, values: Mapping[str, float]) -> None:
         """Write a row."""

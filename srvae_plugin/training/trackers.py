@@ -46,12 +46,12 @@ class WandB(Callback):
     def on_start(self, start: Start) -> None:
         """Begin a run, or go on with it; ValueError if wandb is not installed."""
         wandb = _imported("wandb", "wandb")
-        kept = start.folder / "wandb_id.txt"
+        kept = start.files.folder / "wandb_id.txt"
         self._run = wandb.init(
             project=self._project,
-            name=self._name or _name_of(start.folder),
+            name=self._name or _name_of(start.files.folder),
             mode=self._mode,
-            dir=str(start.folder),
+            dir=str(start.files.folder),
             config=_settings(start),
             id=kept.read_text(encoding="utf-8") if start.step and kept.is_file() else None,
             resume="allow",
@@ -91,9 +91,9 @@ class MLflow(Callback):
     def on_start(self, start: Start) -> None:
         """Begin a run, or go on with it; ValueError if mlflow is not installed."""
         mlflow = _imported("mlflow", "mlflow")
-        uri = self._uri or f"sqlite:///{(start.folder / 'mlflow.db').absolute()}"
+        uri = self._uri or f"sqlite:///{(start.files.folder / 'mlflow.db').absolute()}"
         client = mlflow.MlflowClient(tracking_uri=uri)
-        kept = start.folder / "mlflow_id.txt"
+        kept = start.files.folder / "mlflow_id.txt"
         if start.step and kept.is_file():
             self._run = kept.read_text(encoding="utf-8")
             client.update_run(self._run, status="RUNNING")
@@ -102,7 +102,7 @@ class MLflow(Callback):
             experiment = (
                 found.experiment_id if found else client.create_experiment(self._experiment)
             )
-            name = self._name or _name_of(start.folder)
+            name = self._name or _name_of(start.files.folder)
             self._run = client.create_run(experiment, run_name=name).info.run_id
             for key, value in _settings(start).items():
                 client.log_param(self._run, key.replace("@", ""), value[:_LONGEST])

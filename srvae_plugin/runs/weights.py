@@ -1,0 +1,35 @@
+"""Weights of a trained model as a safetensors file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from srvae_plugin.models.base import DisentanglementModel, Shape
+
+
+def shape_in(path: Path) -> Shape:
+    """(channel, height, width) of the observations that the weights were built for."""
+    with safe_open(path, "pt") as file:
+        channel, height, width = json.loads(file.metadata()["observation_shape"])
+    return channel, height, width
+
+
+def load(model: DisentanglementModel, path: Path, build: bool = True) -> None:
+    """Load weights into a model; ValueError if they are missing, damaged or do not fit.
+
+    Args:
+        model: not built yet, unless `build` is false.
+        path: a file of `training.weights.save_weights`.
+        build: build the model for the shape in the file.
+    """
+    try:
+        if build:
+            model.build(shape_in(path))
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"weights {path} are missing, damaged or do not fit: {reason}") from None
