@@ -50,7 +50,7 @@ def trained(folder, data, *bindings, resume=False, config="c"):
         return train(
             pipeline.training_settings(),
             data,
-            files,
+            TrainingDirectory(folder).files,
             config=config,
             resume=resume,
         )
