@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.evaluate import evaluate_representation
 from srvae_plugin.runs.run import run
 
@@ -87,7 +88,9 @@ def one(model: str, seed: int, steps: int, rehearse: bool) -> None:
         }
         for group in [[], *GROUPS[: 1 if rehearse else None]]:
             if group:
-                scores = evaluate_representation(group, path, "mean", [MODELS[model]], bindings)
+                scores = evaluate_representation(
+                    group, RunDirectory(path), "mean", [MODELS[model]], bindings
+                )
                 found["scores"] |= scores
             found["took"] = time.monotonic() - begun
             print(json.dumps(found), flush=True)

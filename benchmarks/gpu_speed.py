@@ -37,6 +37,7 @@ from training_plain import PlainSRVAE, Settings, observations, plain_training
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, Representation
 from srvae_plugin.training import loop
 

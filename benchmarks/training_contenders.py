@@ -75,6 +75,7 @@ def ours(name: str, row: bool = False) -> Contender:
     """`training.loop.train`; with `row`, a step is as many updates as there are latents."""
     from srvae_plugin.config import gin_files
     from srvae_plugin.data.dummy_data import DummyData
+    from srvae_plugin.runs.directory import TrainingDirectory
     from srvae_plugin.training.loop import TrainingSettings, train
 
     # Imports every plug-in: before the memory is looked at.

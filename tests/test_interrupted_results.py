@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from srvae_plugin.runs import results
+from srvae_plugin.runs.directory import Records, StepDirectory
 
 
 class Killed(BaseException):
@@ -30,24 +30,27 @@ def killed_before(call, monkeypatch, write):
     return False
 
 
-@pytest.mark.parametrize("records", [None, {"factors": {"names": ["a"]}, "z": {"b": 1}}])
+@pytest.mark.parametrize("records", [Records(), Records({"name": "a"}, {"b": 1})])
 def test_a_step_is_complete_only_with_its_last_file(tmp_path, monkeypatch, records):
+    def step(name):
+        return StepDirectory(tmp_path / name, "evaluation")
+
     def write():
-        folder = tmp_path / str(call) / "results"
-        results.write_step(folder, "evaluation", {"score": 1.0}, "a.b = 1\n", None, records)
+        step(str(call)).write({"score": 1.0}, "a.b = 1\n", None, records)
 
     call = 0
     while killed_before(call, monkeypatch, write):
-        assert not results.is_complete(tmp_path / str(call), "evaluation"), call
+        assert not step(str(call)).is_complete(), call
         call += 1
-    assert call == 4 + len(records or {})
-    assert results.is_complete(tmp_path / str(call), "evaluation")
+    assert call == 4 + len(records.by_name("evaluation"))
+    assert step(str(call)).is_complete()
 
 
 def test_a_step_that_carries_another_s_files_along_is_complete_with_its_own_alone(tmp_path):
-    train, evaluation = tmp_path / "model" / "results", tmp_path / "metric" / "results"
-    results.write_step(train, "train", {"loss": 1.0}, "a.b = 1\n")
-    results.write_step(evaluation, "evaluation", {"score": 1.0}, "a.b = 1\n", train)
-    assert results.is_complete(tmp_path / "metric", "train")
-    (evaluation / "aggregate" / "evaluation.json").unlink()
-    assert not results.is_complete(tmp_path / "metric", "evaluation")
+    train = StepDirectory(tmp_path / "model", "train")
+    evaluation = StepDirectory(tmp_path / "metric", "evaluation")
+    train.write({"loss": 1.0}, "a.b = 1\n")
+    evaluation.write({"score": 1.0}, "a.b = 1\n", train.results)
+    assert evaluation.at("train").is_complete()
+    evaluation.aggregate.unlink()
+    assert not evaluation.is_complete()

@@ -91,7 +91,8 @@ def test_the_importance_matrix_is_kept(finished):
     pictures = {path.name for path in (finished / "visualizations").iterdir()}
     assert {"traversals.png", "traversals.gif", "decomposition.png"} <= pictures
     assert not list(finished.rglob("*.tmp*"))
-    assert not list(finished.rglob("checkpoint.pt"))
+    # Kept, so that the run can go on for more steps.
+    assert [path.parent.name for path in finished.rglob("checkpoint.pt")] == ["model"]
 
 
 def test_the_scores_are_those_of_the_saved_representation(finished):

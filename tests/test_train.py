@@ -46,6 +46,7 @@ def data():
 def trained(folder, data, *bindings, resume=False, config="c"):
     with gin_files.only(bindings=[*TINY, *bindings]):
         settings = pipeline.training_settings()
+        files = TrainingDirectory(folder).files
         model, losses = train(settings, data, files, config=config, resume=resume)
     return require_alive(model), losses
 

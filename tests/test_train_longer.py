@@ -89,9 +89,8 @@ def test_through_gin_too(tmp_path, data):
         with gin_files.only(bindings=[*lines, f"model.training_steps = {steps}"]):
             config = pipeline.gin.config_str()
             settings = pipeline.training_settings()
-            return train(
-                settings, data, TrainingDirectory(folder).files, config=config, resume=resume
-            )[0]
+            files = TrainingDirectory(folder).files
+            return train(settings, data, files, config=config, resume=resume)[0]
 
     whole = go(tmp_path / "whole", 6)
     go(tmp_path / "longer", 4)

@@ -51,6 +51,8 @@ class BaseVAE(DisentanglementModel):
         ValueError: a number of latents below 1.
     """
 
+    _reconstruction_loss: Callable[..., Tensor]
+
     def __init__(
         self, encoder: Network = None, decoder: Network = None, *, num_latent: int | None = None
     ):
@@ -106,7 +108,7 @@ def _checked(shape: Sequence[int]) -> Shape:
 
 def take_loss(model: BaseVAE, loss: Reconstruction) -> None:
     """Give a model its reconstruction loss; no method, as SR-VAE and its like have their own."""
-    model._reconstruction_loss, model._activation = reconstruction_of(loss)  # type: ignore
+    model._reconstruction_loss, model._activation = reconstruction_of(loss)
 
 
 def vae_losses(reconstruction: Float[Tensor, " batch"], posterior: Gaussian, beta: float) -> Losses:

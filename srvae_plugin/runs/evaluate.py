@@ -218,7 +218,7 @@ def _score_all(
                         to_score(data),
                         target,
                         True,
-                        source and source.results,
+                        source.results if source else None,
                         identity,
                         records,
                     )

@@ -21,6 +21,7 @@ from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.run import RunSummary
 from srvae_plugin.testing.building import BATCH, MakeModel
 from srvae_plugin.training.loop import TrainingSettings, train
+from srvae_plugin.training.weights import save_weights
 
 _STEPS, _POINTS = 3, 48
 _SHOWN = (1, 3)
@@ -69,7 +70,7 @@ def _run(make: MakeModel, data: Bars, shape: Shape, folder: Path) -> None:
     run = RunDirectory(folder)
     run.model.prepare()
     model, losses = train(settings, data, run.model.files)
-    weights.save(model, run.model.weights, shape)
+    save_weights(model, run.model.weights, shape)
     run.model.write(losses, "")
     trained = make()
     weights.load(trained, run.model.weights)

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from srvae_plugin.models.base import DisentanglementModel, Shape
-from srvae_plugin.runs import weights
 from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.testing import model_codes, model_losses
 from srvae_plugin.testing.building import (
@@ -35,6 +34,7 @@ from srvae_plugin.testing.checks import (
     shape_text,
 )
 from srvae_plugin.testing.complete_run import a_tiny_run_completes
+from srvae_plugin.training.weights import save_weights
 
 SHAPES: tuple[Shape, ...] = ((1, 64, 64), (3, 64, 64))
 
@@ -93,7 +93,7 @@ def saved_weights_give_the_same_model(make: MakeModel, shape: Shape) -> None:
     model, other = built(make, shape, 0).eval(), built(make, shape, 1).eval()
     with tempfile.TemporaryDirectory() as folder:
         path = TrainingDirectory(Path(folder)).weights
-        weights.save(model, path, shape)
+        save_weights(model, path, shape)
         other.load_state_dict(load_file(path))
     x = images(shape)
     expected, loaded = model.encode(x), other.encode(x)
