@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from srvae_plugin.files import replacing
+
+if TYPE_CHECKING:  # a report asks where weights are, and waits for no torch
+    from torch import Tensor, nn
 
 __all__ = ["WEIGHTS", "load_weights", "save_weights", "weights_of"]
 
@@ -30,6 +32,8 @@ def save_weights(model: nn.Module, path: Path, observation_shape: Sequence[int])
     Raises:
         OSError: the file cannot be written.
     """
+    from safetensors.torch import save_file
+
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     metadata = {"observation_shape": json.dumps(list(observation_shape))}
     try:
@@ -48,6 +52,8 @@ def weights_of(source: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: there are none, or they cannot be read.
     """
+    from safetensors.torch import load_file
+
     path = Path(source).expanduser()
     places = [path] if path.is_file() else [path / WEIGHTS, path / "model" / WEIGHTS]
     found = next((place for place in places if place.is_file()), None)
