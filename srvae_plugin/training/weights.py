@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from srvae_plugin.files import replacing
+from srvae_plugin.training.files import WEIGHTS
 
-if TYPE_CHECKING:  # a report asks where weights are, and waits for no torch
-    from torch import Tensor, nn
+__all__ = ["load_weights", "save_weights", "weights_of"]
 
-__all__ = ["WEIGHTS", "load_weights", "save_weights", "weights_of"]
-
-WEIGHTS = "model.safetensors"
 _NAMED = 3
 """Differences that a message names."""
 
@@ -32,8 +30,6 @@ def save_weights(model: nn.Module, path: Path, observation_shape: Sequence[int])
     Raises:
         OSError: the file cannot be written.
     """
-    from safetensors.torch import save_file
-
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     metadata = {"observation_shape": json.dumps(list(observation_shape))}
     try:
@@ -52,8 +48,6 @@ def weights_of(source: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: there are none, or they cannot be read.
     """
-    from safetensors.torch import load_file
-
     path = Path(source).expanduser()
     places = [path] if path.is_file() else [path / WEIGHTS, path / "model" / WEIGHTS]
     found = next((place for place in places if place.is_file()), None)
