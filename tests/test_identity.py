@@ -19,7 +19,8 @@ from srvae_plugin.data.digest import digest_of
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import group_by_model
-from srvae_plugin.report.scores import Bootstrap, overall, score_tables
+from srvae_plugin.report.pairs import Bootstrap
+from srvae_plugin.report.scores import overall, score_tables
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.run import run as run_all

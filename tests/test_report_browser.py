@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from report_runs import add_importance, add_pictures, make_study, make_unfinished
 
-from srvae_plugin.report.scores import Bootstrap
+from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.write import write_report
 
 playwright = pytest.importorskip("playwright.sync_api")

@@ -72,7 +72,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         if options.published:
             print(published.as_text(published.published_scores(options.published_csv)))
             return
-        from srvae_plugin.report.scores import Bootstrap
+        from srvae_plugin.report.pairs import Bootstrap
         from srvae_plugin.report.write import write_report
 
         done = write_report(

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.report.pairs import Row
 from srvae_plugin.report.published import PublishedScore
-from srvae_plugin.report.scores import Row, Table
+from srvae_plugin.report.scores import Table
 from srvae_plugin.report.svg import (
     Axis,
     axis,

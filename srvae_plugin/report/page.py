@@ -16,6 +16,7 @@ from srvae_plugin.report.curves import Curve, curve_chart, thinned
 from srvae_plugin.report.figures import hinton, legend, strip_plot
 from srvae_plugin.report.lists import lists
 from srvae_plugin.report.models import Model
+from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.pictures import (
     Budget,
     Chosen,
@@ -28,7 +29,6 @@ from srvae_plugin.report.pictures import (
 from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
 from srvae_plugin.report.published import CONFIDENCE, PublishedScore, mean_text
 from srvae_plugin.report.scores import (
-    Bootstrap,
     Table,
     data_sets,
     overall,

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from srvae_plugin.report.keys import Score
 from srvae_plugin.report.models import number
+from srvae_plugin.report.pairs import Row
 from srvae_plugin.report.published import PublishedScore
 from srvae_plugin.report.run import Run, Settings
-from srvae_plugin.report.scores import Row, Table
+from srvae_plugin.report.scores import Table
 
 PUBLISHED_DATA_SETS = {
     "dsprites_full": "dSprites",

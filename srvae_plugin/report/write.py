@@ -12,8 +12,9 @@ from srvae_plugin.files import write_text
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import Model, group_by_model
 from srvae_plugin.report.page import page
+from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.published import published_scores
-from srvae_plugin.report.scores import Bootstrap, scores_of, value_of
+from srvae_plugin.report.scores import scores_of, value_of
 from srvae_plugin.report.settings import settings_of
 
 SCORES = "scores.csv"
