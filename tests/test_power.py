@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from report_runs import SCORES, make_run, make_study
 from scipy import stats
 
+from srvae_plugin.cli.study import study_main
 from srvae_plugin.report.power import (
     Spread,
     power_of,
@@ -119,3 +121,62 @@ def test_bad_input_is_named(call, message):
 def test_no_spread_needs_two_seeds():
     assert seeds_needed(0.1, Spread(0.0, 5, True)) == 2
     assert seeds_needed(1e6, Spread(1e-6, 5, True)) == 2
+
+
+def printed(capsys, *arguments):
+    study_main([str(argument) for argument in arguments])
+    return capsys.readouterr().out
+
+
+def test_the_command_by_the_studys_own_spread(tmp_path, capsys):
+    study = make_study(tmp_path / "study")
+    said = printed(capsys, "--power", 0.05, "--metric", "factor_vae_score", "--output", study)
+    values = np.array(list(SCORES.values()))
+    pairs = [values[i] - values[j] for i, j in ((0, 1), (0, 2), (1, 2))]
+    deviation = math.sqrt(np.mean([np.var(pair, ddof=1) for pair in pairs]))
+    assert "FactorVAE score on dsprites_full: 3 models, 3 seeds each" in said
+    assert f"standard deviation of the differences seed by seed: {deviation:.3g}" in said
+    seeds = math.ceil(their_solution(0.05 / deviation))
+    assert f"takes {seeds} seeds of each model (80 %, two-sided, paired)" in said
+    seen = visible_difference(Spread(deviation, 3, True), 3)
+    assert f"with 3 seeds it could have seen a difference of {seen:.3g}" in said
+
+
+def their_solution(effect):
+    power = statsmodels(paired=True).solve_power(
+        nobs=None, effect_size=effect, alpha=0.05, power=0.8
+    )
+    return float(np.squeeze(power))
+
+
+def test_the_command_by_published_spreads(tmp_path, capsys):
+    said = printed(capsys, "--power", 0.05, "--metric", "factor_vae_score")
+    assert "factor_vae on MPI3D-toy: 2 published models" in said
+    # DisDiff .070 and EncDiff .049, 15 seeds each.
+    deviation = math.sqrt((0.07**2 + 0.049**2) / 2)
+    assert f"within a model: {deviation:.3g} " in said
+    options = {"nobs1": None, "effect_size": 0.05 / deviation, "alpha": 0.05, "power": 0.8}
+    seeds = math.ceil(float(np.squeeze(statsmodels(False).solve_power(**options))))
+    assert f"takes {seeds} seeds of each model (80 %, two-sided, not paired)" in said
+    # A study of single runs has none of its own.
+    make_run(tmp_path / "a", 0, {"factor_vae_score": 0.5}, "vae")
+    said = printed(capsys, "--power", 0.05, "--metric", "factor_vae_score", "--output", tmp_path)
+    assert "single runs have no spread of their own" in said
+    assert "published standard deviation" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--power", "0.05"], "--power and --metric go together"),
+        (["--power", "-1", "--metric", "mig"], "expected a difference above 0"),
+        (["--power", "0.05", "--metric", "nix"], "no published score has a spread"),
+        (["--power", "0.05", "--metric", "mig", "--output", "nowhere"], "nowhere is no folder"),
+        ([], "--gin is needed"),
+    ],
+)
+def test_a_wrong_command_is_one_line(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        study_main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

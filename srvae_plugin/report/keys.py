@@ -110,3 +110,8 @@ def order(score: Score) -> tuple[bool, int, str, str]:
     place = (score.function or score.metric, score.key)
     rank = known.index(place) if place in known else len(known)
     return score.metric == TRAINING, rank, score.metric, score.key
+
+
+def published_names(metric: str) -> list[str]:
+    """What publications call the scores of a metric; empty if none reports them."""
+    return [score.published for score in _KNOWN if score.metric == metric and score.published]

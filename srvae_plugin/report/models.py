@@ -39,6 +39,8 @@ class Model:
     """What publications call it."""
     config: Settings
     runs: list[Run] = field(default_factory=list)
+    base: str = ""
+    """The label without the settings that set it apart."""
     number: int = 0
     """Place in the report, which chooses its colour."""
 
