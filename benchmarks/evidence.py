@@ -28,8 +28,8 @@ from numpy.typing import ArrayLike
 
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.report.bootstrap import bootstrap_interval
-from srvae_plugin.report.data import planned_metrics
 from srvae_plugin.report.figures import strip_plot
+from srvae_plugin.report.gaps import planned_metrics
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.pairs import Bootstrap

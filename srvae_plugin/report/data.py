@@ -6,14 +6,11 @@ A step's folder holds `results/aggregate/<step>.json`, which names the steps bef
 
 from __future__ import annotations
 
-import ast
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from srvae_plugin.config.text import DATA_LINE, gin_dict
 from srvae_plugin.report.data_sets import (
     from_config,
     from_record,
@@ -21,10 +18,14 @@ from srvae_plugin.report.data_sets import (
     name_scored_data,
 )
 from srvae_plugin.report.foreign import told_apart
+from srvae_plugin.report.gaps import add_foreign, add_refusals, run_folder, with_plans
 from srvae_plugin.report.keys import metric_name
+from srvae_plugin.report.reading import read_json, texts
 from srvae_plugin.report.run import DataSet, Run, Settings
-from srvae_plugin.report.study import STUDY, with_study
+from srvae_plugin.report.study import STUDY, study_name, with_study
 from srvae_plugin.runs.results import REFUSED
+
+__all__ = ["Found", "read_runs"]
 
 _NO_STEPS = {"results", "visualizations", "artifacts", "tfhub", "tf_checkpoint"}
 
@@ -35,6 +36,8 @@ class Found(NamedTuple):
     runs: list[Run]
     notes: list[str]
     """Files left out, and why."""
+    title: str
+    """The studies' names, or those of the folders."""
 
 
 def read_runs(places: Sequence[Path]) -> Found:
@@ -44,7 +47,8 @@ def read_runs(places: Sequence[Path]) -> Found:
         places: run directories, folders of run directories, study directories, or JSON files that
             disentanglement_lib's `aggregate_results_to_json` wrote.
 
-    Raises ValueError if a place does not exist or holds no run.
+    Raises:
+        ValueError: if a place does not exist or holds no run.
     """
     notes: list[str] = []
     by_uuid: dict[str, Run] = {}
@@ -66,8 +70,8 @@ def read_runs(places: Sequence[Path]) -> Found:
                 "evaluation.json below it, as srvae-run, srvae-study and disentanglement_lib "
                 f"leave them{'; ' + '; '.join(notes) if notes else ''}"
             )
-    _add_refusals(list(dict.fromkeys(refusals)), by_uuid, notes)
-    runs = _with_plans(list(by_uuid.values()), roots)
+    add_refusals(list(dict.fromkeys(refusals)), by_uuid, notes)
+    runs = with_plans(list(by_uuid.values()), roots)
     for study in studies:
         runs = with_study(runs, study, notes)
     for run in runs:
@@ -76,7 +80,9 @@ def read_runs(places: Sequence[Path]) -> Found:
     name_data_sets(runs, notes)
     name_scored_data(runs)
     runs = told_apart(runs, notes)
-    return Found(sorted(runs, key=lambda run: run.name), notes)
+    named = [name for study in studies if (name := study_name(study))]
+    title = ", ".join(dict.fromkeys(named or [place.resolve().name for place in places]))
+    return Found(sorted(runs, key=lambda run: run.name), notes, title)
 
 
 class _Record(NamedTuple):
@@ -86,6 +92,10 @@ class _Record(NamedTuple):
     """Folder of the step."""
     name: str
     values: dict[str, Any]
+
+    def settings(self, step: str) -> Settings:
+        """What gin bound for a step."""
+        return texts(self.part(f"{step}_config."))
 
     def part(self, prefix: str) -> dict[str, Any]:
         return {k[len(prefix) :]: v for k, v in self.values.items() if k.startswith(prefix)}
@@ -110,11 +120,9 @@ def _from_folder(
         refusals += [here / name for name in sorted(files) if name.endswith(REFUSED)]
         if "results" in folders and (path := _last_step(here)) is not None:
             try:
-                values = json.loads(path.read_text(encoding="utf-8"))
-                if not isinstance(values, dict):
-                    raise ValueError("it holds no dictionary")
+                values = read_json(path)
             except (OSError, ValueError) as error:
-                notes.append(f"{path} is damaged and left out: {error}")
+                notes.append(f"{error}; it is left out")
             else:
                 yield _Record(here, _relative(here, place), values)
         # Temporary folders begin with a dot; the others hold no results.
@@ -136,7 +144,7 @@ def _relative(folder: Path, place: Path) -> str:
 def _from_table(place: Path) -> Iterator[_Record]:
     """Rows of a table that pandas wrote by columns: {column: {row: value}}."""
     try:
-        table = json.loads(place.read_text(encoding="utf-8"))
+        table = read_json(place)
         rows: dict[str, dict[str, Any]] = {}
         for column, values in table.items():
             for row, value in values.items():
@@ -155,7 +163,7 @@ def _from_table(place: Path) -> Iterator[_Record]:
 
 def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
     identity = record.values.get("train_results.uuid")
-    of_run = _run_folder(record.path, bool(identity))
+    of_run = run_folder(record.path, bool(identity))
     # Scores of a representation that is not of a training belong together if they lie together
     # and are of the same codes.
     content = str(record.values.get("foreign_model.content") or "")
@@ -167,30 +175,21 @@ def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
         run.name = run.name or of_run.name
         run.folder = of_run
     if not run.data.name:
-        run.config = record.part("train_config.")
+        run.config = record.settings("train")
         run.training = record.part("train_results.")
         run.data = _data_set(record)
         run.factor_names = _strings(record.values.get("train_dataset.factor_names"))
     if foreign := record.part("foreign_model."):
-        _add_foreign(run, foreign)
+        add_foreign(run, foreign)
     if "evaluation_results.uuid" in record.values:
         _add_scores(run, record, notes)
 
 
-def _add_foreign(run: Run, model: Mapping[str, Any]) -> None:
-    """What the scores of a model that was not trained here say of it."""
-    run.is_foreign = True
-    run.content = str(model.get("content") or "")
-    run.label = run.label or str(model.get("label") or "")
-    if isinstance(seed := model.get("seed"), int):
-        run.given_seed = seed
-
-
 def _add_scores(run: Run, record: _Record, notes: list[str]) -> None:
-    settings = record.part("evaluation_config.")
+    settings = record.settings("evaluation")
     inside = record.path.parts[-3] == "metrics" if len(record.path.parts) > 2 else False
     folder = record.path.name if inside else ""
-    kind = record.values.get("postprocess_config.postprocess.postprocess_fn", "")
+    kind = record.settings("postprocess").get("postprocess.postprocess_fn", "")
     kind = kind.removeprefix("@").removesuffix("_representation") or "mean"
     where = (kind, metric_name(settings.get("evaluation.evaluation_fn", ""), folder))
     if where in run.scores:
@@ -202,17 +201,6 @@ def _add_scores(run: Run, record: _Record, notes: list[str]) -> None:
         run.scored_data[where] = data
         names = _strings(record.values.get("evaluation_dataset.factor_names"))
         run.factor_names = run.factor_names or names
-
-
-def _run_folder(step: Path, trained: bool) -> Path:
-    """Folder of the run that a step's folder is of."""
-    if step.name == "model":
-        return step.parent
-    if step.parent.name == "postprocessed":
-        return step.parents[1]
-    if step.parent.parent.name == "metrics":
-        return step.parents[2]
-    return step if trained else step.parent
 
 
 def _strings(value: Any) -> list[str]:
@@ -227,80 +215,6 @@ def _data_set(record: _Record) -> DataSet:
         if counts and (found := from_record(record.part(f"{step}_dataset."))):
             return found
     for step in ("train", "postprocess", "evaluation"):
-        if found := from_config(record.part(f"{step}_config.")):
+        if found := from_config(record.settings(step)):
             return found
     return DataSet()
-
-
-def _add_refusals(files: Sequence[Path], by_uuid: dict[str, Run], notes: list[str]) -> None:
-    """Note which metrics could not be computed, and add what has no score at all."""
-    by_folder = {run.folder.resolve(): run for run in by_uuid.values()}
-    for file in files:
-        folder = file.with_name(file.name.removesuffix(REFUSED))
-        try:
-            said = json.loads(file.read_text(encoding="utf-8"))
-            metric, error = str(said["metric"]), str(said["error"])
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            notes.append(f"{file} is damaged and left out: {problem!r}")
-            continue
-        of_run = _run_folder(folder, False)
-        run = by_folder.get(of_run.resolve())
-        if run is None:
-            run = by_uuid[str(of_run)] = by_folder[of_run.resolve()] = Run(of_run.name, of_run)
-            if model := said.get("foreign_model"):
-                _add_foreign(run, model)
-            run.data = from_record(said.get("evaluation_dataset") or {}) or DataSet()
-        name = metric_name(metric, folder.name)
-        kind = folder.parent.name if folder.parent.parent.name == "metrics" else "mean"
-        run.refused[kind, name] = error
-        run.problems.append(f"no score of {name}{'' if kind == 'mean' else f' ({kind})'}: {error}")
-
-
-def _with_plans(runs: list[Run], roots: Mapping[Path, str]) -> list[Run]:
-    """Note what our own runs were to score and did not; add those that have not been trained."""
-    left = dict(roots)
-    for run in runs:
-        run.environment = _environment(run)
-        if left.pop(run.folder.resolve(), None) is not None:
-            plan = gin_dict((run.folder / "config.gin").read_text(encoding="utf-8"))
-            planned = {metric_name(name) for name in planned_metrics(plan)}
-            known = {metric for _, metric in (*run.scores, *run.refused)}
-            missing = sorted(planned - known)
-            run.problems += [f"no scores of {', '.join(missing)}"] if missing else []
-    for folder, name in left.items():
-        text = (folder / "config.gin").read_text(encoding="utf-8")
-        config = gin_dict(text)
-        data = from_record(_record_in(text)) or from_config(config) or DataSet()
-        run = Run(name, folder, config, data=data, finished=False)
-        run.problems.append("training has not finished")
-        runs.append(run)
-    return runs
-
-
-def _record_in(config: str) -> dict[str, Any]:
-    """What a run that has not finished says of its data."""
-    lines = [line for line in config.splitlines() if line.startswith(DATA_LINE)]
-    try:
-        found = json.loads(lines[-1].removeprefix(DATA_LINE)) if lines else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _environment(run: Run) -> dict[str, Any]:
-    try:
-        found = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        run.problems.append(f"environment.json is damaged: {error}")
-        return {}
-
-
-def planned_metrics(config: Settings) -> list[str]:
-    """What a run was to be scored with; empty if that is no list of names."""
-    try:
-        return [str(name) for name in ast.literal_eval(config.get("run.metrics", ""))]
-    except (ValueError, SyntaxError):
-        return []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srvae_plugin.report.models import Model
+from srvae_plugin.report.reading import matrix_in, opened_picture
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Table
 
@@ -136,13 +137,13 @@ def animation(chosen: Chosen, budget: Budget) -> Animation | None:
 
 def _frames(path: Path) -> list[str]:
     try:
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             frames, durations = [], []
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
                 frames.append(_uri(image.convert("RGB")))
                 durations.append(image.info.get("duration") or 1)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     # Equal neighbours are stored once, with the time of both.
     times = [round(duration / min(durations)) for duration in durations]
@@ -158,9 +159,9 @@ def picture(chosen: Chosen, name: str, budget: Budget) -> str:
     if not path.is_file():
         return ""
     try:
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             source = _uri(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return source if budget.take(f"{name} of {chosen.run.name}", source) else ""
 
@@ -183,15 +184,7 @@ def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
         found += sorted(run.folder.glob(f"*/artifacts/**/{name}"))
         found += sorted(run.folder.glob(f"postprocessed/*/artifacts/**/{name}"))
         for path in found[:1]:
-            try:
-                matrix = np.load(path, allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise ValueError(f"{path} is damaged: {error}") from None
-            if matrix.ndim != 2 or matrix.dtype.kind != "f" or 0 in matrix.shape:
-                raise ValueError(f"{path} holds {matrix.dtype} {matrix.shape}, no matrix of floats")
-            if not (np.isfinite(matrix).all() and (matrix >= 0).all()):
-                raise ValueError(f"{path}: importance must be finite and at least 0")
-            return name.removesuffix("_importance_matrix.npy"), matrix.astype(np.float64)
+            return name.removesuffix("_importance_matrix.npy"), matrix_in(path)
     return None
 
 
