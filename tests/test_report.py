@@ -108,7 +108,7 @@ def report(tmp_path, *places, **options):
     options.setdefault("bootstrap", QUICK)
     write_report(places, tmp_path / "out/report.html", **options)
     text = (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    with (tmp_path / "out/scores.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "out/report.csv").open(encoding="utf-8", newline="") as file:
         return text, list(csv.DictReader(file))
 
 
@@ -722,8 +722,8 @@ def test_the_command(study, tmp_path, capsys):
     assert "9 runs of 3 models: beta-VAE; SR-VAE; VAE" in said
     assert str(output) in said
     assert "<title>Mine</title>" in output.read_text()
-    assert (tmp_path / "scores.csv").is_file()
-    assert {p.name for p in tmp_path.iterdir()} == {"page.html", "scores.csv"}
+    assert (tmp_path / "page.csv").is_file()
+    assert {p.name for p in tmp_path.iterdir()} == {"page.html", "page.csv"}
     assert command(study, "--output", output) == 2
     assert "--overwrite replaces it" in capsys.readouterr().err
     assert command(study, "--output", output, "--overwrite", "--resamples", 50) == 0

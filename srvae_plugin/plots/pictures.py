@@ -226,7 +226,10 @@ def save_all(
         "learning_curves.png": curves,
     }
     files = {name: _png(figure) for name, figure in figures.items() if figure is not None}
-    files["traversals.gif"] = _gif(traversal_animation(model, observations[0], kl))
+    order = " ".join(map(str, by_kl(kl)))
+    # Who reads the picture can put other things about the latents in the same order.
+    comment = f"latents {order}".encode()
+    files["traversals.gif"] = _gif(traversal_animation(model, observations[0], kl), comment)
     output_dir.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         _write(output_dir / name, content)
@@ -243,9 +246,9 @@ def _png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _gif(frames: list[Image.Image]) -> bytes:
+def _gif(frames: list[Image.Image], comment: bytes) -> bytes:
     file = io.BytesIO()
-    options = {"duration": _FRAME_MS, "loop": 0}
+    options = {"duration": _FRAME_MS, "loop": 0, "comment": comment}
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
 

@@ -19,6 +19,8 @@ from srvae_plugin.report.svg import (
     vertical_grid,
 )
 
+__all__ = ["Curve", "curve_chart", "thinned"]
+
 _LINES = 40
 """Up to so many runs are drawn each."""
 _WIDTH, _HEIGHT, _LEFT, _TOP = 440.0, 270.0, 58.0, 30.0
@@ -36,14 +38,21 @@ class Curve(NamedTuple):
 def thinned(path: Path, names: Sequence[str], rows: int = 80) -> dict[str, NDArray[np.float64]]:
     """Columns of a scalars file, evenly thinned to about `rows` rows; `step` is one of them.
 
-    Columns that are not there are left out, and so is a last row that was cut short. Raises
-    ValueError if the file is damaged.
+    Columns that are not there are left out, and so is a last row that was cut short.
+
+    Raises:
+        ValueError: if the file is damaged.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
     header = lines[0].split(",") if lines else []
     if len(lines) > 1 and len(lines[-1].split(",")) < len(header):
         del lines[-1]
     body = lines[1:]
+    if "step" not in header:
+        raise ValueError(f"{path} is damaged: it has no column 'step'")
     chosen = sorted({*np.linspace(0, len(body) - 1, min(rows, len(body))).round().astype(int)})
     fields = [body[place].split(",") for place in chosen]
     try:

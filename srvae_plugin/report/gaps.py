@@ -85,12 +85,15 @@ def _config_text(folder: Path, problems: list[str]) -> str:
 
 def _environment(run: Run) -> dict[str, Any]:
     try:
-        return read_json(run.folder / "environment.json")
+        found = read_json(run.folder / "environment.json")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         run.problems.append(str(error))
         return {}
+    if not isinstance(found.get("data_source", ""), str):
+        found["data_source"] = str(found["data_source"])
+    return found
 
 
 def _left_out(path: Path, problem: Exception) -> str:

@@ -27,6 +27,13 @@ _NAMES = {
 """Names in publications, by gin's."""
 _WITH_BETA = {"VAE": "beta-VAE", "SR-VAE": "SR-beta-VAE"}
 _LABEL_SETTINGS = 4
+_TRAINING_SETTINGS = (
+    "vae/AdamOptimizer.learning_rate", "model.batch_size", "model.training_steps",
+    "encoder.num_latent",
+)  # fmt: skip
+"""What belongs to no model in particular: named in the label wherever models differ in it."""
+
+__all__ = ["Model", "group_by_model", "number", "published_name"]
 
 
 @dataclass
@@ -83,7 +90,8 @@ def group_by_model(runs: Sequence[Run]) -> list[Model]:
     models = []
     for key, label in _labels(groups).items():
         config = dict(key.config)
-        models.append(Model(label, published_name(config) or key.label, config, groups[key]))
+        name = published_name(config) or key.label
+        models.append(Model(label, name, config, groups[key], key.label or label))
     models.sort(key=lambda model: model.label.lower())
     for number, model in enumerate(models):
         model.number = number
@@ -126,17 +134,38 @@ def _labels(groups: Mapping[_Key, Sequence[Run]]) -> dict[_Key, str]:
         theirs = both and key.config and not key.is_ours
         by_base[f"{base} by disentanglement_lib" if theirs else base].append(key)
     labels = {}
+    common = _training_settings_apart(groups, finished)
     for base, same in by_base.items():
         configs = [dict(key.config) for key in same]
         names = sorted({name for config in configs for name in config})
         apart = [name for name in names if len({config.get(name) for config in configs}) > 1]
         everywhere = [name for name in apart if all(name in config for config in configs)]
+        everywhere = list(dict.fromkeys([*common, *everywhere]))
+        apart = list(dict.fromkeys([*common, *apart]))
         texts = [_with_settings(base, config, everywhere) for config in configs]
         if len(set(texts)) < len(texts):
             texts = [_with_settings(base, config, apart) for config in configs]
         for number, (key, text) in enumerate(zip(same, texts, strict=True), 1):
             labels[key] = text if texts.count(text) == 1 else f"{text} #{number}"
     return labels
+
+
+def _training_settings_apart(
+    groups: Mapping[_Key, Sequence[Run]], finished: Mapping[_Key, bool]
+) -> list[str]:
+    """What every model has and any two differ in: a comparison is of that, too."""
+    configs = [dict(key.config) for key in groups if finished[key] and key.config]
+    return [
+        name
+        for name in _TRAINING_SETTINGS
+        if len({_value(config.get(name)) for config in configs}) > 1
+    ]
+
+
+def _value(text: str | None) -> float | str | None:
+    """The same of 1e-4 and 0.0001."""
+    value = number(text)
+    return text if value is None else value
 
 
 def _with_settings(base: str, config: Settings, names: list[str]) -> str:

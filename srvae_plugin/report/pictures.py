@@ -17,11 +17,18 @@ from srvae_plugin.report.reading import matrix_in, opened_picture
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Table
 
+__all__ = [
+    "Animation", "Budget", "Chosen", "Frame", "animation", "chosen_runs", "factor_names",
+    "importance", "latent_order", "names_in", "picture",
+]  # fmt: skip
+
 MOST_BYTES = 12_000_000
 """Of all pictures in a page together, so that it stays below about 20 MB with everything else."""
 _WIDEST = 1400
 _RANGE = 3.0
 """Our traversals go from -3 to 3."""
+LATENTS = "latents"
+"""Before the latents' numbers in a comment."""
 _OURS = Path("visualizations/traversals.gif")
 _THEIRS = "visualizations/animated_traversals/*.gif"
 _MATRICES = ("dci_importance_matrix.npy", "dci_regression_importance_matrix.npy")
@@ -112,8 +119,10 @@ def chosen_runs(tables: Sequence[Table], models: Sequence[Model]) -> list[Chosen
 def animation(chosen: Chosen, budget: Budget) -> Animation | None:
     """The traversals of a run; None if it has none or they do not fit any more.
 
-    Ours go from -3 to 3 and back: the way back is left out. Raises ValueError if the file is
-    damaged.
+    Ours go from -3 to 3 and back: the way back is left out.
+
+    Raises:
+        ValueError: if the file is damaged.
     """
     path = chosen.run.folder / _OURS
     if path.is_file():
@@ -135,6 +144,22 @@ def animation(chosen: Chosen, budget: Budget) -> Animation | None:
     return Animation(chosen, pairs, len(pairs) // 2)
 
 
+def latent_order(run: Run) -> list[int]:
+    """The latents in the order in which the run's traversals show them; empty if it is not said.
+
+    Ours say it in a comment of the animation.
+    """
+    path = run.folder / _OURS
+    if not path.is_file():
+        return []
+    with opened_picture(path) as image:
+        comment = image.info.get("comment", b"")
+    words = bytes(comment).decode("ascii", "replace").split() if comment else []
+    if words[:1] != [LATENTS] or not all(word.isdecimal() for word in words[1:]):
+        return []
+    return [int(word) for word in words[1:]]
+
+
 def _frames(path: Path) -> list[str]:
     try:
         with opened_picture(path) as image:
@@ -153,7 +178,8 @@ def _frames(path: Path) -> list[str]:
 def picture(chosen: Chosen, name: str, budget: Budget) -> str:
     """A PNG of a run's visualizations as a data URI; empty if it is not there or does not fit.
 
-    Raises ValueError if the file is damaged.
+    Raises:
+        ValueError: if the file is damaged.
     """
     path = chosen.run.folder / "visualizations" / name
     if not path.is_file():
@@ -177,7 +203,8 @@ def _uri(image: Image.Image) -> str:
 def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     """Name and importance matrix (latent, factor) that a DCI metric of the run stored, if any.
 
-    Raises ValueError if the file is damaged or holds something else.
+    Raises:
+        ValueError: if the file is damaged or holds something else.
     """
     for name in _MATRICES:
         found = sorted(run.folder.glob(f"metrics/*/*/artifacts/**/{name}"))

@@ -12,6 +12,11 @@ from srvae_plugin.report.published import PublishedScore
 from srvae_plugin.report.run import Run, Settings
 from srvae_plugin.report.scores import Table
 
+__all__ = [
+    "PUBLISHED_DATA_SETS", "STUDY_SETTINGS", "Beside", "Difference", "beside_published",
+    "differences", "is_same", "published_by_row",
+]  # fmt: skip
+
 PUBLISHED_DATA_SETS = {
     "dsprites_full": "dSprites",
     "shapes3d": "Shapes3D",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +19,36 @@ from srvae_plugin.report.power import (
 from srvae_plugin.report.published import PublishedScore
 from srvae_plugin.report.scores import Table
 
-__all__ = ["in_words", "published_in_words", "published_spread", "spread_of"]
+__all__ = ["Plan", "in_words", "plans", "published_in_words", "published_spread", "spread_of"]
 
+_SHARES = (0.02, 0.05, 0.1)
 _RULE = f"{100 * POWER:g} %, two-sided"
+
+
+class Plan(NamedTuple):
+    """What a study could have seen in one score, and the seeds that smaller differences take."""
+
+    table: Table
+    spread: Spread
+    seen: float
+    """Smallest difference that its seeds see with the usual power."""
+    needed: list[tuple[float, str]]
+    """Seeds of each model for some differences."""
+
+
+def plans(tables: Sequence[Table]) -> list[Plan]:
+    """A plan for each score that has a spread over seeds."""
+    found = []
+    for table in tables:
+        spread = spread_of(table.rows)
+        if spread is None:
+            continue
+        means = [abs(row.summary.mean) for row in table.rows if np.isfinite(row.summary.mean)]
+        # Of what is no share of 1, such as a loss, the same shares of its mean.
+        unit = 1.0 if max(means) <= 1 else float(f"{np.mean(means):.1g}")
+        needed = [(share * unit, _needed(share * unit, spread)) for share in _SHARES]
+        found.append(Plan(table, spread, visible_difference(spread, spread.seeds), needed))
+    return found
 
 
 def spread_of(rows: Sequence[Row]) -> Spread | None:
