@@ -2,12 +2,14 @@
 
 import base64
 import csv
+import html
 import io
 import json
 import re
 import subprocess
 import sys
 import time
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -396,7 +398,7 @@ def test_the_originals_own_directories(tmp_path):
     # Beside runs of ours, whose models have the same name, theirs say whose they are.
     make_run(tmp_path / "ours", 0, {"mig": 0.2}, "vae", {"vae.beta": "4.0"})
     found = read_runs([tmp_path / "dlib", tmp_path / "ours"])
-    labels = {model.label for model in group_by_model(found.runs)}
+    labels = {model.label.partition(" (")[0] for model in group_by_model(found.runs)}
     assert labels == {"beta-VAE", "beta-VAE by disentanglement_lib"}
 
 
@@ -675,6 +677,151 @@ def test_lower_is_better_for_losses(tmp_path):
     (pair,) = table.comparisons
     assert (pair.first.label, pair.difference) == ("SR-VAE", 5)
     assert pair.probability == pytest.approx(3 / 9)  # SR-VAE's loss is the lower of 3 pairs
+
+
+def test_labels_name_the_learning_rate_where_it_is_not_that_of_most(tmp_path):
+    rate = {"vae/AdamOptimizer.learning_rate": "0.0005"}
+    for seed in range(2):
+        for model in ("vae", "sr_vae", "factor_vae"):
+            make_run(tmp_path / f"{model}-{seed}", seed, {"mig": 0.5}, model,
+                     rate if model == "vae" else {})  # fmt: skip
+    labels = [model.label for model in group_by_model(read_runs([tmp_path]).runs)]
+    assert labels == ["FactorVAE", "SR-VAE", "VAE (learning_rate = 0.0005)"]
+    # Of two models there is no most.
+    two = group_by_model([r for r in read_runs([tmp_path]).runs if "factor" not in r.name])
+    assert [model.label for model in two] == [
+        "SR-VAE (learning_rate = 0.0001)", "VAE (learning_rate = 0.0005)"
+    ]  # fmt: skip
+
+
+def five_seeds(folder, shift, spread=0.01):
+    """SR-VAE above VAE by `shift` in the mean, the differences spread by about `spread`."""
+    noise = np.random.RandomState(0).normal(0, spread, 6)
+    for seed in range(6):
+        make_run(folder / f"vae-{seed}", seed, {"mig": 0.3 + seed / 50}, "vae")
+        value = 0.3 + seed / 50 + shift + float(noise[seed] - noise.mean())
+        make_run(folder / f"sr-{seed}", seed, {"mig": value}, "sr_vae")
+    return 0.3 + np.arange(6) / 50, noise - noise.mean() + shift
+
+
+@pytest.mark.parametrize(("shift", "bold"), [(0.1, True), (0.001, False)])
+def test_the_best_is_bold_only_where_the_paired_interval_excludes_0(tmp_path, shift, bold):
+    _, differences = five_seeds(tmp_path / "runs", shift)
+    text, _ = report(tmp_path, tmp_path / "runs")
+    found = re.findall(r'<b class="best">([\d.]+)</b>', text)
+    assert found == ([f"{0.35 + shift:.3f}"] if bold else [])
+    generator = np.random.default_rng(0)
+    means = differences[generator.integers(0, 6, (200, 6))].mean(axis=1)
+    low = np.percentile(means, 2.5)
+    assert (low > 0) == bold
+    said = Page(text).text["overview"]
+    if bold:
+        assert "SR-VAE is ahead of VAE in MIG: the paired interval excludes 0." in said
+    else:
+        power = pytest.importorskip("statsmodels.stats.power").TTestPower()
+        effect = differences.mean() / differences.std(ddof=1)
+        exact = power.solve_power(effect_size=effect, nobs=None, alpha=0.05, power=0.8)
+        assert "No model is ahead" in said
+        assert f"{int(np.ceil(np.squeeze(exact))) - 6:,} more for SR-VAE against VAE in MIG" in said
+    row = {r["model"]["text"]: r for r in Page(text).rows("overview")}["SR-VAE"]
+    (cell,) = [value for name, value in row.items() if name.startswith("MIG")]
+    assert float(cell["v"]) == pytest.approx(0.35 + shift)
+    assert "n = 6" in cell["text"]
+
+
+def test_the_published_value_has_a_footnote_for_each_difference_of_protocol(written):
+    text, page, _ = written
+    row = {r["model"]["text"]: r for r in page.rows("overview")}["SR-VAE"]
+    (cell,) = [value for name, value in row.items() if name.startswith("FactorVAE")]
+    letters = re.search(r"published 0\.86((?:[a-z] ?)+)$", cell["text"].strip())[1].split()
+    (beside,) = [
+        r for r in page.rows("published")
+        if r["model"]["text"].startswith("SR-VAE") and r["score"]["text"] == "FactorVAE score"
+    ]  # fmt: skip
+    notes = dict(re.findall(r"<li><sup>(\w+)</sup> ([^<]+)</li>", text))
+    said = beside["differences of protocol: here | published"]["text"]
+    assert len(letters) == 5
+    for letter in letters:
+        what, _, rest = notes[letter].partition(": ")
+        assert html.unescape(f"{what} {rest}") in said
+
+
+def test_a_study_gives_the_page_its_name_and_the_table_the_pages(tmp_path):
+    make_run(tmp_path / "s/runs/a", 0, {"mig": 0.5}, "vae")
+    write_json(tmp_path / "s/study.json", {"study": "ablation", "runs": []})
+    done = write_report([tmp_path / "s"], tmp_path / "mine.html", bootstrap=QUICK)
+    assert "<title>ablation</title>" in done.page.read_text()
+    assert done.scores == tmp_path / "mine.csv"
+    with pytest.raises(ValueError, match="must end with"):
+        write_report([tmp_path / "s"], tmp_path / "mine2.csv", bootstrap=QUICK)
+
+
+def test_a_spreadsheet_runs_no_cell(tmp_path):
+    make_run(tmp_path / "runs/a", 0, {"=cmd|' /C calc'!A0": 0.5, "mig": -0.25}, "vae")
+    write_report([tmp_path / "runs"], tmp_path / "a.html", bootstrap=QUICK)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["metric"] for row in rows} >= {"'=cmd|' "} or any(
+        row["metric"].startswith("'=cmd") for row in rows
+    )
+    assert all(cell[:1] not in "=+@" or not cell for row in rows for cell in row.values())
+    assert "-0.25" in {row["value"] for row in rows}  # a number stays one
+
+
+def test_bad_runs_are_failures_and_never_stop_a_report(tmp_path):
+    runs = tmp_path / "runs"
+    make_run(runs / "good", 0, {"mig": 0.5}, "vae")
+    big = make_run(runs / "picture", 1, {"mig": 0.6}, "vae")
+    (big / "visualizations").mkdir()
+    # What a picture of 40,000 x 40,000 pixels declares; there are none of them.
+    head = b"IHDR" + (40000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    png = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + head
+    png += zlib.crc32(head).to_bytes(4, "big")
+    (big / "visualizations/decomposition.png").write_bytes(png + b"\0\0\0\0IDAT" + b"\0" * 50)
+    place = make_run(runs / "array", 2, {"mig": 0.95}, "vae") / "metrics/mean/dci/artifacts"
+    place.mkdir(parents=True)
+    header = {"descr": "<f8", "fortran_order": False, "shape": (9_895_604_649_984, 1)}
+    with (place / "dci_importance_matrix.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    nested = make_run(runs / "nested", 3, {"mig": 0.8}, "vae")
+    path = nested / "metrics/mean/mig/results/aggregate/evaluation.json"
+    path.write_text('{"a": ' * 100_000)
+    make_run(runs / "seed", 4, {"mig": 0.9}, "vae", {"model.random_seed": "x"})
+    (runs / "config").mkdir()
+    (runs / "config/config.gin").write_bytes(b"\xff\xfe model")
+    entries = [{"folder": "new", "seed": [1], "status": "failed"}]
+    write_json(runs / "study.json", {"study": ["no text"], "runs": entries})
+    text, rows = report(tmp_path, runs)
+    said = Page(text).text["failures"]
+    for words in ("decomposition.png is", "matrix.npy is damaged", "nested too deeply",
+                  "the seed is [1], no whole number", "config.gin is damaged"):  # fmt: skip
+        assert words in said
+    assert {row["value"] for row in rows if row["key"] == "discrete_mig"} == {
+        "0.5", "0.6", "0.95", "0.9"
+    }  # fmt: skip
+
+
+def test_a_hinton_diagram_of_a_wide_matrix_is_small_and_says_what_it_left_out():
+    matrix = np.random.RandomState(0).rand(3000, 300)
+    matrix[2999] += 5
+    svg = hinton(matrix, [f"factor {k}" for k in range(300)], "t")
+    assert len(svg) < 500_000
+    assert svg.count('class="hinton"') == 40 * 40
+    assert "40 of 3,000 latents, 40 of 300 factors" in svg
+    assert ">z2999</text>" in svg
+
+
+def test_latents_stand_in_the_order_of_the_traversals(tmp_path):
+    run = make_run(tmp_path / "a", 0, {"mig": 0.5}, "vae")
+    add_importance(run, [[1.0, 0.1], [0.2, 1.0], [0.3, 0.3]])
+    add_pictures(run)
+    assert "latents by number" in report(tmp_path, run)[0]
+    greys = [Image.new("L", (60, 40), grey) for grey in (10, 90, 200, 90)]
+    options = {"save_all": True, "append_images": greys[1:], "comment": b"latents 2 0 1"}
+    greys[0].save(run / "visualizations/traversals.gif", "GIF", **options)
+    text, _ = report(tmp_path, run, overwrite=True)
+    assert "latents in the order of the traversals" in text
+    assert re.findall(r">(z\d)</text>", text) == ["z2", "z0", "z1"]
 
 
 def test_many_models_are_compared_with_one(tmp_path):

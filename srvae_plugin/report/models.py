@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -134,7 +134,8 @@ def _labels(groups: Mapping[_Key, Sequence[Run]]) -> dict[_Key, str]:
         theirs = both and key.config and not key.is_ours
         by_base[f"{base} by disentanglement_lib" if theirs else base].append(key)
     labels = {}
-    common = _training_settings_apart(groups, finished)
+    usual = _usual_settings(groups, finished)
+    common = list(usual)
     for base, same in by_base.items():
         configs = [dict(key.config) for key in same]
         names = sorted({name for config in configs for name in config})
@@ -142,7 +143,9 @@ def _labels(groups: Mapping[_Key, Sequence[Run]]) -> dict[_Key, str]:
         everywhere = [name for name in apart if all(name in config for config in configs)]
         everywhere = list(dict.fromkeys([*common, *everywhere]))
         apart = list(dict.fromkeys([*common, *apart]))
-        texts = [_with_settings(base, config, everywhere) for config in configs]
+        texts = [
+            _with_settings(base, config, _own(config, everywhere, usual)) for config in configs
+        ]
         if len(set(texts)) < len(texts):
             texts = [_with_settings(base, config, apart) for config in configs]
         for number, (key, text) in enumerate(zip(same, texts, strict=True), 1):
@@ -150,15 +153,31 @@ def _labels(groups: Mapping[_Key, Sequence[Run]]) -> dict[_Key, str]:
     return labels
 
 
-def _training_settings_apart(
+def _usual_settings(
     groups: Mapping[_Key, Sequence[Run]], finished: Mapping[_Key, bool]
-) -> list[str]:
-    """What every model has and any two differ in: a comparison is of that, too."""
+) -> dict[str, float | str | None]:
+    """Settings of any model in which two differ, and the value of more than half, if there is one.
+
+    A comparison is of these settings, too: labels name them, but for the value of most.
+    """
     configs = [dict(key.config) for key in groups if finished[key] and key.config]
+    usual: dict[str, float | str | None] = {}
+    for name in _TRAINING_SETTINGS:
+        counts = Counter(_value(config.get(name)) for config in configs)
+        if len(counts) > 1:
+            value, count = counts.most_common(1)[0]
+            usual[name] = value if 2 * count > len(configs) else None
+    return usual
+
+
+def _own(
+    config: Settings, names: Sequence[str], usual: Mapping[str, float | str | None]
+) -> list[str]:
+    """The settings that a label names: without those that have the value of most models."""
     return [
         name
-        for name in _TRAINING_SETTINGS
-        if len({_value(config.get(name)) for config in configs}) > 1
+        for name in names
+        if name not in usual or usual[name] is None or _value(config.get(name)) != usual[name]
     ]
 
 

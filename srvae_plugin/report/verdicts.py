@@ -59,14 +59,18 @@ def _ahead(pairs: Sequence[tuple[Table, Comparison]]) -> str:
         by_pair.setdefault((best, others), []).append(_title(same[0][0]))
     parts = [
         f"{best} is ahead of {_listed(others)} in {_listed(scores)}"
-        for (best, others), scores in by_pair.items()
+        for (best, others), scores in list(by_pair.items())[:_LISTED]
     ]
+    more = len(by_pair) - len(parts)
+    parts += [f"likewise in {more} more scores"] if more else []
     return f"{'; '.join(parts)}: the paired interval excludes 0."
 
 
 def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     if not pairs:
         return ""
+    if not _closest(pairs):
+        return "The models do not differ."
     parts = [
         f"{one.first.label} against {one.second.label} in {_title(table)} ({_difference(one)})"
         for table, one in _closest(pairs)
@@ -126,6 +130,8 @@ def _closest(pairs: Sequence[tuple[Table, Comparison]]) -> list[tuple[Table, Com
     first: dict[int, tuple[Table, Comparison]] = {}
     for table, one in pairs:
         kept = first.get(id(table))
+        if not one.difference:
+            continue
         if kept is None or abs(one.difference) < abs(kept[1].difference):
             first[id(table)] = table, one
     return list(first.values())[:_LISTED]
