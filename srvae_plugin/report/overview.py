@@ -41,7 +41,7 @@ class Cell(NamedTuple):
     """One model's score."""
 
     row: Row
-    count: int
+    sound: int
     """Seeds that did not fail."""
     bold: bool
     published: Beside | None

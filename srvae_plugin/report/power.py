@@ -112,7 +112,8 @@ def spread_interval(spread: Spread, confidence: float = 0.95) -> tuple[float, fl
         return math.nan, math.nan
     tail = (1 - confidence) / 2
     low, high = stats.chi2.ppf([1 - tail, tail], freedom)
-    return tuple(float(spread.deviation * math.sqrt(freedom / x)) for x in (low, high))
+    scale = spread.deviation * math.sqrt(freedom)
+    return float(scale / math.sqrt(low)), float(scale / math.sqrt(high))
 
 
 def _power(difference: float, spread: Spread, seeds: int, alpha: float) -> float:
