@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,10 +93,16 @@ def group_by_model(runs: Sequence[Run]) -> list[Model]:
         config = dict(key.config)
         name = published_name(config) or key.label
         models.append(Model(label, name, config, groups[key], key.label or label))
-    models.sort(key=lambda model: model.label.lower())
+    models.sort(key=lambda model: _naturally(model.label))
     for number, model in enumerate(models):
         model.number = number
     return models
+
+
+def _naturally(label: str) -> list[tuple[float, str]]:
+    """Sorts beta = 2.0 before beta = 10.0."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label.lower())
+    return [(float(part), "") if place % 2 else (0.0, part) for place, part in enumerate(parts)]
 
 
 def _config(run: Run) -> tuple[tuple[str, str], ...]:
