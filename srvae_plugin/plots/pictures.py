@@ -229,7 +229,10 @@ def save_all(
     }
     drawn = {name: figure for name, figure in figures.items() if figure is not None}
     files = {f"{name}.png": _png(figure) for name, figure in drawn.items()}
-    files[f"{_MOVING}.gif"] = _gif(traversal_animation(model, observations[0], kl))
+    order = " ".join(map(str, by_kl(kl)))
+    # Who reads the picture can put other things about the latents in the same order.
+    comment = f"latents {order}".encode()
+    files[f"{_MOVING}.gif"] = _gif(traversal_animation(model, observations[0], kl), comment)
     for name, content in files.items():
         write_bytes(output_dir / name, content)
     return {name: output_dir / name for name in files}
@@ -245,8 +248,8 @@ def _png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _gif(frames: list[Image.Image]) -> bytes:
+def _gif(frames: list[Image.Image], comment: bytes) -> bytes:
     file = io.BytesIO()
-    options = {"duration": _FRAME_MS, "loop": 0}
+    options = {"duration": _FRAME_MS, "loop": 0, "comment": comment}
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
