@@ -150,10 +150,17 @@ def traversal_animation(
     return [Image.fromarray(p).quantize(palette=palette, dither=plain) for p in pictures]
 
 
+def reconstructions(model: DisentanglementModel, observations: Observations) -> Observations:
+    """The model's outputs for observations, in [0, 1]."""
+    with _inference(model) as device:
+        starts = range(0, len(observations), _BATCH)
+        parts = [_to_torch(observations[start : start + _BATCH], device) for start in starts]
+        return np.concatenate([_to_numpy(model.reconstruct(part)) for part in parts])
+
+
 def reconstruction_grid(model: DisentanglementModel, observations: Observations) -> Figure:
     """Observations above the model's reconstructions of them, one pair a column."""
-    with _inference(model) as device:
-        outputs = _to_numpy(model.reconstruct(_to_torch(observations, device)))
+    outputs = reconstructions(model, observations)
     tiles = enlarge(intensities(np.stack([observations, outputs])))
     return grid_page(tiles, ["input", "reconstruction"], {}).figure()
 

@@ -249,6 +249,12 @@ class ScoresDirectory:
                 "replaces them"
             )
 
+    def read_all(self) -> dict[str, dict[str, Any]]:
+        """Results of every metric that was scored, by its name."""
+        folders = (path for path in self.path.glob("*") if not path.name.startswith("."))
+        steps = sorted((self.of(path.name) for path in folders), key=lambda step: step.path)
+        return {step.path.name: step.read() for step in steps if step.is_complete()}
+
     def delete(self, metrics: Sequence[str]) -> None:
         """Delete the scores of these metrics."""
         for folder in (self.of(metric).path for metric in metrics):
