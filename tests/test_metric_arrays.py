@@ -29,7 +29,8 @@ SETTINGS = {
     "dci_regression": {"regressor": metrics.Regressor(num_trees=3)},
     "unified_scores": {"matrix_fns": [mutual_information_matrix, accuracy_svm_matrix]},
 }
-DETERMINISTIC = {"mig", "irs", "jemmig", "dcimig", "mig_sup", "unsupervised_metrics"}
+DETERMINISTIC = {"mig", "irs", "jemmig", "dcimig", "mig_sup", "mcc"}
+DETERMINISTIC |= {"unsupervised_metrics"}
 CORES = sorted(
     name
     for name in metrics.__all__

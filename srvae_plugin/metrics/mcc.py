@@ -116,7 +116,7 @@ def strengths(
             Headline("mcc_pearson", "MCC (Pearson)"),
             Headline("mcc_spearman", "MCC (Spearman)"),
         ),
-        place=200,
+        place=124,
     )
 )
 def compute_mcc(

@@ -267,7 +267,7 @@ class SRVAE(ResidualVAE):
 
     Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
 
-    Source: the SR-VAE paper (above), section 3, Algorithms 1 and 2.
+    Source: the SR-VAE paper (ICLR 2020 submission), section 3, Algorithms 1 and 2.
 
     Args:
         beta, reading, residual, likelihood, noise, encoder, decoder, num_latent: see
@@ -300,7 +300,7 @@ class SeqVAE(ResidualVAE):
 
     Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
 
-    Source: the SR-VAE paper (above), section 3 and the ablation of Fig. 2 f, g.
+    Source: the SR-VAE paper (ICLR 2020 submission), section 3 and the ablation of Fig. 2 f, g.
 
     Args:
         beta, reading, residual, likelihood, noise, encoder, decoder, num_latent: see
@@ -333,7 +333,7 @@ class ResVAE(ResidualVAE):
 
     Observations are (batch, channel, height, width) in [0, 1]; latents are (batch, latent).
 
-    Source: the SR-VAE paper (above), section 3 and the ablation of Fig. 2 f, g.
+    Source: the SR-VAE paper (ICLR 2020 submission), section 3 and the ablation of Fig. 2 f, g.
 
     Args:
         beta, reading, likelihood, encoder, decoder, num_latent: see `ResidualVAE`.

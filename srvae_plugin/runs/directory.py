@@ -26,8 +26,7 @@ from typing import Any, Literal, NamedTuple
 
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import new_folder, read_json, require_new, write_json, write_text
-from srvae_plugin.training.files import TrainingFiles
-from srvae_plugin.training.weights import WEIGHTS
+from srvae_plugin.training.files import WEIGHTS, TrainingFiles
 
 Step = Literal["train", "postprocess", "evaluation"]
 STUDY_FILE = "study.json"

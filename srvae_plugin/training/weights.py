@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from srvae_plugin.files import replacing
+from srvae_plugin.training.files import WEIGHTS
 
-__all__ = ["WEIGHTS", "load_weights", "save_weights", "weights_of"]
+__all__ = ["load_weights", "save_weights", "weights_of"]
 
-WEIGHTS = "model.safetensors"
 _NAMED = 3
 """Differences that a message names."""
 
