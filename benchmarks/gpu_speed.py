@@ -40,6 +40,7 @@ from srvae_plugin.data.dsprites import DSprites
 from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, Representation
 from srvae_plugin.training import loop
+from srvae_plugin.training.settings import TrainingSettings
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -166,7 +167,7 @@ def step_ours(row: Row, channels: int, clock: Callable[[], None]) -> None:
     settings = Settings(row.latents, row.batch, channels)
     options, never = dict(row.options), 2**62
     model = our_model(row.model, settings)
-    training = loop.TrainingSettings(
+    training = TrainingSettings(
         model,
         training_steps=never,
         random_seed=0,

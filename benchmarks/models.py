@@ -27,8 +27,8 @@ import torch
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.files import replacing
 from srvae_plugin.training.allocator import keep_freed_memory
-from srvae_plugin.training.loop import update_parameters
 from srvae_plugin.training.optimizers import make_optimizers
+from srvae_plugin.training.updates import update_parameters
 
 SHAPE, BATCH = (1, 64, 64), 64
 BINDINGS = ["encoder.encoder_fn = @srvae_encoder", "encoder.num_latent = 10"]

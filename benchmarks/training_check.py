@@ -17,8 +17,8 @@ from training_contenders import our_model
 from training_plain import LEARNING_RATE, PlainSRVAE, Settings, observations, plain_training
 
 from srvae_plugin.config import gin_files
-from srvae_plugin.training.loop import update_parameters
 from srvae_plugin.training.optimizers import make_optimizers
+from srvae_plugin.training.updates import update_parameters
 
 SEEDS = 5
 LIMITS = {torch.float32: 1e-5, torch.float64: 1e-12}

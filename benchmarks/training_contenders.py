@@ -76,7 +76,8 @@ def ours(name: str, row: bool = False) -> Contender:
     from srvae_plugin.config import gin_files
     from srvae_plugin.data.dummy_data import DummyData
     from srvae_plugin.runs.directory import TrainingDirectory
-    from srvae_plugin.training.loop import TrainingSettings, train
+    from srvae_plugin.training.loop import train
+    from srvae_plugin.training.settings import TrainingSettings
 
     # Imports every plug-in: before the memory is looked at.
     with gin_files.only():

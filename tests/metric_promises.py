@@ -1,4 +1,4 @@
-"""What every metric promises: the tests of metrics' properties read it from here."""
+"""What every metric promises, and its scores at small settings, for the tests of properties."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from srvae_plugin.metrics.unified_scores import (
 from srvae_plugin.metrics.unsupervised_metrics import compute_unsupervised_metrics
 
 FEW = {"num_train": 200, "num_test": 100}
+MANY = {"num_train": 1000}
 CHANCE = np.mean([1 / size for size in GRIDS["tiny"]])
 
 
@@ -35,26 +36,40 @@ class Metric(NamedTuple):
     headline: list[str]
     """The scores that tell good codes from bad ones."""
     keys: set[str]
-    """Keys of the original, or some of them."""
+    """Keys of the original, or of the metric's own, or some of them."""
     perfect: float = 0.95
     """What the factors themselves score at least, or at most if low is good."""
     noise: float | None = 0.2
     """What noise scores at most; None: no promise."""
     collapsed: float = 0.0
     low_is_good: bool = False
-    bounded: bool = True
-    """In [0, 1]."""
+    lowest: float = 0.0
+    highest: float = 1.0
     sees_rotation: bool = True
-    scale_free: bool = True
+    scale: float | None = 1e-12
+    """How much the scale of latents may change; None: no promise."""
+    octaves: int = 5
+    """Latents are scaled by as many powers of two: no more than leaves all of them active."""
     order: float = 1e-12
     """How much the order of latents may change."""
+    dead: float | None = None
+    """How much dead latents beside perfect ones may change; None: no promise."""
     compares_latents: bool = True
+    constant: float = 0.3
+    """What the factors themselves score above, or below if low is good, beside a constant one."""
     scored: str | None = "num_factors_scored"
     """Key of the number of factors that were not left out; None: constant ones are not."""
 
 
 def small_tree():
     return DecisionTreeClassifier(min_samples_leaf=2)
+
+
+def newer(compute, few, headline, **promises):
+    """A metric that the original does not have."""
+    usual = {"highest": 1 + 1e-12, "scale": 1e-9, "octaves": 3, "dead": 0.01, "constant": 0.7}
+    keys = {*headline, "num_factors_scored"}
+    return Metric(compute, few, headline, keys, **(usual | promises))
 
 
 PREDICTOR = {"predictor_fn": small_tree, "num_test": 100}
@@ -67,6 +82,7 @@ METRICS = {
         noise=0.55,
         compares_latents=False,
         scored=None,
+        dead=1e-6,
     ),
     "compute_beta_vae_sklearn": Metric(
         compute_beta_vae_sklearn,
@@ -76,9 +92,10 @@ METRICS = {
         noise=0.55,
         collapsed=1 / 3,
         sees_rotation=False,
-        scale_free=False,
+        scale=None,
         compares_latents=False,
         scored=None,
+        dead=1e-6,
     ),
     "compute_dci": Metric(
         metrics.compute_dci,
@@ -86,17 +103,16 @@ METRICS = {
         ["disentanglement", "completeness"],
         {"informativeness_train", "informativeness_test", "disentanglement", "completeness"},
         order=0.05,  # trees choose at random between equally good latents
+        dead=1e-6,
     ),
-    "compute_mig": Metric(
-        metrics.compute_mig, {"num_train": 1000}, ["discrete_mig"], {"discrete_mig"}
-    ),
+    "compute_mig": Metric(metrics.compute_mig, MANY, ["discrete_mig"], {"discrete_mig"}, dead=1e-6),
     "compute_sap": Metric(
         metrics.compute_sap,
         FEW,
         ["SAP_score"],
         {"SAP_score"},
         perfect=0.3,  # a linear classifier does not reach 1 on five values of one latent
-        scale_free=False,
+        scale=None,
     ),
     "compute_modularity_explicitness": Metric(
         compute_modularity_explicitness,
@@ -113,9 +129,10 @@ METRICS = {
         {"IRS", "num_active_dims"},
         noise=0.4,
         order=1e-6,  # float32 sums
-        scale_free=False,
+        scale=None,
         compares_latents=False,
         scored=None,
+        dead=1e-6,
     ),
     "compute_unsupervised_metrics": Metric(
         compute_unsupervised_metrics,
@@ -130,7 +147,7 @@ METRICS = {
         perfect=0.02,
         noise=None,
         low_is_good=True,
-        bounded=False,
+        highest=np.inf,
         scored=None,
     ),
     "compute_downstream_task": Metric(
@@ -201,6 +218,53 @@ METRICS = {
         },
         perfect=0.3,
         noise=None,
-        scale_free=False,
+        scale=None,
+    ),
+    "compute_infomec": newer(
+        metrics.compute_infomec,
+        {"num_train": 300},
+        ["infom", "infoc"],
+        noise=None,  # compares noise with noise, which is not even; explicitness tells
+        order=1e-6,  # neighbours are sought in other noise
+        compares_latents=False,
+    ),
+    "compute_med": newer(
+        metrics.compute_med,
+        {**MANY, "num_test": 50, "topk": 1},
+        ["disentanglement", "completeness"],
+        perfect=0.9,  # few points leave its many small entries something
+        dead=None,  # completeness is in units of the entropy over all latents, dead ones included
+    ),
+    "compute_dci_es": newer(
+        metrics.compute_dci_es,
+        {**FEW, "probe_sizes": (1, 2, 3, 4)},
+        ["explicitness"],
+        perfect=0.7,  # a forest of depth 1 leaves a quarter to read
+        lowest=-1.0,
+        order=0.02,
+        compares_latents=False,
+    ),
+    "compute_jemmig": newer(metrics.compute_jemmig, MANY, ["normalized_jemmig"]),
+    "compute_dcimig": newer(metrics.compute_dcimig, MANY, ["dcimig"], compares_latents=False),
+    "compute_mig_sup": newer(
+        metrics.compute_mig_sup, MANY, ["mig_sup"], constant=0.9, compares_latents=False
+    ),
+    "compute_mcc": newer(
+        metrics.compute_mcc, MANY, ["mcc_pearson", "mcc_spearman"], compares_latents=False
+    ),
+    "compute_r2": newer(
+        metrics.compute_r2,
+        FEW,
+        ["r2_linear", "r2_kernel_ridge"],
+        lowest=-1.0,
+        sees_rotation=False,
+        order=1e-8,
+        compares_latents=False,
+    ),
+    "compute_dci_regression": newer(
+        metrics.compute_dci_regression,
+        FEW,
+        ["disentanglement", "completeness"],
+        order=0.05,  # trees choose at random between equally good latents
     ),
 }

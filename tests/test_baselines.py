@@ -37,8 +37,9 @@ from srvae_plugin.models.sr_vae import SRVAE
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import TrainingDirectory
-from srvae_plugin.training.loop import train, update_parameters
-from srvae_plugin.training.optimizers import adam_optimizer
+from srvae_plugin.training.loop import train
+from srvae_plugin.training.tensorflow_optimizers import adam_optimizer
+from srvae_plugin.training.updates import update_parameters
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "golden_models.json").read_text())
 CLASSES = {"vae": VAE, "annealed_vae": AnnealedVAE, "factor_vae": FactorVAE}

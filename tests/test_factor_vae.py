@@ -23,8 +23,8 @@ from srvae_plugin.models.factor_vae import (
 )
 from srvae_plugin.models.networks.discriminator import fc_discriminator, make_discriminator
 from srvae_plugin.runs import pipeline
-from srvae_plugin.training.loop import update_parameters
 from srvae_plugin.training.optimizers import make_optimizers
+from srvae_plugin.training.updates import update_parameters
 
 # --- the terms ---
 

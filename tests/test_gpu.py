@@ -16,6 +16,7 @@ from srvae_plugin.runs.representation import CachedRepresentation, Representatio
 from srvae_plugin.training import loop
 from srvae_plugin.training.batches import DeviceImages, source_of
 from srvae_plugin.training.capture import CapturedStep, refuse_to_wait
+from srvae_plugin.training.finite import NonFiniteLossError
 from srvae_plugin.training.numerics import memory_format, numerics
 
 pytestmark = [
@@ -275,7 +276,7 @@ def test_the_first_bad_step_is_named_later(tmp_path, how):
         sample_factors = FactorGrid.sample_factors
 
     bindings = ["model.log_every = 10", "model.checkpoint_every = 6", f"model.step = '{how}'"]
-    with pytest.raises(loop.NonFiniteLossError, match=r"step 8: .*reconstruction_loss") as error:
+    with pytest.raises(NonFiniteLossError, match=r"step 8: .*reconstruction_loss") as error:
         trained(tmp_path, Poisoned(8), "vae", *bindings)
     assert "the last good checkpoint" in str(error.value)
     assert torch.load(TrainingDirectory(tmp_path).files.checkpoint, weights_only=True)["step"] == 6

@@ -18,7 +18,8 @@ from srvae_plugin.models import networks
 from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.testing import check_model
 from srvae_plugin.testing.__main__ import main
-from srvae_plugin.training.loop import TrainingSettings, train
+from srvae_plugin.training.loop import train
+from srvae_plugin.training.settings import TrainingSettings
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import networks as network_table

@@ -18,18 +18,13 @@ from srvae_plugin.plots.curves import learning_curves
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training import checkpoint
-from srvae_plugin.training.loop import (
-    InterruptedTrainingError,
-    NonFiniteLossError,
-    TrainingSettings,
-    find_device,
-    stop_signals,
-    train,
-    update_parameters,
-)
+from srvae_plugin.training.finite import NonFiniteLossError
+from srvae_plugin.training.interrupts import InterruptedTrainingError, stop_signals
+from srvae_plugin.training.loop import train
 from srvae_plugin.training.numerics import memory_format
 from srvae_plugin.training.optimizers import make_optimizers
-from srvae_plugin.training.updates import compiled
+from srvae_plugin.training.settings import TrainingSettings, find_device
+from srvae_plugin.training.updates import compiled, update_parameters
 
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
 TINY += ["srvae_encoder.base_channels = 4", "srvae_decoder.base_channels = 4"]

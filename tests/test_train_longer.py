@@ -17,7 +17,8 @@ from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training.average import WeightAverage
 from srvae_plugin.training.callbacks import Callback
 from srvae_plugin.training.checkpoint import steps_done
-from srvae_plugin.training.loop import NonFiniteLossError, train
+from srvae_plugin.training.finite import NonFiniteLossError
+from srvae_plugin.training.loop import train
 from srvae_plugin.training.settings import TrainingSettings
 from srvae_plugin.training.weights import load_weights, save_weights
 

@@ -31,7 +31,7 @@ from srvae_plugin.training.batches import (
     Prefetched,
 )
 from srvae_plugin.training.capture import CapturedStep, choose_step
-from srvae_plugin.training.finite import FiniteCheck
+from srvae_plugin.training.finite import FiniteCheck, NonFiniteLossError
 
 CPU = torch.device("cpu")
 TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
@@ -340,7 +340,7 @@ def test_a_captured_run_names_the_first_bad_step(tmp_path, name, captures, monke
             found = super().sample_observations(num, random_state)
             return found if self.left else np.full_like(found, np.nan)
 
-    with pytest.raises(loop.NonFiniteLossError, match=r"step 3: .*reconstruction_loss.* not fin"):
+    with pytest.raises(NonFiniteLossError, match=r"step 3: .*reconstruction_loss.* not fin"):
         trained(tmp_path, Poisoned([1, 2, 3, 4, 5]), name)
 
 

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["ByteTable", "byte_table_of"]
+
+
 _DRAWING = (
     "sample_indices",
     "sample",

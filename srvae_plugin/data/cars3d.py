@@ -15,6 +15,9 @@ from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
 from srvae_plugin.data.storage.array_cache import cached_array
 from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 
+__all__ = ["FACTOR_NAMES", "FACTOR_SIZES", "IMAGE_SHAPE", "ORIGIN", "cars3d"]
+
+
 FACTOR_SIZES = (4, 24, 183)
 FACTOR_NAMES = ("elevation", "azimuth", "object type")
 IMAGE_SHAPE = (64, 64, 3)

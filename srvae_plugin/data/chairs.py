@@ -12,6 +12,9 @@ from srvae_plugin.data.storage.image_files import picture_names, pictures
 from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 from srvae_plugin.data.storage.mapped_images import MappedImages
 
+__all__ = ["IMAGE_SHAPE", "NUM_IMAGES", "ORIGIN", "chairs"]
+
+
 NUM_IMAGES = 86_366
 IMAGE_SHAPE = (64, 64, 3)
 ORIGIN = Origin(

@@ -19,6 +19,9 @@ from srvae_plugin.data.storage.own_images import ImageFiles
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.files import write_text
 
+__all__ = ["digest_of", "digest_of_file"]
+
+
 _SAMPLES = 256
 _KEPT_FROM = 32 << 20
 """Bytes from which a file's digest is kept in the cache folder: smaller ones are read at once."""

@@ -25,6 +25,18 @@ from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.storage.array_cache import cached_array
 from srvae_plugin.data.storage.locate import expanded
 
+__all__ = [
+    "DISTINCT_IMAGES",
+    "RE_RENDERED",
+    "WHITE_PIXELS",
+    "DSprites",
+    "Verification",
+    "dsprites_full",
+    "dsprites_noshape",
+    "verify",
+]
+
+
 WHITE_PIXELS = 128_328_864
 DISTINCT_IMAGES = 715_706
 RE_RENDERED = "re-rendered"

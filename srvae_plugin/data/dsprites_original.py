@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 from srvae_plugin.data.dsprites_renderer import FACTOR_SIZES, IMAGE_SIZE, PACKED_BYTES
 from srvae_plugin.data.storage.locate import expanded
 
+__all__ = ["FILE_NAME", "read_original"]
+
+
 FILE_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -16,6 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "FACTOR_NAMES",
+    "FACTOR_SIZES",
+    "IMAGE_SIZE",
+    "NUM_IMAGES",
+    "PACKED_BYTES",
+    "render_all",
+    "render_images",
+    "render_packed",
+]
+
+
 FACTOR_NAMES = ("color", "shape", "scale", "orientation", "position x", "position y")
 FACTOR_SIZES = (1, 3, 6, 40, 32, 32)
 IMAGE_SIZE = 64

@@ -20,6 +20,18 @@ from srvae_plugin.data.drawing import DrawnData
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
 from srvae_plugin.data.storage.locate import Origin, PathLike
 
+__all__ = [
+    "SCREAM",
+    "ColorDSprites",
+    "NoisyDSprites",
+    "PaintedDSprites",
+    "ScreamDSprites",
+    "color_dsprites",
+    "noisy_dsprites",
+    "scream_dsprites",
+]
+
+
 SCREAM = Origin(
     "scream_dsprites",
     ("scream/scream.jpg",),

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.drawing import DrawnData
 
+__all__ = ["DummyData", "IdentityObservationsData"]
+
 
 class DummyData(DrawnData):
     """Images of uniform noise, 64x64x1, whatever the factors: ten of them, five values each.

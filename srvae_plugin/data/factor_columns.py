@@ -29,6 +29,18 @@ from srvae_plugin.data.factor_kinds import (
     say_whole,
 )
 
+__all__ = [
+    "FACTOR_ARRAYS",
+    "Bins",
+    "FactorColumns",
+    "Kinds",
+    "chosen_rows",
+    "equal_bins",
+    "places_of_values",
+    "read_columns",
+]
+
+
 FACTOR_ARRAYS = ("factors", "factor_names", "factor_kinds")
 """Arrays of an npz that `read_columns` takes."""
 

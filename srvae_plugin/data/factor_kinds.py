@@ -10,6 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "CLASS",
+    "CONTINUOUS",
+    "FactorKinds",
+    "as_kinds",
+    "check_kind",
+    "encoded",
+    "kinds_of_numbers",
+    "say_whole",
+]
+
+
 CLASS, CONTINUOUS = "class", "continuous"
 
 _log = logging.getLogger("srvae_plugin")

@@ -17,6 +17,15 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.drawing import IndexedData
 
+__all__ = [
+    "FactorGrid",
+    "GroundTruthData",
+    "continuous_factors",
+    "draw_factors",
+    "names_of",
+    "unordered_factors",
+]
+
 
 @runtime_checkable
 class GroundTruthData(Protocol):

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from srvae_plugin.data.storage.mapped_images import StoredImages
 from srvae_plugin.data.table_rows import Content, sorted_by_content
 
+__all__ = ["SomeImages", "split", "to_score"]
+
+
 _SEED = 0
 
 

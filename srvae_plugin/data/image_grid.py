@@ -11,6 +11,8 @@ from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.storage.mapped_images import MappedImages
 
+__all__ = ["ImageGrid", "checked_sizes"]
+
 
 class ImageGrid(FactorGrid):
     """A grid of factors over stored images.

@@ -10,6 +10,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "DARK",
+    "Axes",
+    "Layout",
+    "Scale",
+    "extent",
+    "found_scale",
+    "image_axes",
+    "warn_of_dark_images",
+]
+
+
 Layout = Literal["NHWC", "NCHW", "NHW"]
 
 _CHUNK_BYTES = 1 << 24

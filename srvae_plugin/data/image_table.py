@@ -14,6 +14,9 @@ from srvae_plugin.data.storage.image_digests import image_digests
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.data.table_rows import Content
 
+__all__ = ["ImageTable", "LoadImages", "bin_factors", "check_rows"]
+
+
 LoadImages = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Row numbers (num,) to images (num, height, width, channel) in [0, 1]."""
 

@@ -9,6 +9,8 @@ from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.drawing import IndexedData
 from srvae_plugin.data.storage.mapped_images import StoredImages
 
+__all__ = ["ImagesOnly", "RowNumbers"]
+
 
 class ImagesOnly(IndexedData):
     """Images without factors: to train on, to reconstruct and to traverse, never to score.

@@ -13,6 +13,19 @@ from srvae_plugin.data.storage.array_cache import streamed_array
 from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 from srvae_plugin.data.storage.npz_stream import NpyMember, npy_member
 
+__all__ = [
+    "FACTOR_NAMES",
+    "FACTOR_SIZES",
+    "FACTOR_SIZES_OF_COMPETITION",
+    "IMAGE_SHAPE",
+    "URL",
+    "mpi3d",
+    "mpi3d_real",
+    "mpi3d_realistic",
+    "mpi3d_toy",
+]
+
+
 FACTOR_NAMES = (
     "object color",
     "object shape",

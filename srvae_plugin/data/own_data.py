@@ -33,6 +33,9 @@ from srvae_plugin.data.storage.mapped_images import StoredImages
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
 from srvae_plugin.data.storage.own_images import SUFFIXES, ImageFiles, NpzImages
 
+__all__ = ["image_folder", "npz"]
+
+
 _log = logging.getLogger("srvae_plugin")
 
 

@@ -15,6 +15,9 @@ from srvae_plugin.data.storage.array_cache import streamed_array
 from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 from srvae_plugin.data.storage.npz_stream import npy_member
 
+__all__ = ["FACTOR_NAMES", "FACTOR_SIZES", "IMAGE_SHAPE", "ORIGIN", "Chunks", "shapes3d"]
+
+
 FACTOR_SIZES = (10, 10, 10, 8, 4, 15)
 FACTOR_NAMES = (
     "floor color",

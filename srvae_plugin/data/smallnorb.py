@@ -15,6 +15,17 @@ from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
 from srvae_plugin.data.storage.array_cache import cached_array
 from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 
+__all__ = [
+    "FACTOR_NAMES",
+    "FACTOR_SIZES",
+    "IMAGE_SHAPE",
+    "ORIGIN",
+    "SPLITS",
+    "smaller",
+    "smallnorb",
+]
+
+
 FACTOR_SIZES = (5, 10, 9, 18, 6)
 FACTOR_NAMES = ("category", "instance", "elevation", "azimuth", "lighting")
 IMAGE_SHAPE = (64, 64, 1)

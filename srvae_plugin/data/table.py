@@ -14,6 +14,8 @@ from srvae_plugin.data.factor_kinds import FactorKinds, as_kinds, encoded
 from srvae_plugin.data.ground_truth import draw_factors
 from srvae_plugin.data.table_rows import Content, TableRows
 
+__all__ = ["FactorTable"]
+
 
 class FactorTable(IndexedData):
     """Ground-truth data whose observations are known by their row number only.

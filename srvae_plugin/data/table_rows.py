@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import draw_factors
 
+__all__ = [
+    "FEWEST_POINTS",
+    "FEWEST_ROWS",
+    "Content",
+    "Holders",
+    "Part",
+    "TableRows",
+    "is_full_grid",
+    "sorted_by_content",
+]
+
+
 _log = logging.getLogger("srvae_plugin")
 
 Content = Callable[[NDArray[np.int64]], NDArray[Any]]

@@ -26,6 +26,19 @@ from srvae_plugin.data.storage.mapped_images import MappedImages, StoredImages
 from srvae_plugin.data.storage.npz_arrays import read_array
 from srvae_plugin.data.storage.own_images import NpzImages
 
+__all__ = [
+    "FACTOR_NAMES",
+    "NUM_IMAGES",
+    "RE_CREATED",
+    "RenderedTeapots",
+    "Split",
+    "draw_factors",
+    "split_rows",
+    "teapots",
+    "zero_shot_rows",
+]
+
+
 Split = Literal["all", "train", "validation", "test", "gap"]
 
 NUM_IMAGES = 200_000

@@ -19,6 +19,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+__all__ = [
+    "AMBIENT",
+    "FIELD_OF_VIEW",
+    "IMAGE_SIZE",
+    "LIGHT",
+    "Mesh",
+    "brightness",
+    "camera_axes",
+    "control_points",
+    "render",
+    "teapot_mesh",
+]
+
+
 IMAGE_SIZE = 64
 FIELD_OF_VIEW = np.deg2rad(48.1)
 AMBIENT = 0.3

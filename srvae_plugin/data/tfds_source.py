@@ -45,6 +45,16 @@ from srvae_plugin.data.storage.locate import (
 )
 from srvae_plugin.data.storage.mapped_images import MappedImages
 
+__all__ = [
+    "Convert",
+    "tfds_celeba",
+    "tfds_dsprites_full",
+    "tfds_dsprites_noshape",
+    "tfds_shapes3d",
+    "tfds_smallnorb",
+]
+
+
 Convert = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 _CACHE_NAME = "tfds-{name}-v1-{key}.npy"

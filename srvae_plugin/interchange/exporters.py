@@ -27,6 +27,17 @@ from srvae_plugin.runs import pipeline, weights
 from srvae_plugin.runs.directory import RunDirectory, StepDirectory
 from srvae_plugin.runs.representation import Representation
 
+__all__ = [
+    "CHECK_IMAGES",
+    "TOLERANCE",
+    "Exported",
+    "MeanCodes",
+    "Trained",
+    "load_folder",
+    "load_trained",
+]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 CHECK_IMAGES = 256
@@ -92,8 +103,9 @@ class Trained:
     def graph(self) -> MeanCodes:
         """A copy of the model on the CPU, without gradients, as a module to be exported.
 
-        Raises ValueError if the representation is a sample: its noise is seeded by the bytes of
-        the image, and no graph can do that.
+        Raises:
+            ValueError: if the representation is a sample: its noise is seeded by the bytes of the
+                image, and no graph can do that.
         """
         if self.function.kind != "mean":
             raise ValueError(
@@ -123,8 +135,9 @@ class Trained:
             function: images (batch, height, width, channel) to codes, by the exported file; it is
                 called with batches of several sizes.
 
-        Raises ValueError if it fails, or differs by more than 1e-5 (times the largest code where
-        that is above 1).
+        Raises:
+            ValueError: if it fails, or differs by more than 1e-5 (times the largest code where that
+                is above 1).
         """
         expected = self.function(self.check_images)
         try:
@@ -151,7 +164,8 @@ class Trained:
 def load_trained(run: Path, kind: str = "mean", bindings: Sequence[str] = ()) -> Trained:
     """Load a representation of a run directory.
 
-    Raises ValueError if it is no run directory or has no such representation.
+    Raises:
+        ValueError: if it is no run directory or has no such representation.
     """
     folder = RunDirectory(run).finished_representation(kind).path
     return dataclasses.replace(load_folder(folder), run=run, bindings=bindings)
@@ -160,7 +174,8 @@ def load_trained(run: Path, kind: str = "mean", bindings: Sequence[str] = ()) ->
 def load_folder(folder: Path) -> Trained:
     """Load a representation from a folder like `<run>/postprocessed/<kind>`, which may be a copy.
 
-    Raises ValueError if it holds none.
+    Raises:
+        ValueError: if it holds none.
     """
     function = pipeline.load_representation(folder)
     channel, height, width = weights.shape_in(StepDirectory(folder, "postprocess").weights)

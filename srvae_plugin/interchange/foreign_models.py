@@ -27,6 +27,19 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.repeatable import same_codes
 
+__all__ = [
+    "LAYOUTS",
+    "READERS",
+    "FileFunction",
+    "ModelFile",
+    "OnnxFile",
+    "TorchScriptFile",
+    "find_layout",
+    "load_foreign",
+    "open_model",
+]
+
+
 LAYOUTS = ("NHWC", "NCHW")
 _ONNX_TYPES = {
     "tensor(float)": np.float32,
@@ -72,8 +85,9 @@ class FileFunction:
 class TorchScriptFile:
     """A TorchScript archive, on the CPU and in eval mode.
 
-    Raises ValueError if the file is missing, damaged or something else, such as a module that
-    `torch.save` pickled: unpickling would run whatever code the file brings.
+    Raises:
+        ValueError: if the file is missing, damaged or something else, such as a module that
+            `torch.save` pickled: unpickling would run whatever code the file brings.
     """
 
     def __init__(self, path: Path):
@@ -106,8 +120,9 @@ class OnnxFile:
     A graph for batches of one fixed size is given batches of that size, the last one filled up
     with zeros.
 
-    Raises ValueError if onnxruntime is missing, or the file is missing, damaged, or wants
-    something else than a batch of images.
+    Raises:
+        ValueError: if onnxruntime is missing, or the file is missing, damaged, or wants something
+            else than a batch of images.
     """
 
     def __init__(self, path: Path):
@@ -163,7 +178,8 @@ READERS: dict[str, Callable[[Path], ModelFile]] = {
 def open_model(path: Path) -> ModelFile:
     """Open a file by its suffix: .pt, .pth and .ts are TorchScript, .onnx is ONNX.
 
-    Raises ValueError for another suffix, and as the readers do.
+    Raises:
+        ValueError: for another suffix, and as the readers do.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -186,7 +202,8 @@ def load_foreign(
         layout: "NHWC" or "NCHW"; None finds out.
         files, bindings: see `gin_files.configured`.
 
-    Raises ValueError if the file cannot be used on that data set.
+    Raises:
+        ValueError: if the file cannot be used on that data set.
     """
     with gin_files.configured(files, bindings):
         data = pipeline.bound_dataset()

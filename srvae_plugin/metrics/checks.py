@@ -18,7 +18,6 @@ __all__ = [
     "check_count",
     "check_factors",
     "check_latents",
-    "logger",
     "standardize",
     "varying_factors",
     "warn_collapsed",

@@ -38,7 +38,6 @@ __all__ = [
     "ShareFactor",
     "check_sample",
     "draw_samples",
-    "logger",
     "points_used",
     "sample_codes_and_factors",
     "shared_factors",

@@ -4,8 +4,7 @@ Quantitative Evaluation of Disentangled Representations" (ICLR 2018), section 2.
 
 from __future__ import annotations
 
-import os
-import tempfile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors
+from srvae_plugin.files import replacing
 from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import (
     check_latents,
@@ -302,8 +302,5 @@ def compute_dci(
 
 def save_matrix(matrix: NDArray[np.float64], folder: str, name: str) -> None:
     """Write an importance matrix whole or not at all; the folder is made if needed."""
-    os.makedirs(folder, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        unfinished = os.path.join(scratch, name)
-        np.save(unfinished, matrix)
-        os.replace(unfinished, os.path.join(folder, name))
+    with replacing(Path(folder) / name) as temporary:
+        np.save(temporary, matrix)

@@ -38,6 +38,7 @@ from srvae_plugin.metrics.learners.probes import (
 from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
 
 __all__ = [
+    "MIN_GAIN",
     "LossCapacity",
     "Probing",
     "compute_dci_es",

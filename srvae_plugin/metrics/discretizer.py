@@ -18,13 +18,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.metrics.checks import check_count
 
-__all__ = [
-    "DiscretizerFn",
-    "discretize_codes",
-    "discretizer",
-    "histogram_discretizer",
-    "logger",
-]
+__all__ = ["DiscretizerFn", "discretize_codes", "discretizer", "histogram_discretizer"]
 
 logger = logging.getLogger(__name__)
 

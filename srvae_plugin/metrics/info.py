@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 __all__ = ["ARGUMENTS", "Headline", "MetricInfo", "documented", "metric"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ _SECTION = re.compile(r"^(Args|Returns|Raises):\n((?:[ \t]+.*\n|\n(?=[ \t]))*)",
 _ARGUMENT = re.compile(r"^(\w+): (.*(?:\n[ \t]+.*)*)", re.MULTILINE)
 
 
-def metric(info: MetricInfo) -> Callable[[F], F]:
+def metric(info: MetricInfo) -> Callable[[_F], _F]:
     """Decorator that gives a metric's function its `info`, and its docstring the shared parts.
 
     Args:
@@ -100,7 +100,7 @@ def metric(info: MetricInfo) -> Callable[[F], F]:
         The decorator. It also sets the attribute `needs_factors` to False where the info says so.
     """
 
-    def decorate(function: F) -> F:
+    def decorate(function: _F) -> _F:
         function.info = info  # type: ignore[attr-defined]
         if not info.needs_factors:
             function.needs_factors = False  # type: ignore[attr-defined]
@@ -110,7 +110,7 @@ def metric(info: MetricInfo) -> Callable[[F], F]:
     return decorate
 
 
-def documented(function: F) -> F:
+def documented(function: _F) -> _F:
     """The function itself, its docstring completed from `ARGUMENTS` in its signature's order.
 
     What the docstring says of an argument wins. Without a section "Raises:" it gets the usual one.
@@ -118,7 +118,7 @@ def documented(function: F) -> F:
     return _completed(function)
 
 
-def _completed(function: F, returns: str = "") -> F:
+def _completed(function: _F, returns: str = "") -> _F:
     if function.__doc__ is None:  # python -OO
         return function
     text = inspect.cleandoc(function.__doc__) + "\n"

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.arrays import Factors, as_array, as_factors
@@ -71,6 +69,8 @@ def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None =
 
 
 def _scores(codes: Any, given: Factors) -> Scores:
+    from scipy.optimize import linear_sum_assignment
+
     codes = check_codes(codes, name="codes")
     factors = check_factors(given.values, len(codes), discrete=False)
     varying = varying_factors("MCC", factors)
@@ -99,6 +99,8 @@ def strengths(
     codes: NDArray[Any], factors: NDArray[Any], ranks: bool = False
 ) -> NDArray[np.float64]:
     """(latent, factor) absolute correlations, of ranks or of values; 0 for constant columns."""
+    from scipy.stats import rankdata
+
     sides = []
     for table in (codes, factors):
         values = rankdata(table, axis=0) if ranks else table.astype(np.float64)

@@ -12,9 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import KFold
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.arrays import split, with_names
@@ -204,6 +201,8 @@ def _check_settings(num_kernel: int, alphas: Sequence[float], gammas: Sequence[f
 
 def _linear(train: CodesAndFactors, test: CodesAndFactors) -> NDArray[np.float64]:
     codes, factors = standardize(train.codes, test.codes), standardize(train.factors, test.factors)
+    from sklearn.linear_model import LinearRegression
+
     model = LinearRegression().fit(codes[0], factors[0])
     return _shares(factors[1], model.predict(codes[1]))
 
@@ -220,6 +219,9 @@ def _kernel_ridge(
         standardize(fitted[:num_points], tested) for fitted, tested in zip(train, test, strict=True)
     )
     grid = list(product(alphas, gammas))
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.model_selection import KFold
+
     folds = list(KFold(_FOLDS).split(codes[0]))
     of_grid = []
     for alpha, gamma in grid:

@@ -32,6 +32,8 @@ from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
 __all__ = [
     "Experiments",
     "Pair",
+    "Plan",
+    "Streams",
     "compute_strong_downstream_task",
     "intervene",
     "strong_downstream_task",

@@ -21,6 +21,7 @@ from srvae_plugin.metrics.checks import check_codes, check_count
 from srvae_plugin.metrics.seeds import Seed, random_state_of
 
 __all__ = [
+    "GaussianFunction",
     "compute_udr_sklearn",
     "lasso_strengths",
     "relative_strength",

@@ -21,7 +21,7 @@ from srvae_plugin.models.losses import (
 from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
 
-__all__ = ["DIPVAE"]
+__all__ = ["DIPVAE", "DIP_TYPES"]
 
 DIP_TYPES = ("i", "ii")
 

@@ -22,7 +22,14 @@ from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.networks.discriminator import make_discriminator
 from srvae_plugin.models.vae import BaseVAE, Reconstruction, take_loss, vae_losses
 
-__all__ = ["FactorVAE", "discriminator_loss", "permute_codes", "tc_estimate"]
+__all__ = [
+    "DiscriminatorFactory",
+    "FactorVAE",
+    "PairOfLogits",
+    "discriminator_loss",
+    "permute_codes",
+    "tc_estimate",
+]
 
 DiscriminatorFactory = Callable[[int], nn.Module]
 PairOfLogits = Float[Tensor, "batch 2"]

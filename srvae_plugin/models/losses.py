@@ -26,6 +26,8 @@ from srvae_plugin.models.base import (
 
 __all__ = [
     "RECONSTRUCTION_LOSSES",
+    "Covariance",
+    "PerImage",
     "batch_covariance",
     "bernoulli_entropy",
     "bernoulli_loss",

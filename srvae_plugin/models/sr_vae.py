@@ -48,7 +48,19 @@ from srvae_plugin.models.losses import bernoulli_nll, require_weight, squared_er
 from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.vae import BaseVAE, vae_losses
 
-__all__ = ["READINGS", "SRVAE", "Reading", "ResVAE", "ResidualVAE", "SeqVAE", "Steps"]
+__all__ = [
+    "LIKELIHOODS",
+    "NOISES",
+    "READINGS",
+    "RESIDUALS",
+    "SRVAE",
+    "Reading",
+    "ResVAE",
+    "ResidualVAE",
+    "SeqVAE",
+    "StepNoise",
+    "Steps",
+]
 
 RESIDUALS = ("image", "logit")
 LIKELIHOODS = ("bernoulli", "gaussian", "linear_mse")

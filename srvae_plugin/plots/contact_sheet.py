@@ -27,6 +27,9 @@ from srvae_plugin.plots.tiles import (
     signed_number,
 )
 
+__all__ = ["COLUMNS", "Row", "contact_sheet", "write_sheet"]
+
+
 COLUMNS = 10
 _ROWS_OF_IMAGES_ONLY = 6
 _RANGE_SAMPLES = 1000

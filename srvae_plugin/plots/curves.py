@@ -14,6 +14,9 @@ from matplotlib.ticker import EngFormatter
 
 from srvae_plugin.files import read_scalars
 
+__all__ = ["Column", "learning_curves", "running_mean"]
+
+
 Column = Float[np.ndarray, " row"]
 
 _PANELS = {"reconstruction_loss": "reconstruction loss", "kl_loss": "KL, all latents"}
@@ -40,8 +43,11 @@ def learning_curves(scalars_csv: Path) -> Figure | None:
         scalars_csv: a file with the column step and any of reconstruction_loss, kl_loss, kl_0,
             kl_1, ...; others are ignored, and what a model does not log has no panel.
 
-    Returns None if no step was logged, or nothing that is shown. Raises FileNotFoundError, and
-    ValueError if the file is damaged or lacks the column step.
+    Returns None if no step was logged, or nothing that is shown.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged or lacks the column step.
     """
     scalars = read_scalars(scalars_csv)
     if not scalars or not len(next(iter(scalars.values()))):

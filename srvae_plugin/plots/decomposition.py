@@ -19,6 +19,9 @@ from srvae_plugin.plots.tiles import (
     signed_colormap,
 )
 
+__all__ = ["StepImages", "decomposition_page"]
+
+
 StepImages = Float[np.ndarray, "chain step height width channel"]
 _LEFT = 290
 _HEAD = TEXT + 20

@@ -32,6 +32,23 @@ from srvae_plugin.plots.tiles import (
     slider_frames,
 )
 
+__all__ = [
+    "RANGE",
+    "LatentKL",
+    "Observation",
+    "ObservationSource",
+    "Observations",
+    "by_kl",
+    "decomposition_figure",
+    "latent_kl",
+    "reconstruction_grid",
+    "save_all",
+    "traversal_animation",
+    "traversal_grid",
+    "traversals",
+]
+
+
 Observations = Float32[np.ndarray, "num height width channel"]
 Observation = Float32[np.ndarray, "height width channel"]
 LatentKL = Float[np.ndarray, " latent"]
@@ -222,8 +239,11 @@ def save_all(
         seed: chooses the observations: 256 for the KL, the first 10 of them for the
             reconstructions, the first for everything else.
 
-    Returns the written files under their names. Raises FileNotFoundError if there is no
-    `scalars_csv`, and ValueError if it is damaged or the images cannot be shown.
+    Returns the written files under their names.
+
+    Raises:
+        FileNotFoundError: if there is no `scalars_csv`.
+        ValueError: if it is damaged or the images cannot be shown.
     """
     curves = learning_curves(scalars_csv)
     observations = data.sample_observations(_KL_OBSERVATIONS, np.random.RandomState(seed))

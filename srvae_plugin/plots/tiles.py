@@ -13,6 +13,25 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+__all__ = [
+    "DPI",
+    "GAP",
+    "GROUP_GAP",
+    "TEXT",
+    "ImageArray",
+    "Page",
+    "Raster",
+    "enlarge",
+    "grid_page",
+    "intensities",
+    "offsets",
+    "signed",
+    "signed_colormap",
+    "signed_number",
+    "slider_frames",
+]
+
+
 ImageArray = Float[np.ndarray, "*batch height width channel"]
 Raster = UInt8[np.ndarray, "*batch height width 3"]
 
@@ -31,7 +50,8 @@ _FRAME = 190
 def intensities(images: ImageArray) -> Raster:
     """Rasters of intensities in [0, 1]; what lies outside is clipped.
 
-    Raises ValueError unless images have one channel or three.
+    Raises:
+        ValueError: unless images have one channel or three.
     """
     if images.shape[-1] not in (1, 3):
         raise ValueError(
@@ -51,7 +71,10 @@ def signed(images: ImageArray, limit: float) -> Raster:
     """Rasters of values in [-limit, limit].
 
     One channel is coloured from blue through white (0) to red; three channels are mapped
-    affinely, each on its own, so that 0 is mid-grey. Raises ValueError for other channels.
+    affinely, each on its own, so that 0 is mid-grey.
+
+    Raises:
+        ValueError: for other channels.
     """
     unit = (images / limit + 1) / 2
     if images.shape[-1] == 1:

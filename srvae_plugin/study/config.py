@@ -13,6 +13,8 @@ from srvae_plugin.runs import pipeline
 from srvae_plugin.study.numbered import NumberedModel
 from srvae_plugin.study.plan import PlannedRun
 
+__all__ = ["configurations", "dataset_lines", "prepare_datasets"]
+
 
 def configurations(runs: Sequence[PlannedRun]) -> list[str]:
     """Whole gin configuration of each run, as its `config.gin` will have it.
@@ -20,7 +22,9 @@ def configurations(runs: Sequence[PlannedRun]) -> list[str]:
     Runs that differ in seed and number only are read once. Each is checked as far as that goes
     without data: names, types, hyperparameters out of range, missing bindings.
 
-    Raises ConfigError that names the run, or a binding that none of the runs it is meant for reads.
+    Raises:
+        ConfigError: a run cannot be read, or none of the runs that a binding is meant for reads it;
+            the message names it.
     """
     read: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[PlannedRun, str]] = {}
     idle = _Idle({run.model for run in runs})

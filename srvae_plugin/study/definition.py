@@ -14,6 +14,9 @@ from srvae_plugin.config import gin_files
 from srvae_plugin.config.gin_files import ConfigError
 from srvae_plugin.config.text import gin_dict
 
+__all__ = ["Study", "is_gin_file", "read_study"]
+
+
 _ONLY = (
     "A study's gin file binds study.* only, and what its runs bind stands in lists: "
     'study.every_run = ["model.training_steps = 1000"]'
@@ -41,7 +44,8 @@ class Study:
             instead of models, seeds, grid and datasets.
         model_nums: which models of it; None: all.
 
-    Raises ValueError for entries that are no file or binding, and for a grid without its model.
+    Raises:
+        ValueError: for entries that are no file or binding, and for a grid without its model.
     """
 
     models: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -113,7 +117,8 @@ def read_study(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Stu
 
     A binding of anything but `study.*` is added to every run.
 
-    Raises ConfigError for what cannot be read and for a study file that binds something else.
+    Raises:
+        ConfigError: for what cannot be read and for a study file that binds something else.
     """
     own = [b for b in bindings if b.lstrip().startswith("study.")]
     try:

@@ -24,6 +24,20 @@ from srvae_plugin.runs.directory import STUDY_FILE, RunDirectory
 from srvae_plugin.study.locks import LOCK
 from srvae_plugin.study.plan import PlannedRun
 
+__all__ = [
+    "STATUSES",
+    "RunState",
+    "Status",
+    "StudyJson",
+    "check_directory",
+    "claim",
+    "look",
+    "prepare_directory",
+    "read_study_json",
+    "statuses",
+]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 _FORMAT = 1
@@ -93,7 +107,8 @@ def read_study_json(study: Path) -> dict[str, Any]:
 def check_directory(study: Path, resume: bool, overwrite: bool) -> bool:
     """Whether there is a study in a directory that may be gone on with or overwritten.
 
-    Raises ValueError if there is something and neither is asked for, or it is no study.
+    Raises:
+        ValueError: if there is something and neither is asked for, or it is no study.
     """
     there = study.is_dir() and any(path.name != LOCK for path in study.iterdir())
     if there and not (resume or overwrite):
@@ -109,7 +124,8 @@ def check_directory(study: Path, resume: bool, overwrite: bool) -> bool:
 def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
     """Make a study's directory; `overwrite` deletes the runs of the study in it.
 
-    Raises ValueError as `check_directory` does.
+    Raises:
+        ValueError: as `check_directory` does.
     """
     if check_directory(study, resume, overwrite) and overwrite:
         logger.info("deleting %s", study / "runs")
@@ -125,7 +141,8 @@ def look(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> lis
         study: the study's directory.
         runs, configs: the planned runs and their whole gin configurations.
 
-    Raises ValueError if a run directory was made under another configuration than planned.
+    Raises:
+        ValueError: if a run directory was made under another configuration than planned.
     """
     errors = _errors(study)
     states, others = [], []

@@ -17,6 +17,20 @@ from typing import NamedTuple, Protocol
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.study.job import GRACE_SECONDS, Job
 
+__all__ = [
+    "Ended",
+    "Engine",
+    "LocalEngine",
+    "cores",
+    "end_group",
+    "gpus",
+    "has_ended",
+    "launch",
+    "thread_variables",
+    "wait_or_stop",
+]
+
+
 _POLL_SECONDS = 0.1
 _THREADS = (
     "OMP_NUM_THREADS",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+__all__ = ["GRACE_SECONDS", "Job"]
+
+
 GRACE_SECONDS = 60.0
 
 

@@ -10,6 +10,9 @@ from typing import IO
 
 from srvae_plugin.files import open_lock
 
+__all__ = ["LOCK", "only_process_at", "only_study_in"]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 LOCK = ".lock"

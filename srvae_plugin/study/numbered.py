@@ -16,6 +16,23 @@ import numpy as np
 from srvae_plugin.config.gin_files import Choice
 from srvae_plugin.config.plugins import nearest
 
+__all__ = [
+    "METHODS",
+    "METRICS",
+    "MODEL_FILE",
+    "NOT_HERE",
+    "NUM_VALUES",
+    "REPRESENTATIONS",
+    "STUDIES",
+    "Method",
+    "Metric",
+    "NumberedModel",
+    "Study",
+    "describe",
+    "find_study",
+]
+
+
 MODEL_FILE = "studies/disentanglement_lib.gin"
 REPRESENTATIONS = ("mean", "sampled")
 NOT_HERE = {"abstract_dsprites"}
@@ -123,7 +140,8 @@ class Study(NamedTuple):
     def model_bindings(self, number: int) -> list[str]:
         """The bindings that disentanglement_lib's study gives to a model, in its order.
 
-        Raises ValueError for a number the study does not have.
+        Raises:
+            ValueError: for a number the study does not have.
         """
         if not 0 <= number < self.num_models:
             raise ValueError(
@@ -209,7 +227,8 @@ def find_study(name: str) -> Study:
 class NumberedModel:
     """One model of a study: what each step of its run is given.
 
-    Raises ValueError for an unknown study and for a number the study does not have.
+    Raises:
+        ValueError: for an unknown study and for a number the study does not have.
     """
 
     def __init__(self, study: str, number: int):
@@ -241,7 +260,8 @@ class NumberedModel:
     def evaluation(self, kind: str, metric: str) -> Choice:
         """What the evaluation of one representation with one metric is given.
 
-        Raises ValueError for a metric the study does not have.
+        Raises:
+            ValueError: for a metric the study does not have.
         """
         name = metric.partition("/")[0]
         if name not in self.study.metrics:

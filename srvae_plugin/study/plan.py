@@ -15,6 +15,9 @@ from srvae_plugin.config import gin_files
 from srvae_plugin.study import numbered
 from srvae_plugin.study.definition import Study, is_gin_file
 
+__all__ = ["PlannedRun", "plan"]
+
+
 _SEED = "model.random_seed"
 _MODEL_NUM = "model.model_num"
 _LONGEST_NAME = 120
@@ -59,8 +62,11 @@ class PlannedRun(NamedTuple):
 def plan(study: Study, beside: Sequence[Path] = ()) -> list[PlannedRun]:
     """The runs of a study: models x grid x data sets x seeds, the last running fastest.
 
-    `beside` are folders in which gin files are looked for too. Raises ConfigError if one is
-    missing, ValueError if two runs would have the same folder.
+    `beside` are folders in which gin files are looked for too.
+
+    Raises:
+        ConfigError: if one is missing.
+        ValueError: if two runs would have the same folder.
     """
     files, bindings = _split(study.every_run, beside)
     if study.numbered:

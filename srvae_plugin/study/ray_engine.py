@@ -16,6 +16,9 @@ from typing import Any
 from srvae_plugin.study.engine import Ended, launch, wait_or_stop
 from srvae_plugin.study.job import Job
 
+__all__ = ["RETRIES", "RayEngine", "run_task"]
+
+
 RETRIES = 10
 """How often a run is started again after its node or worker was lost."""
 _FORWARDED = ("SRVAE_CACHE", "XDG_CACHE_HOME", "DISENTANGLEMENT_LIB_DATA", "PYTHONPATH")
@@ -38,7 +41,8 @@ class RayEngine:
         threads: CPUs that a run reserves, and its threads.
         gpus: GPUs that a run reserves, may be a fraction; None: 1 if the cluster has any.
 
-    Raises ValueError if Ray is not installed or the cluster cannot be reached.
+    Raises:
+        ValueError: if Ray is not installed or the cluster cannot be reached.
     """
 
     def __init__(self, jobs: int | None, threads: int, gpus: float | None = None):

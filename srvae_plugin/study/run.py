@@ -18,7 +18,10 @@ from srvae_plugin.study.directory import (
 from srvae_plugin.study.engine import Ended, Engine
 from srvae_plugin.study.job import GRACE_SECONDS, Job
 from srvae_plugin.study.table import StudyView, Timer
-from srvae_plugin.training.loop import stop_signals
+from srvae_plugin.training.interrupts import stop_signals
+
+__all__ = ["StudyStoppedError", "run_study", "to_do", "with_data"]
+
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -66,8 +69,9 @@ def run_study(
 ) -> None:
     """Run those of a study's runs that are to do, and update their states in place.
 
-    Raises StudyStoppedError after SIGINT or SIGTERM, when the runs under way have written
-    checkpoints; a second signal kills them.
+    Raises:
+        StudyStoppedError: after SIGINT or SIGTERM, when the runs under way have written
+            checkpoints; a second signal kills them.
     """
     timer = Timer()
     under_way = _UnderWay(engine, timer)

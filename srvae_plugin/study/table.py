@@ -17,6 +17,9 @@ from rich.table import Table
 from srvae_plugin.files import last_step
 from srvae_plugin.study.directory import STATUSES, RunState
 
+__all__ = ["StudyView", "Timer", "clock", "counts", "fraction_trained"]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 _REFRESH_SECONDS = 1.0

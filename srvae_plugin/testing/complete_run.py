@@ -20,7 +20,8 @@ from srvae_plugin.runs.repeatable import seeded
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.run import RunSummary
 from srvae_plugin.testing.building import BATCH, MakeModel
-from srvae_plugin.training.loop import TrainingSettings, train
+from srvae_plugin.training.loop import train
+from srvae_plugin.training.settings import TrainingSettings
 from srvae_plugin.training.weights import save_weights
 
 _STEPS, _POINTS = 3, 48

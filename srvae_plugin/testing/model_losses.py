@@ -13,8 +13,8 @@ from srvae_plugin.testing.building import (
     tensor,
 )
 from srvae_plugin.testing.checks import CheckError, kind_of
-from srvae_plugin.training.loop import update_parameters
 from srvae_plugin.training.optimizers import make_optimizers
+from srvae_plugin.training.updates import update_parameters
 
 _STEPS = 10
 

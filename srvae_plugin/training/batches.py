@@ -23,6 +23,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 __all__ = [
     "Batches",
     "DeviceImages",
+    "Draw",
     "HostImages",
     "Prefetched",
     "Source",

@@ -23,7 +23,15 @@ from srvae_plugin.training.schedules import is_scheduled
 
 _log = logging.getLogger("srvae_plugin")
 
-__all__ = ["STEPS", "CapturedStep", "choose_step", "record_graph", "refuse_to_wait"]
+__all__ = [
+    "STEPS",
+    "CapturedStep",
+    "Record",
+    "Step",
+    "choose_step",
+    "record_graph",
+    "refuse_to_wait",
+]
 
 STEPS = ("auto", "plain", "captured")
 _WARM_UP = 3

@@ -28,7 +28,8 @@ from srvae_plugin.training.schedules import Schedule, schedule
 from srvae_plugin.training.tensorflow_optimizers import adam_optimizer
 
 __all__ = [
-    "adam_optimizer",
+    "Groups",
+    "Rate",
     "make_discriminator_optimizer",
     "make_optimizer",
     "make_optimizers",

@@ -22,6 +22,7 @@ import gin
 from torch.optim import Optimizer
 
 __all__ = [
+    "Schedule",
     "cosine_decay",
     "exponential_decay",
     "inverse_time_decay",

@@ -16,7 +16,7 @@ from srvae_plugin.training.callbacks import Callback
 from srvae_plugin.training.capture import STEPS
 from srvae_plugin.training.optimizers import make_optimizers
 
-__all__ = ["TrainingSettings", "check_seed", "find_device", "shape_of"]
+__all__ = ["MakeOptimizers", "TrainingSettings", "check_seed", "find_device", "shape_of"]
 
 
 MakeOptimizers = Callable[[Mapping[str, Iterable[nn.Parameter]]], dict[str, Optimizer]]

@@ -19,6 +19,7 @@ from torch.optim import SGD, Adagrad, Adam, Optimizer
 __all__ = [
     "BY_NAME",
     "FUSED",
+    "Parameters",
     "TensorFlowRMSProp",
     "adagrad_optimizer",
     "adam_optimizer",

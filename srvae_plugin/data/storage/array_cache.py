@@ -25,6 +25,9 @@ from srvae_plugin.data.storage.cache_folder import cache_file, make_folder
 from srvae_plugin.data.storage.checked_file import DamagedError, open_array, write_array
 from srvae_plugin.files import open_lock, sync_folder
 
+__all__ = ["cached_array", "streamed_array"]
+
+
 _log = logging.getLogger("srvae_plugin")
 
 _KEPT_IN_MEMORY = 1 << 30

@@ -14,6 +14,9 @@ import stat
 from pathlib import Path
 from typing import IO
 
+__all__ = ["cache_file", "cache_folder", "make_folder", "open_cached"]
+
+
 _log = logging.getLogger("srvae_plugin")
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _said: set[Path] = set()

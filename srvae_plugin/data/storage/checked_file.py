@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 from srvae_plugin.data.storage.cache_folder import cache_file, make_folder, open_cached
 from srvae_plugin.data.storage.npy_header import read_header
 
+__all__ = ["DamagedError", "open_array", "require_crc", "write_array"]
+
+
 _END = struct.Struct("<8sQI")
 _MARK = b"srvae\x00v1"
 _BLOCK = 1 << 22

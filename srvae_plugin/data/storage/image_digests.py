@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from srvae_plugin.progress import Progress
 
+__all__ = ["image_digests"]
+
+
 _COMPARED_AT_ONCE = 256
 
 

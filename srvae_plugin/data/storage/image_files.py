@@ -16,6 +16,9 @@ from PIL import Image
 
 from srvae_plugin.data.storage.locate import Origin
 
+__all__ = ["Convert", "picture_names", "pictures"]
+
+
 Convert = Callable[[Image.Image], Image.Image]
 
 _CHUNK = 256

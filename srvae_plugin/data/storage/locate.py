@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+__all__ = ["DATA_FOLDER", "Origin", "PathLike", "expanded", "source_key"]
+
+
 DATA_FOLDER = "DISENTANGLEMENT_LIB_DATA"
 _UNREADABLE = (
     OSError,  # h5py, gzip and Pillow raise it too

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.byte_table import ByteTable
 
+__all__ = ["MappedImages", "StoredImages"]
+
 
 class StoredImages(Protocol):
     """Images of one size that are read when asked for."""

@@ -8,6 +8,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+__all__ = ["NpyHeader", "read_header"]
+
 
 class NpyHeader(NamedTuple):
     """What an npy says of its array."""

@@ -24,6 +24,9 @@ from srvae_plugin.data.storage.npy_header import read_header
 from srvae_plugin.data.storage.npz_stream import NpyMember, npy_member
 from srvae_plugin.data.storage.zip_members import require_small, require_sound
 
+__all__ = ["MappedArray", "array_names", "read_array"]
+
+
 _CHUNK_BYTES = 1 << 24
 
 

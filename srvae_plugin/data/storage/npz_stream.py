@@ -16,6 +16,8 @@ from srvae_plugin.data.storage.checked_file import require_crc
 from srvae_plugin.data.storage.npy_header import read_header
 from srvae_plugin.data.storage.zip_members import require_sound, values_offset
 
+__all__ = ["NpyMember", "npy_member"]
+
 
 @dataclass(frozen=True)
 class NpyMember:

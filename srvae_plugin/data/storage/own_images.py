@@ -14,6 +14,9 @@ from srvae_plugin.data.image_scale import Scale, found_scale, image_axes, warn_o
 from srvae_plugin.data.storage.image_digests import image_digests
 from srvae_plugin.data.storage.npz_arrays import MappedArray
 
+__all__ = ["SUFFIXES", "ImageFiles", "NpzImages"]
+
+
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """How the names of image files end."""
 

@@ -7,6 +7,9 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
+__all__ = ["require_possible", "require_small", "require_sound", "values_offset"]
+
+
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _MOST_DEFLATED = 1033
 """Deflate makes nothing smaller by more than that (1,032 times), and 1 for what is small."""

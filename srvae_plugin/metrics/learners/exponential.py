@@ -14,6 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+__all__ = ["exp_all"]
+
+
 _STEPS = 128
 """Parts of an octave in the table of powers of two."""
 

@@ -22,6 +22,9 @@ from sklearn.utils import check_array, check_X_y
 
 from srvae_plugin.metrics.learners.softmax_kernel import losses_and_gradients
 
+__all__ = ["CS", "NUM_FOLDS", "Path", "SoftmaxRegressionCV"]
+
+
 CS = np.logspace(-4, 4, 10)
 """Inverse strengths of regularisation, weakest last."""
 NUM_FOLDS = 5

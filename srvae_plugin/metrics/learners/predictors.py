@@ -28,6 +28,18 @@ from srvae_plugin.metrics.codes import CodesAndFactors, check_sample
 if TYPE_CHECKING:
     from srvae_plugin.metrics.learners.logistic_regression import Path
 
+__all__ = [
+    "Accuracies",
+    "PredictorFn",
+    "Task",
+    "accuracies",
+    "gradient_boosting_classifier",
+    "logistic_regression_cv",
+    "predict",
+    "predictor",
+]
+
+
 _LONG = 30_000
 """Points times classes from which a logistic regression's time is that of its compiled loss."""
 

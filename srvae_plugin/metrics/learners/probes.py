@@ -15,6 +15,21 @@ from numpy.typing import NDArray
 
 from srvae_plugin.metrics.checks import check_count
 
+__all__ = [
+    "FOREST",
+    "MLP_EPOCHS",
+    "NUM_TREES",
+    "PROBES",
+    "RFF_GAIN",
+    "Forest",
+    "Probe",
+    "Task",
+    "mlp",
+    "random_forest",
+    "rff",
+]
+
+
 NUM_TREES = 100  # scikit-learn's default, which the authors take
 MLP_EPOCHS = 50
 RFF_GAIN = 0.08  # the authors': cosines and sines of 2 pi * .08 * N(0, 1) times the codes

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from srvae_plugin.metrics.learners.exponential import exp_all
 
+__all__ = ["losses_and_gradients"]
+
+
 _ROWS = 16
 """Points handled at a time; what they need stays in the processor's nearest cache."""
 

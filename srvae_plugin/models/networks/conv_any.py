@@ -16,7 +16,7 @@ from srvae_plugin.models.base import Shape
 from srvae_plugin.models.networks.convolutions import Conv2d, ConvTranspose2d
 from srvae_plugin.models.networks.encoder import GaussianEncoder, initialize, positive
 
-__all__ = ["conv_decoder_any", "conv_encoder_any"]
+__all__ = ["Size", "conv_decoder_any", "conv_encoder_any"]
 
 _SMALL = 5
 """Sides up to this are not halved."""

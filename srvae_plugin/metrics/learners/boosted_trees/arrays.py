@@ -8,6 +8,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+__all__ = ["INNER", "NODES", "SAME_VALUE", "Points", "Workspace", "entry_point", "kernel"]
+
+
 SAME_VALUE = np.float32(1e-7)
 """Values no further apart are not told apart by a split."""
 NODES = 16

@@ -14,6 +14,15 @@ from sklearn.utils import check_random_state
 from srvae_plugin.metrics.learners.boosted_trees.histogram import fit_histogram
 from srvae_plugin.metrics.learners.boosted_trees.learner import BoostedTrees
 
+__all__ = [
+    "BACKENDS",
+    "BoostedTreesClassifier",
+    "FittedTrees",
+    "ScikitLearnTrees",
+    "find_backend",
+    "parallel_settings",
+]
+
 
 class FittedTrees(Protocol):
     """What every learner gives."""

@@ -24,6 +24,9 @@ from srvae_plugin.metrics.learners.boosted_trees.search import (
     search,
 )
 
+__all__ = ["grow_tree"]
+
+
 _PURE = float(np.finfo(np.float64).eps)
 _ROUNDING = _PURE / 2
 

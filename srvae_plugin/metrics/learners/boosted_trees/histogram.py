@@ -11,6 +11,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from srvae_plugin.metrics.learners.boosted_trees.learner import checked_codes, checked_labels
 
+__all__ = ["HistogramTrees", "fit_histogram"]
+
 
 @dataclass
 class HistogramTrees:

@@ -39,6 +39,9 @@ from srvae_plugin.metrics.learners.boosted_trees.stages import (
     fit_trees,
 )
 
+__all__ = ["NUM_STAGES", "BoostedTrees", "checked_codes", "checked_labels"]
+
+
 NUM_STAGES = 100
 _MAX_SEED = 2**31 - 1
 

@@ -19,6 +19,8 @@ from srvae_plugin.metrics.learners.boosted_trees.arrays import (
     kernel,
 )
 
+__all__ = ["best_split", "draw_features", "fill_impurities"]
+
 
 @kernel
 def draw_features(

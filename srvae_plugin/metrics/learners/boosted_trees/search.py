@@ -18,6 +18,9 @@ from srvae_plugin.metrics.learners.boosted_trees.arrays import (
     kernel,
 )
 
+__all__ = ["MAX_BINS", "fill_children", "fill_totals", "find_varying", "search"]
+
+
 MAX_BINS = 128
 
 

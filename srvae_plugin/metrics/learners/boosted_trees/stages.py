@@ -18,6 +18,9 @@ from srvae_plugin.metrics.learners.boosted_trees.arrays import (
 from srvae_plugin.metrics.learners.boosted_trees.growth import grow_tree
 from srvae_plugin.metrics.learners.exponential import exp_all
 
+__all__ = ["LEARNING_RATE", "add_predictions", "fill_residuals", "fit_trees"]
+
+
 LEARNING_RATE = 0.1
 _BLOCK = 64
 """Points whose residuals are computed at once."""
