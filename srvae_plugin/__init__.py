@@ -49,8 +49,8 @@ if TYPE_CHECKING:
         representation_function,
         train_with_gin,
     )
+    from srvae_plugin.runs.score import score_codes
     from srvae_plugin.runs.scores import Scores
-    from srvae_plugin.runs.scoring import score_codes
     from srvae_plugin.runs.train import train
     from srvae_plugin.runs.trained import (
         Run,
@@ -78,7 +78,7 @@ _HOME = {
     "config.plugins": ("load_dataset",),
     "interchange.scoring": ("score",),
     "runs.scores": ("Scores",),
-    "runs.scoring": ("score_codes",),
+    "runs.score": ("score_codes",),
     "runs.train": ("train",),
     "runs.trained": (
         "Run",

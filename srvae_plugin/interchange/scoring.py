@@ -19,8 +19,8 @@ from srvae_plugin.metrics.arrays import as_array
 from srvae_plugin.metrics.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.representation import Representation
+from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics, score_function
 from srvae_plugin.runs.scores import Scores
-from srvae_plugin.runs.scoring import DEFAULT_METRICS, Metrics, score_function
 from srvae_plugin.runs.trained import Run
 
 __all__ = ["score"]
