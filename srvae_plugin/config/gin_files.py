@@ -16,7 +16,7 @@ import re
 import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gin
 from beartype import BeartypeConf
@@ -46,6 +46,9 @@ _MODEL = ("", "srvae_plugin.model", "model")
 _said: set[str] = set()
 """Warnings of this process: each step of a run reads the same files."""
 _NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
+
+
+_Settings = TypeVar("_Settings")
 
 
 class ConfigError(ValueError):
@@ -292,6 +295,12 @@ def require_bound(name: str) -> None:
     """
     if missing := _missing(name, ""):
         raise ConfigError(f"no value bound for {', '.join(missing)}")
+
+
+def made(settings: type[_Settings], name: str) -> _Settings:
+    """Settings of the step registered under that name; ConfigError where a binding is missing."""
+    require_bound(name)
+    return gin.get_configurable(settings)()
 
 
 def _missing(name: str, scope: str) -> list[str]:
