@@ -6,10 +6,7 @@ signatures and read its gin files.
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,23 @@ import gin
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
+from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.runs import weights
-from srvae_plugin.runs.directory import Records, StepDirectory, TrainingDirectory, trained_in
+from srvae_plugin.runs.directory import Records, StepDirectory, TrainingDirectory
 from srvae_plugin.runs.plan import REPRESENTATIONS, RunPlan, function_of, kind_of, run_plan
-from srvae_plugin.runs.representation import Representation
+from srvae_plugin.runs.represent import (
+    PostprocessSettings,
+    in_use,
+    load_model,
+    load_representation,
+    mean_representation,
+    represent,
+    representation_function,
+    sampled_representation,
+)
 from srvae_plugin.runs.scoring import (
+    Beside,
     EvaluationSettings,
     cached,
     described_factors,
@@ -33,9 +40,7 @@ from srvae_plugin.runs.scoring import (
     score,
 )
 from srvae_plugin.runs.trained_on import bound_dataset, require_shape, say_other_data
-from srvae_plugin.training.loop import TrainingSettings, find_device, shape_of, train
-from srvae_plugin.training.numerics import memory_format
-from srvae_plugin.training.settings import check_seed
+from srvae_plugin.training.loop import TrainingSettings, shape_of, train
 from srvae_plugin.training.weights import save_weights
 
 __all__ = [
@@ -48,12 +53,14 @@ __all__ = [
     "described_factors",
     "evaluate_with_gin",
     "function_of",
+    "in_use",
     "kind_of",
     "load_model",
     "load_representation",
     "mean_representation",
     "needs_factors",
     "postprocess_with_gin",
+    "represent",
     "representation_function",
     "require_factors",
     "require_shape",
@@ -61,37 +68,13 @@ __all__ = [
     "sampled_representation",
     "say_other_data",
     "score",
+    "train_in",
     "train_with_gin",
     "training_settings",
 ]
 
 Files = gin_files.Texts
 Bindings = str | Sequence[str] | None
-
-
-@gin.register("mean_representation", module="srvae_plugin", allowlist=[])
-def mean_representation(model: DisentanglementModel, seed: int) -> Representation:
-    """Represent by the posterior mean (disentanglement_lib's `mean_representation`)."""
-    return Representation(model, "mean", seed)
-
-
-@gin.register("sampled_representation", module="srvae_plugin", allowlist=[])
-def sampled_representation(model: DisentanglementModel, seed: int) -> Representation:
-    """Represent by a draw from the posterior (disentanglement_lib's `sampled_representation`)."""
-    return Representation(model, "sampled", seed)
-
-
-@gin.register("postprocess", module="srvae_plugin")
-@dataclass
-class PostprocessSettings:
-    """What gin binds under `postprocess`: how codes come out of a trained model."""
-
-    postprocess_fn: Callable[..., Representation]
-    random_seed: int = 0
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        check_seed("postprocess", self.random_seed)
 
 
 def training_settings() -> TrainingSettings:
@@ -119,19 +102,30 @@ def train_with_gin(
     if not resume:
         directory.require_new(overwrite)
     with gin_files.configured(gin_config_files, gin_bindings):
-        settings = training_settings()
-        if resume and directory.is_complete() and not _goes_on(directory, settings):
-            return
-        data = bound_dataset()
-        record = record_of(data)
-        begun = with_record(gin.config_str(), record)
-        directory.prepare(resume, overwrite)
-        model, losses = train(settings, data, directory.files, config=begun, resume=resume)
-        save_weights(model, directory.weights, shape_of(data))
-        scores = {**losses, "elapsed_time": losses["training_seconds"]}
-        directory.write(scores, gin.operative_config_str(), records=Records(record))
-        if not settings.keep_checkpoint:
-            directory.files.checkpoint.unlink(missing_ok=True)
+        train_in(directory, training_settings(), bound_dataset, resume, overwrite)
+
+
+def train_in(
+    directory: TrainingDirectory,
+    settings: TrainingSettings,
+    bind: Callable[[], GroundTruthData],
+    resume: bool,
+    overwrite: bool = False,
+) -> DisentanglementModel | None:
+    """Train within a configuration; return the model, or None if the training was complete."""
+    if resume and directory.is_complete() and not _goes_on(directory, settings):
+        return None
+    data = bind()
+    record = record_of(data)
+    begun = with_record(gin.config_str(), record)
+    directory.prepare(resume, overwrite)
+    model, losses = train(settings, data, directory.files, config=begun, resume=resume)
+    save_weights(model, directory.weights, shape_of(data))
+    scores = {**losses, "elapsed_time": losses["training_seconds"]}
+    directory.write(scores, gin.operative_config_str(), records=Records(record))
+    if not settings.keep_checkpoint:
+        directory.files.checkpoint.unlink(missing_ok=True)
+    return model
 
 
 def _goes_on(directory: TrainingDirectory, settings: TrainingSettings) -> bool:
@@ -149,33 +143,6 @@ def _goes_on(directory: TrainingDirectory, settings: TrainingSettings) -> bool:
     return True
 
 
-def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementModel:
-    """Load a trained model, in eval mode.
-
-    Args:
-        run_dir: a run directory, or its `model` or `postprocessed/<kind>` folder.
-        device: "auto" or a torch device.
-
-    Raises ValueError if it is not such a folder, or the weights are damaged or do not fit.
-    """
-    directory = trained_in(Path(run_dir))
-    with gin_files.only([directory.gin_file()], recorded=True):
-        settings = training_settings()
-        model = settings.model
-        weights.load(model, directory.weights)
-    found = find_device(device)
-    layout = memory_format(found, settings.channels_last)
-    return model.to(found).to(memory_format=layout).eval()  # type: ignore[call-overload]
-
-
-def representation_function(
-    model: DisentanglementModel | str | Path, kind: str = "mean", seed: int = 0
-) -> Representation:
-    """Representation function (NHWC in [0, 1] -> codes) of a model or of a run directory."""
-    loaded = model if isinstance(model, DisentanglementModel) else load_model(model)
-    return Representation(loaded, kind, seed)
-
-
 def postprocess_with_gin(
     model_dir: str | Path,
     output_dir: str | Path,
@@ -187,28 +154,12 @@ def postprocess_with_gin(
 
     Raises ValueError if `model_dir` holds no trained model or `output_dir` exists.
     """
-    source, begun = TrainingDirectory(Path(model_dir)), time.monotonic()
+    source = TrainingDirectory(Path(model_dir))
     target = StepDirectory(Path(output_dir), "postprocess")
     target.require_new(overwrite)
-    trained = source.gin_file()
-    with (
-        gin_files.configured(gin_config_files, gin_bindings),
-        target.made_anew(overwrite) as directory,
-    ):
-        settings = gin_files.made(PostprocessSettings, "srvae_plugin.postprocess")
-        bound_dataset(trained)
-        settings.postprocess_fn(load_model(source.path), settings.random_seed)
-        shutil.copy(source.weights, directory.weights)
-        took = {"elapsed_time": time.monotonic() - begun}
-        directory.write(took, gin.operative_config_str(), source.results)
-
-
-def load_representation(representation_dir: str | Path) -> Representation:
-    """Representation function that a postprocessing step left in a folder."""
-    directory = StepDirectory(Path(representation_dir), "postprocess")
-    with gin_files.only([directory.gin_file()], recorded=True):
-        settings = gin_files.made(PostprocessSettings, "srvae_plugin.postprocess")
-        return settings.postprocess_fn(load_model(directory.path), settings.random_seed)
+    source.gin_file()
+    with gin_files.configured(gin_config_files, gin_bindings):
+        represent(source, target, overwrite, lambda: load_model(source.path), bound_dataset)
 
 
 def evaluate_with_gin(
@@ -235,4 +186,5 @@ def evaluate_with_gin(
         function = cached(load_representation(source.path), data)
         target = StepDirectory(Path(output_dir), "evaluation")
         records = Records(record_of(whole))
-        return score(function, data, target, overwrite, source.results, records=records)
+        beside = Beside(source.results, None, records)
+        return score(function, data, target, overwrite, beside)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gin
 import numpy as np
@@ -47,20 +47,28 @@ class EvaluationSettings:
         check_seed("evaluation", self.random_seed)
 
 
+class Beside(NamedTuple):
+    """What is written beside the scores."""
+
+    previous: Path | None = None
+    """The results folder of the step before, if there was one."""
+    identity: str | None = None
+    """Text that tells later what the scores are of."""
+    records: Records | None = None
+    """None: that of the data which is scored on."""
+
+
+_NOTHING = Beside()
+
+
 def score(
     function: RepresentationFunction,
     data: GroundTruthData,
     target: StepDirectory,
     overwrite: bool = False,
-    previous: Path | None = None,
-    identity: str | None = None,
-    records: Records | None = None,
+    beside: Beside = _NOTHING,
 ) -> dict[str, Any]:
-    """Score a representation function with the metric that gin binds; write and return scores.
-
-    `previous` is the results folder of the step before, if there was one; `identity` is written
-    beside the results, to tell later what they are of; `records` with them.
-    """
+    """Score a representation function with the metric that gin binds; write and return scores."""
     settings = gin_files.made(EvaluationSettings, "srvae_plugin.evaluation")
     target.require_new(overwrite)
     if needs_factors(settings.evaluation_fn):
@@ -77,11 +85,11 @@ def score(
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
         # Not of `data` where it is given: that may be the held out part of the recorded whole.
-        known = Records(record_of(data)) if records is None else records
-        directory.write(scores, config, previous, known)
+        known = beside.records or Records(record_of(data))
+        directory.write(scores, config, beside.previous, known)
         write_json(directory.factors, described_factors(data))
-        if identity is not None:
-            write_text(directory.identity, identity)
+        if beside.identity is not None:
+            write_text(directory.identity, beside.identity)
     return scores
 
 

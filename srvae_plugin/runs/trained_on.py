@@ -11,6 +11,8 @@ import gin
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.data_record import place, record_of
+from srvae_plugin.config.gin_config import Uses
+from srvae_plugin.config.gin_files import Choice
 from srvae_plugin.config.plugins import load_dataset
 from srvae_plugin.config.text import dataset_bindings
 from srvae_plugin.data.ground_truth import GroundTruthData
@@ -18,6 +20,9 @@ from srvae_plugin.runs import weights
 from srvae_plugin.runs.directory import StepDirectory
 
 logger = logging.getLogger("srvae_plugin")
+
+_DATASET = "srvae_plugin.dataset"
+_PLAIN = Choice("")
 
 
 def bound_dataset(previous: Path | None = None) -> GroundTruthData:
@@ -27,15 +32,45 @@ def bound_dataset(previous: Path | None = None) -> GroundTruthData:
     the gin file of the step before, has; but with another name, its options are of no use and are
     left out.
     """
+    _complete(previous)
+    return gin.get_configurable(load_dataset)()
+
+
+def _complete(previous: Path | None) -> None:
+    """Bind what the step before has of the data set and is not bound."""
     recorded = dataset_bindings(previous) if previous else {}
-    mine = gin_files.values_of("srvae_plugin.dataset")
+    mine = gin_files.values_of(_DATASET)
     if "name" not in mine and "name" not in recorded:
         raise gin_files.ConfigError("no value bound for dataset.name")
     if "name" not in mine or mine["name"] == recorded.get("name"):
         with gin.unlock_config():
             for option in recorded.keys() - mine.keys():
-                gin.bind_parameter(f"srvae_plugin.dataset.{option}", recorded[option])
-    return gin.get_configurable(load_dataset)()
+                gin.bind_parameter(f"{_DATASET}.{option}", recorded[option])
+
+
+class BoundData:
+    """The data set of a configuration, loaded once for all steps that read it.
+
+    Args:
+        previous: see `bound_dataset`.
+    """
+
+    def __init__(self, previous: Path | None = None):
+        self._uses = Uses()
+        with self._uses.noted():
+            self.data = bound_dataset(previous)
+            self._bound = gin_files.values_of(_DATASET)
+
+    def of_step(self, previous: Path, choice: Choice = _PLAIN) -> GroundTruthData:
+        """What `bound_dataset` gives a step, with the same record in gin; loaded if it is another.
+
+        A choice that brings files or bindings may have changed the data set in any way.
+        """
+        _complete(previous)
+        if choice.is_plain and gin_files.values_of(_DATASET) == self._bound:
+            self._uses.repeat()
+            return self.data
+        return gin.get_configurable(load_dataset)()
 
 
 def say_other_data(step: StepDirectory, data: GroundTruthData) -> None:
@@ -45,7 +80,7 @@ def say_other_data(step: StepDirectory, data: GroundTruthData) -> None:
     """
     training = step.at("train")
     before = dataset_bindings(training.gin_file())
-    now = gin_files.values_of("srvae_plugin.dataset")
+    now = gin_files.values_of(_DATASET)
     record, known = training.dataset(), record_of(data)
     comparable = bool(record.get("digest") and known["digest"])
     if comparable and record["digest"] == known["digest"]:
