@@ -1,4 +1,15 @@
-"""SR-VAE and its relatives on PyTorch, as a plug-in to disentanglement_lib studies."""
+"""SR-VAE and its relatives on PyTorch, as a plug-in to disentanglement_lib studies.
+
+    import srvae_plugin as sv
+
+    data = sv.load_dataset("dsprites_full")
+    run = sv.train(sv.SRVAE(num_latent=10, beta=1.0), data, "runs/a", steps=2500, seed=0)
+    sv.score(run, data, ["mig", "dci"])
+    sv.score_codes(codes, factors, ["mig", "dci"])
+
+`help` on each of these has its arguments and an example; `srvae_plugin.metrics` has the metrics as
+functions of arrays. gin files are another way of saying the same.
+"""
 
 import sys
 from importlib import import_module
@@ -17,7 +28,19 @@ if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pi
     )
 
 if TYPE_CHECKING:
+    from srvae_plugin import metrics
     from srvae_plugin.config.plugins import load_dataset
+    from srvae_plugin.interchange.scoring import score
+    from srvae_plugin.models import (
+        DIPVAE,
+        SRVAE,
+        VAE,
+        AnnealedVAE,
+        BetaTCVAE,
+        FactorVAE,
+        ResVAE,
+        SeqVAE,
+    )
     from srvae_plugin.models.base import DisentanglementModel, Gaussian, Losses
     from srvae_plugin.runs.pipeline import (
         evaluate_with_gin,
@@ -26,24 +49,46 @@ if TYPE_CHECKING:
         representation_function,
         train_with_gin,
     )
-
-__all__ = [
-    "DisentanglementModel",
-    "Gaussian",
-    "Losses",
-    "__version__",
-    "evaluate_with_gin",
-    "load_dataset",
-    "load_model",
-    "postprocess_with_gin",
-    "representation_function",
-    "train_with_gin",
-]
+    from srvae_plugin.runs.score import score_codes
+    from srvae_plugin.runs.scores import Scores
+    from srvae_plugin.runs.train import train
+    from srvae_plugin.runs.trained import (
+        Run,
+        Runs,
+        load_run,
+        load_runs,
+        plot_decomposition,
+        plot_reconstructions,
+        plot_traversals,
+    )
 
 # Imported when asked for: processes that score codes need no torch, whose import takes seconds.
 _HOME = {
+    "models": (
+        "SRVAE",
+        "SeqVAE",
+        "ResVAE",
+        "VAE",
+        "AnnealedVAE",
+        "FactorVAE",
+        "BetaTCVAE",
+        "DIPVAE",
+    ),
     "models.base": ("DisentanglementModel", "Gaussian", "Losses"),
     "config.plugins": ("load_dataset",),
+    "interchange.scoring": ("score",),
+    "runs.scores": ("Scores",),
+    "runs.score": ("score_codes",),
+    "runs.train": ("train",),
+    "runs.trained": (
+        "Run",
+        "Runs",
+        "load_run",
+        "load_runs",
+        "plot_decomposition",
+        "plot_reconstructions",
+        "plot_traversals",
+    ),
     "runs.pipeline": (
         "evaluate_with_gin",
         "load_model",
@@ -52,9 +97,47 @@ _HOME = {
         "train_with_gin",
     ),
 }
+__all__ = [
+    "DIPVAE",
+    "SRVAE",
+    "VAE",
+    "AnnealedVAE",
+    "BetaTCVAE",
+    "DisentanglementModel",
+    "FactorVAE",
+    "Gaussian",
+    "Losses",
+    "ResVAE",
+    "Run",
+    "Runs",
+    "Scores",
+    "SeqVAE",
+    "__version__",
+    "evaluate_with_gin",
+    "load_dataset",
+    "load_model",
+    "load_run",
+    "load_runs",
+    "metrics",
+    "plot_decomposition",
+    "plot_reconstructions",
+    "plot_traversals",
+    "postprocess_with_gin",
+    "representation_function",
+    "score",
+    "score_codes",
+    "train",
+    "train_with_gin",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module(f"{__name__}.metrics")
     for module, names in _HOME.items():
         if name in names:
             return getattr(import_module(f"srvae_plugin.{module}"), name)

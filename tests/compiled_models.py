@@ -18,7 +18,7 @@ from srvae_plugin.models.networks import GaussianEncoder
 from srvae_plugin.models.networks.discriminator import fc_discriminator
 from srvae_plugin.models.sr_vae import SRVAE, ResVAE, SeqVAE
 from srvae_plugin.models.vae import VAE
-from srvae_plugin.training import loop
+from srvae_plugin.training.updates import compiled as compiled_losses
 
 SHAPE, LATENT, BATCH = (1, 6, 5), 3, 4
 MODELS = {
@@ -58,7 +58,7 @@ def check(name):
     torch.manual_seed(0)
     model = MODELS[name](encoder=encoder, decoder=decoder)
     model.build(SHAPE)
-    compiled = loop._compiled(model.losses)
+    compiled = compiled_losses(model.losses)
     for step in (3, 4):
         plain = losses_and_gradients(model.losses, model, step)
         torch.testing.assert_close(losses_and_gradients(compiled, model, step), plain)

@@ -19,7 +19,8 @@ from srvae_plugin.data.digest import digest_of
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import group_by_model
-from srvae_plugin.report.scores import Bootstrap, overall, score_tables
+from srvae_plugin.report.pairs import Bootstrap
+from srvae_plugin.report.scores import overall, score_tables
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.run import run as run_all
@@ -268,7 +269,7 @@ def test_the_report_tells_settings_and_labels_apart(place):
     ]
     write_report([place / "s"], place / "page.html", bootstrap=QUICK)
     assert "Metric settings" in (place / "page.html").read_text()
-    with (place / "scores.csv").open() as file:
+    with (place / "page.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["key"] == "discrete_mig"]
     assert {row["seed"]: "mig.num_train = 20" in row["settings"] for row in rows} == {
         "0": False, "1": False, "2": True, "3": False,

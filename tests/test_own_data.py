@@ -282,7 +282,8 @@ def test_rows_that_do_not_exist_are_refused(tmp_path, indices):
 
 # --- metrics -------------------------------------------------------------------------------------
 
-TAKES_CONTINUOUS = {"dci", "dci_regression", "dci_es", "irs", "sap_score", "unsupervised_metrics"}
+TAKES_CONTINUOUS = {"dci", "dci_regression", "dci_es", "irs", "sap_score", "mcc", "r2"}
+TAKES_CONTINUOUS |= {"unsupervised_metrics"}
 SMALL = {
     "num_train": 300,
     "num_test": 150,

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -317,22 +316,6 @@ def test_what_does_not_exist_is_left_out(stub, tmp_path):
         written = pictures.save_all(stub, Blobs(), empty, tmp_path / "out")
         assert set(written) == {"traversals.png", "traversals.gif", "reconstructions.png"}
         assert len(list((tmp_path / "out").iterdir())) == 3
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.png"
-    path.write_bytes(b"old")
-
-    def full(self, content):
-        with self.open("wb") as file:
-            file.write(content[:1])
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
-        pictures._write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_matplotlib_state_is_untouched(stub, tmp_path, scalars_csv):

@@ -2,12 +2,14 @@
 
 import base64
 import csv
+import html
 import io
 import json
 import re
 import subprocess
 import sys
 import time
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -32,12 +34,13 @@ from srvae_plugin.cli.report import report_main
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import read_scalars
-from srvae_plugin.report import statistics
+from srvae_plugin.report import bootstrap
 from srvae_plugin.report.curves import Curve, curve_chart
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.figures import hinton
 from srvae_plugin.report.keys import headlines, metric_name
 from srvae_plugin.report.models import Model, group_by_model
+from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.pictures import (
     Budget,
     Chosen,
@@ -47,7 +50,7 @@ from srvae_plugin.report.pictures import (
 )
 from srvae_plugin.report.protocol import STUDY_SETTINGS, beside_published
 from srvae_plugin.report.published import published_scores
-from srvae_plugin.report.scores import Bootstrap, score_tables
+from srvae_plugin.report.scores import score_tables
 from srvae_plugin.report.svg import axis, element
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs.directory import StepDirectory
@@ -108,7 +111,7 @@ def report(tmp_path, *places, **options):
     options.setdefault("bootstrap", QUICK)
     write_report(places, tmp_path / "out/report.html", **options)
     text = (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    with (tmp_path / "out/scores.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "out/report.csv").open(encoding="utf-8", newline="") as file:
         return text, list(csv.DictReader(file))
 
 
@@ -149,7 +152,7 @@ def test_score_tables_say_what_the_statistics_of_the_json_say(written):
     table = {row["model"]["text"]: row for row in written[1].rows("scores", 0)}
     assert set(table) == set(SCORES)
     for model, values in SCORES.items():
-        row, done = table[model], statistics.summarize(values, resamples=200)
+        row, done = table[model], bootstrap.summarize(values, resamples=200)
         for column, value in (
             ("mean", done.mean),
             ("median", done.median),
@@ -159,8 +162,8 @@ def test_score_tables_say_what_the_statistics_of_the_json_say(written):
         ):
             assert float(row[column]["v"]) == value
             assert row[column]["text"].startswith(f"{value:.3f}")
-        low, high = done.mean_interval
-        assert row["mean"]["text"].endswith(f"{low:.3f} to {high:.3f}")
+        # Three seeds are too few for an interval.
+        assert row["mean"]["text"] == f"{done.mean:.3f}"
         assert (row["seeds"]["text"], row["failed"]["text"], row["k"]["text"]) == (
             "3",
             "0",
@@ -174,9 +177,8 @@ def test_every_seed_is_drawn(written):
             assert f"<title>study/{model}-{seed}, seed {seed}: {value:.6g}</title>" in written[0]
 
 
-def test_the_summary_comes_first_and_names_the_differences(written):
-    assert re.findall(r'<section id="(\w+)"', written[0])[0] == "summary"
-    rows = [r for r in written[1].rows("summary") if r["score"]["text"] == "FactorVAE score"]
+def test_published_numbers_and_every_difference_of_protocol(written):
+    rows = [r for r in written[1].rows("published") if r["score"]["text"] == "FactorVAE score"]
     (row,) = [r for r in rows if r["model"]["text"].startswith("SR-VAE")]
     assert float(row["published"]["v"]) == 0.86
     assert float(row["here"]["v"]) == np.mean(SCORES["SR-VAE"])
@@ -196,12 +198,11 @@ def test_the_summary_comes_first_and_names_the_differences(written):
     assert "ICLR 2020" in row["source"]["text"]
     assert "openreview.net" in row["source"]["text"]
     assert "primary" in row["source"]["text"]
-    unpublished = [r for r in written[1].rows("summary") if r["source"]["text"] == ""]
-    assert [r["model"]["text"] for r in unpublished] == ["SR-VAEdsprites_full"]  # its MIG
+    assert all(r["source"]["text"] for r in written[1].rows("published"))
 
 
 def test_a_published_number_is_found_under_the_models_published_name(written):
-    rows = [r for r in written[1].rows("summary") if r["score"]["text"] == "FactorVAE score"]
+    rows = [r for r in written[1].rows("published") if r["score"]["text"] == "FactorVAE score"]
     means = {}
     for row in rows:
         means.setdefault(row["model"]["text"].removesuffix("dsprites_full"), set()).add(
@@ -366,7 +367,7 @@ def test_representations_are_kept_apart(tmp_path):
     text, _ = report(tmp_path, tmp_path / "runs")
     assert "MIG (sampled)" in text
     said = [
-        r["differences of protocol: here | published"]["text"] for r in Page(text).rows("summary")
+        r["differences of protocol: here | published"]["text"] for r in Page(text).rows("published")
     ]
     assert sum("representation sampled | mean" in one for one in said) == len(said) // 2
 
@@ -387,7 +388,7 @@ def test_the_originals_own_directories(tmp_path):
             assert float(row["value"]) == true
             assert (row["model"], row["data_set"]) == ("beta-VAE", "shapes3d")
             assert row["training_steps"] == "300000"
-    summary = Page(text).rows("summary")
+    summary = Page(text).rows("published")
     said = [row["differences of protocol: here | published"]["text"] for row in summary]
     assert all("re-rendered" not in one for one in said)
     cfasl = [
@@ -398,7 +399,7 @@ def test_the_originals_own_directories(tmp_path):
     # Beside runs of ours, whose models have the same name, theirs say whose they are.
     make_run(tmp_path / "ours", 0, {"mig": 0.2}, "vae", {"vae.beta": "4.0"})
     found = read_runs([tmp_path / "dlib", tmp_path / "ours"])
-    labels = {model.label for model in group_by_model(found.runs)}
+    labels = {model.label.partition(" (")[0] for model in group_by_model(found.runs)}
     assert labels == {"beta-VAE", "beta-VAE by disentanglement_lib"}
 
 
@@ -540,20 +541,14 @@ def test_best_and_median_run_of_each_model_are_shown(tmp_path):
     assert text.count('<figure class="traversal">') == 2
 
 
-def test_missing_parts_are_said_to_be_missing(tmp_path):
+def test_nothing_is_said_where_there_is_nothing_to_show(tmp_path):
     make_run(tmp_path / "runs/a", 0, {}, "vae")
+    (tmp_path / "runs/a/environment.json").unlink()
     text, _ = report(tmp_path, tmp_path / "runs")
-    page = Page(text)
-    for section, words in (
-        ("curves", "No run has left a model/scalars.csv"),
-        ("traversals", "No run has left traversals"),
-        ("decomposition", "No run has left a decomposition"),
-        ("hinton", "No run has stored DCI"),
-        ("failures", "None: every run has finished"),
-        ("differences", "There is no second model"),
-        ("summary", "None of these models"),
-    ):
-        assert words in page.text[section]
+    sections = re.findall(r'<section id="(\w+)"', text)
+    assert sections == ["overview", "scores", "runs", "models", "method"]
+    links = re.findall(r'<a href="#(\w+)">', text.partition("</nav>")[0])
+    assert links == sections
 
 
 def test_only_failed_runs(tmp_path):
@@ -682,6 +677,151 @@ def test_lower_is_better_for_losses(tmp_path):
     assert pair.probability == pytest.approx(3 / 9)  # SR-VAE's loss is the lower of 3 pairs
 
 
+def test_labels_name_the_learning_rate_where_it_is_not_that_of_most(tmp_path):
+    rate = {"vae/AdamOptimizer.learning_rate": "0.0005"}
+    for seed in range(2):
+        for model in ("vae", "sr_vae", "factor_vae"):
+            make_run(tmp_path / f"{model}-{seed}", seed, {"mig": 0.5}, model,
+                     rate if model == "vae" else {})  # fmt: skip
+    labels = [model.label for model in group_by_model(read_runs([tmp_path]).runs)]
+    assert labels == ["FactorVAE", "SR-VAE", "VAE (learning_rate = 0.0005)"]
+    # Of two models there is no most.
+    two = group_by_model([r for r in read_runs([tmp_path]).runs if "factor" not in r.name])
+    assert [model.label for model in two] == [
+        "SR-VAE (learning_rate = 0.0001)", "VAE (learning_rate = 0.0005)"
+    ]  # fmt: skip
+
+
+def five_seeds(folder, shift, spread=0.01):
+    """SR-VAE above VAE by `shift` in the mean, the differences spread by about `spread`."""
+    noise = np.random.RandomState(0).normal(0, spread, 6)
+    for seed in range(6):
+        make_run(folder / f"vae-{seed}", seed, {"mig": 0.3 + seed / 50}, "vae")
+        value = 0.3 + seed / 50 + shift + float(noise[seed] - noise.mean())
+        make_run(folder / f"sr-{seed}", seed, {"mig": value}, "sr_vae")
+    return 0.3 + np.arange(6) / 50, noise - noise.mean() + shift
+
+
+@pytest.mark.parametrize(("shift", "bold"), [(0.1, True), (0.001, False)])
+def test_the_best_is_bold_only_where_the_paired_interval_excludes_0(tmp_path, shift, bold):
+    _, differences = five_seeds(tmp_path / "runs", shift)
+    text, _ = report(tmp_path, tmp_path / "runs")
+    found = re.findall(r'<b class="best">([\d.]+)</b>', text)
+    assert found == ([f"{0.35 + shift:.3f}"] if bold else [])
+    generator = np.random.default_rng(0)
+    means = differences[generator.integers(0, 6, (200, 6))].mean(axis=1)
+    low = np.percentile(means, 2.5)
+    assert (low > 0) == bold
+    said = Page(text).text["overview"]
+    if bold:
+        assert "SR-VAE is ahead of VAE in MIG: the paired interval excludes 0." in said
+    else:
+        power = pytest.importorskip("statsmodels.stats.power").TTestPower()
+        effect = differences.mean() / differences.std(ddof=1)
+        exact = power.solve_power(effect_size=effect, nobs=None, alpha=0.05, power=0.8)
+        assert "No model is ahead" in said
+        assert f"{int(np.ceil(np.squeeze(exact))) - 6:,} more for SR-VAE against VAE in MIG" in said
+    row = {r["model"]["text"]: r for r in Page(text).rows("overview")}["SR-VAE"]
+    (cell,) = [value for name, value in row.items() if name.startswith("MIG")]
+    assert float(cell["v"]) == pytest.approx(0.35 + shift)
+    assert "n = 6" in cell["text"]
+
+
+def test_the_published_value_has_a_footnote_for_each_difference_of_protocol(written):
+    text, page, _ = written
+    row = {r["model"]["text"]: r for r in page.rows("overview")}["SR-VAE"]
+    (cell,) = [value for name, value in row.items() if name.startswith("FactorVAE")]
+    letters = re.search(r"published 0\.86((?:[a-z] ?)+)$", cell["text"].strip())[1].split()
+    (beside,) = [
+        r for r in page.rows("published")
+        if r["model"]["text"].startswith("SR-VAE") and r["score"]["text"] == "FactorVAE score"
+    ]  # fmt: skip
+    notes = dict(re.findall(r"<li><sup>(\w+)</sup> ([^<]+)</li>", text))
+    said = beside["differences of protocol: here | published"]["text"]
+    assert len(letters) == 5
+    for letter in letters:
+        what, _, rest = notes[letter].partition(": ")
+        assert html.unescape(f"{what} {rest}") in said
+
+
+def test_a_study_gives_the_page_its_name_and_the_table_the_pages(tmp_path):
+    make_run(tmp_path / "s/runs/a", 0, {"mig": 0.5}, "vae")
+    write_json(tmp_path / "s/study.json", {"study": "ablation", "runs": []})
+    done = write_report([tmp_path / "s"], tmp_path / "mine.html", bootstrap=QUICK)
+    assert "<title>ablation</title>" in done.page.read_text()
+    assert done.scores == tmp_path / "mine.csv"
+    with pytest.raises(ValueError, match="must end with"):
+        write_report([tmp_path / "s"], tmp_path / "mine2.csv", bootstrap=QUICK)
+
+
+def test_a_spreadsheet_runs_no_cell(tmp_path):
+    make_run(tmp_path / "runs/a", 0, {"=cmd|' /C calc'!A0": 0.5, "mig": -0.25}, "vae")
+    write_report([tmp_path / "runs"], tmp_path / "a.html", bootstrap=QUICK)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["metric"] for row in rows} >= {"'=cmd|' "} or any(
+        row["metric"].startswith("'=cmd") for row in rows
+    )
+    assert all(cell[:1] not in "=+@" or not cell for row in rows for cell in row.values())
+    assert "-0.25" in {row["value"] for row in rows}  # a number stays one
+
+
+def test_bad_runs_are_failures_and_never_stop_a_report(tmp_path):
+    runs = tmp_path / "runs"
+    make_run(runs / "good", 0, {"mig": 0.5}, "vae")
+    big = make_run(runs / "picture", 1, {"mig": 0.6}, "vae")
+    (big / "visualizations").mkdir()
+    # What a picture of 40,000 x 40,000 pixels declares; there are none of them.
+    head = b"IHDR" + (40000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    png = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + head
+    png += zlib.crc32(head).to_bytes(4, "big")
+    (big / "visualizations/decomposition.png").write_bytes(png + b"\0\0\0\0IDAT" + b"\0" * 50)
+    place = make_run(runs / "array", 2, {"mig": 0.95}, "vae") / "metrics/mean/dci/artifacts"
+    place.mkdir(parents=True)
+    header = {"descr": "<f8", "fortran_order": False, "shape": (9_895_604_649_984, 1)}
+    with (place / "dci_importance_matrix.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    nested = make_run(runs / "nested", 3, {"mig": 0.8}, "vae")
+    path = nested / "metrics/mean/mig/results/aggregate/evaluation.json"
+    path.write_text('{"a": ' * 100_000)
+    make_run(runs / "seed", 4, {"mig": 0.9}, "vae", {"model.random_seed": "x"})
+    (runs / "config").mkdir()
+    (runs / "config/config.gin").write_bytes(b"\xff\xfe model")
+    entries = [{"folder": "new", "seed": [1], "status": "failed"}]
+    write_json(runs / "study.json", {"study": ["no text"], "runs": entries})
+    text, rows = report(tmp_path, runs)
+    said = Page(text).text["failures"]
+    for words in ("decomposition.png is", "matrix.npy is damaged", "nested too deeply",
+                  "the seed is [1], no whole number", "config.gin is damaged"):  # fmt: skip
+        assert words in said
+    assert {row["value"] for row in rows if row["key"] == "discrete_mig"} == {
+        "0.5", "0.6", "0.95", "0.9"
+    }  # fmt: skip
+
+
+def test_a_hinton_diagram_of_a_wide_matrix_is_small_and_says_what_it_left_out():
+    matrix = np.random.RandomState(0).rand(3000, 300)
+    matrix[2999] += 5
+    svg = hinton(matrix, [f"factor {k}" for k in range(300)], "t")
+    assert len(svg) < 500_000
+    assert svg.count('class="hinton"') == 40 * 40
+    assert "40 of 3,000 latents, 40 of 300 factors" in svg
+    assert ">z2999</text>" in svg
+
+
+def test_latents_stand_in_the_order_of_the_traversals(tmp_path):
+    run = make_run(tmp_path / "a", 0, {"mig": 0.5}, "vae")
+    add_importance(run, [[1.0, 0.1], [0.2, 1.0], [0.3, 0.3]])
+    add_pictures(run)
+    assert "latents by number" in report(tmp_path, run)[0]
+    greys = [Image.new("L", (60, 40), grey) for grey in (10, 90, 200, 90)]
+    options = {"save_all": True, "append_images": greys[1:], "comment": b"latents 2 0 1"}
+    greys[0].save(run / "visualizations/traversals.gif", "GIF", **options)
+    text, _ = report(tmp_path, run, overwrite=True)
+    assert "latents in the order of the traversals" in text
+    assert re.findall(r">(z\d)</text>", text) == ["z2", "z0", "z1"]
+
+
 def test_many_models_are_compared_with_one(tmp_path):
     for number in range(8):
         config = {"vae.beta": f"{number}.0"}
@@ -719,8 +859,8 @@ def test_the_command(study, tmp_path, capsys):
     assert "9 runs of 3 models: beta-VAE; SR-VAE; VAE" in said
     assert str(output) in said
     assert "<title>Mine</title>" in output.read_text()
-    assert (tmp_path / "scores.csv").is_file()
-    assert {p.name for p in tmp_path.iterdir()} == {"page.html", "scores.csv"}
+    assert (tmp_path / "page.csv").is_file()
+    assert {p.name for p in tmp_path.iterdir()} == {"page.html", "page.csv"}
     assert command(study, "--output", output) == 2
     assert "--overwrite replaces it" in capsys.readouterr().err
     assert command(study, "--output", output, "--overwrite", "--resamples", 50) == 0
@@ -781,7 +921,7 @@ def test_ones_own_published_numbers_are_shown(study, tmp_path):
         columns + "dsprites_full,SR-VAE,,mig.discrete_mig,0.123,,3,,,our lab,,own,1000\n"
     )
     text, _ = report(tmp_path, study, published=[own])
-    (row,) = [r for r in Page(text).rows("summary") if r["published"]["v"] == "0.123"]
+    (row,) = [r for r in Page(text).rows("published") if r["published"]["v"] == "0.123"]
     said = row["differences of protocol: here | published"]["text"]
     assert "training steps" not in said
     assert "seeds" not in said

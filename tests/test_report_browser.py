@@ -3,14 +3,27 @@
 `REPORT_SCREENSHOTS=FOLDER` keeps pictures of the page in a wide and in a narrow window, to look at.
 """
 
+import io
+import json
 import os
+import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from report_runs import add_importance, add_pictures, make_study, make_unfinished
+from PIL import Image
+from report_runs import (
+    add_curves,
+    add_importance,
+    add_pictures,
+    make_run,
+    make_study,
+    make_unfinished,
+    write_json,
+)
 
-from srvae_plugin.report.scores import Bootstrap
+from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.write import write_report
 
 playwright = pytest.importorskip(
@@ -23,7 +36,7 @@ pytestmark = pytest.mark.skipif(
 # What a browser does of its own accord is no request of the page.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
          "--disable-component-update", "--no-first-run", "--disable-quic"]  # fmt: skip
-WIDTHS = {"wide": 1400, "narrow": 390}
+WIDTHS = {"wide": 1400, "narrow": 400}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +49,7 @@ def report(tmp_path_factory):
             study / name, [[0.9, 0.1, 0, 0, 0], [0.1, 0.5, 0.2, 1, 0], [0, 0.4, 0.8, 0, 1]]
         )
     make_unfinished(study / "VAE-9", 9, "vae", {"vae.beta": "1.0"})
+    write_json(study / "study.json", {"study": "a browser's study", "runs": []})
     write_report([study], folder / "report.html", bootstrap=Bootstrap(resamples=100))
     return folder / "report.html"
 
@@ -72,6 +86,8 @@ def column(page, table, number):
 
 
 def test_a_click_sorts_a_table_and_a_second_one_turns_it_round(page):
+    if page.viewport_size["width"] == WIDTHS["narrow"]:
+        pytest.skip("cards have no headings to click")
     head = page.locator("#runs-table thead th")
     names = [name.strip() for name in head.all_inner_texts()]
     place = names.index("FactorVAE score") + 1
@@ -144,6 +160,131 @@ def test_nothing_is_wider_than_the_window(page):
     if folder := os.environ.get("REPORT_SCREENSHOTS"):
         name = f"report-{size[1]}.png"
         page.screenshot(path=str(Path(folder) / name), full_page=True)
+
+
+def downloaded(page, button):
+    with page.expect_download() as waiting:
+        button.click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def test_tables_are_downloaded_as_csv_markdown_and_latex(page):
+    bar = page.locator("#overview .tools")
+    name, content = downloaded(page, bar.get_by_text("CSV"))
+    assert name == "report-overview.csv"
+    lines = content.decode().splitlines()
+    assert lines[0].startswith('"model","FactorVAE score","MIG"')
+    assert lines[1].startswith('"beta-VAE","0.7062499999999999"')
+    name, content = downloaded(page, bar.get_by_text("Markdown"))
+    assert name == "report-overview.md"
+    lines = content.decode().splitlines()
+    assert lines[0].startswith("| model | FactorVAE score | MIG |")
+    assert lines[2].startswith("| beta-VAE | 0.706 n = 3 published 0.72")
+    name, content = downloaded(page, bar.get_by_text("LaTeX"))
+    text = content.decode()
+    assert name == "report-overview.tex"
+    assert text.startswith("\\begin{tabular}{lrrr}")
+    assert "beta-VAE & 0.706 n = 3" in text
+    assert text.count("\\\\\n") == 4
+
+
+def test_figures_are_downloaded_as_svg_and_png(page):
+    bar = page.locator("#scores .tools").filter(has_text="PNG").first
+    name, content = downloaded(page, bar.get_by_text("SVG"))
+    assert name == "report-figure-1.svg"
+    root = ElementTree.fromstring(content)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"class=" not in content
+    assert b'fill="rgb' in content
+    name, content = downloaded(page, bar.get_by_text("PNG"))
+    assert name == "report-figure-1.png"
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.width == 1440
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 5
+
+
+def test_a_label_opens_the_whole_configuration(page):
+    config = page.locator("#model-1 pre")
+    assert not config.is_visible()
+    page.locator("#overview a.model-link", has_text="SR-VAE").click()
+    assert "encoder.num_latent = 10" in config.inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_either_scheme(browser, report, scheme):
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(report.as_uri())
+    colors = page.evaluate(
+        "[...document.querySelectorAll('body, .address, .verdict, .chip, .beside, svg text')].map("
+        "e => [getComputedStyle(e).color, getComputedStyle(e).fill, e.tagName])"
+    )
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (luminance(paper) < 0.05) == (scheme == "dark")
+    for color, fill, tag in colors:
+        shown = fill if tag == "text" else color
+        light, dark = sorted((luminance(shown), luminance(paper)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) > 4.5, (tag, shown)
+    page.close()
+
+
+def luminance(color):
+    """Of WCAG 2: a contrast above 4.5 can be read."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+HOSTILE = (
+    "<script>window.ran = 1</script>",
+    '"><img src=x onerror="window.ran = 1">',
+    "</script><script>window.ran = 1</script>",
+    "' onmouseover='window.ran = 1",
+    "</title></svg><svg onload=window.ran=1>",
+    "{{ 7 * 191 }} javascript:window.ran=1",
+)
+
+
+def test_names_that_are_scripts_are_shown_as_text(browser, tmp_path):
+    study = tmp_path / "<b onclick=window.ran=1>"
+    entries = []
+    for place, text in enumerate(HOSTILE):
+        run = make_run(
+            study / f"run {place} {text.replace('/', '_')}", place, {"mig": 0.5, text: 0.3}, "vae",
+            {"vae.beta": f"'{text}'", "encoder.num_latent": text},
+            factors=[text] * 2,
+        )  # fmt: skip
+        add_curves(run)
+        add_pictures(run)
+        add_importance(run, [[1.0, 0.2], [0.1, 1.0]])
+        write_json(run / "environment.json", {"platform": text, "packages": {text: text}})
+        (run / "metrics/mean/bad.refused.json").write_text(
+            json.dumps({"metric": text, "error": text})
+        )
+        entries.append({"folder": run.name, "label": text, "dataset": text, "seed": place,
+                        "dataset_name": "d", "status": "failed", "error": text})  # fmt: skip
+    write_json(study / "study.json", {"study": HOSTILE[0], "runs": entries})
+    output = tmp_path / "<i onclick=window.ran=1>.html"
+    write_report([study], output, bootstrap=Bootstrap(resamples=20))
+    page, said = browser.new_page(), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda asked: asked.url.startswith("data:") or said.append(asked.url))
+    page.goto(output.as_uri())
+    assert said == [output.as_uri()]
+    assert page.title() == HOSTILE[0]
+    for link in page.locator("#overview a.model-link").all():
+        link.hover()
+    for button in page.locator("#overview .tools button").all():
+        downloaded(page, button)
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.ran") is None
+    assert page.locator("script").count() == 1
+    assert page.locator("[onerror], [onclick], [onload], [onmouseover]").count() == 0
+    text = page.locator("body").inner_text()
+    for name in HOSTILE:
+        assert name in text
+    assert said == [output.as_uri()]
+    page.close()
 
 
 def test_a_request_would_have_been_seen(browser, report):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from srvae_plugin.report import comparisons as c
+from srvae_plugin.report import bootstrap as b
 from srvae_plugin.report import statistics as s
 
 NAN = float("nan")
@@ -43,11 +43,11 @@ def test_two_tasks_by_hand():
 def test_the_papers_ten_of_thirty():
     scores = np.random.RandomState(0).permutation(30) / 30
     assert s.third(30) == 10
-    done = s.summarize(scores)
+    done = b.summarize(scores)
     assert done.k == 10
     assert done.best == pytest.approx(np.mean(np.arange(20, 30)) / 30)
     assert done.worst == pytest.approx(np.mean(np.arange(10)) / 30)
-    lower = s.summarize(scores, higher_is_better=False)
+    lower = b.summarize(scores, higher_is_better=False)
     assert (lower.best, lower.worst) == (done.worst, done.best)
     assert [s.third(n) for n in (1, 2, 3, 4, 5, 50)] == [1, 1, 1, 1, 2, 17]
 
@@ -80,14 +80,14 @@ def test_the_interval_is_scipys(ours, theirs, confidence):
             (scores,), theirs, n_resamples=500, method="percentile", confidence_level=confidence,
             rng=np.random.default_rng(seed), vectorized=True, axis=0,
         ).confidence_interval  # fmt: skip
-        found = s.bootstrap_interval(ours, scores, confidence, 500, seed)
+        found = b.bootstrap_interval(ours, scores, confidence, 500, seed)
         assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_a_statistic_of_ones_own():
     scores = np.random.RandomState(1).rand(20)
-    found = s.bootstrap_interval(lambda x: float(np.mean(x)), scores, resamples=300)
-    assert found == pytest.approx(s.bootstrap_interval(s.mean, scores, resamples=300), abs=1e-12)
+    found = b.bootstrap_interval(lambda x: float(np.mean(x)), scores, resamples=300)
+    assert found == pytest.approx(b.bootstrap_interval(s.mean, scores, resamples=300), abs=1e-12)
 
 
 def test_each_task_is_drawn_apart():
@@ -99,18 +99,18 @@ def test_each_task_is_drawn_apart():
         np.mean([scores[choices[task][draw], task].mean() for task in range(2)])
         for draw in range(400)
     ]
-    found = s.bootstrap_interval(s.mean, scores, 0.9, 400, 5)
+    found = b.bootstrap_interval(s.mean, scores, 0.9, 400, 5)
     assert found == pytest.approx(tuple(np.percentile(means, [5, 95])))
 
 
 def test_same_seed_same_interval_and_another_seed_another():
     scores = np.random.RandomState(2).rand(11, 2)
     for centre in CENTRES:
-        one, again, other = (s.bootstrap_interval(centre, scores, seed=seed) for seed in (4, 4, 5))
+        one, again, other = (b.bootstrap_interval(centre, scores, seed=seed) for seed in (4, 4, 5))
         assert one == again
         assert one != other or centre is s.median  # which takes few values
     pair = np.random.RandomState(3).rand(9, 2)
-    assert c.improvement_interval(scores, pair, seed=1) == c.improvement_interval(
+    assert b.improvement_interval(scores, pair, seed=1) == b.improvement_interval(
         scores, pair, seed=1
     )
 
@@ -119,7 +119,7 @@ def test_the_interval_covers():
     """About 95 of 100 intervals of 30 seeds hold the true mean."""
     states = [np.random.RandomState(i) for i in range(300)]
     intervals = [
-        s.bootstrap_interval(s.mean, r.normal(0.5, 0.1, 30), resamples=400) for r in states
+        b.bootstrap_interval(s.mean, r.normal(0.5, 0.1, 30), resamples=400) for r in states
     ]
     covered = np.mean([low <= 0.5 <= high for low, high in intervals])
     assert 0.9 < covered < 0.98
@@ -134,7 +134,7 @@ def test_properties_of_centres(scores):
         assert centre(scores[order]) == pytest.approx(found, abs=1e-9)
         assert centre(3 * scores + 2) == pytest.approx(3 * found + 2, abs=1e-6)
         assert centre(-scores) == pytest.approx(-found, abs=1e-9)
-        low, high = s.bootstrap_interval(centre, scores, resamples=50)
+        low, high = b.bootstrap_interval(centre, scores, resamples=50)
         assert scores.min() - 1e-9 <= low <= high <= scores.max() + 1e-9
 
 
@@ -154,8 +154,8 @@ def test_failed_runs_are_left_out_and_counted():
     assert s.failed(with_failed) == 2
     for centre in CENTRES:
         assert centre(with_failed) == pytest.approx(centre(whole))
-        assert s.bootstrap_interval(centre, with_failed) == s.bootstrap_interval(centre, whole)
-    done = s.summarize(with_failed)
+        assert b.bootstrap_interval(centre, with_failed) == b.bootstrap_interval(centre, whole)
+    done = b.summarize(with_failed)
     assert (done.runs, done.failed, done.k) == (5, 2, 2)
     assert done.best == pytest.approx(0.65)
     assert np.isnan(s.best_mean(with_failed, 4))
@@ -168,61 +168,48 @@ def test_a_task_without_any_run_is_never_skipped():
     scores = [[0.1, NAN], [0.2, NAN], [0.3, NAN]]
     for centre in CENTRES:
         assert np.isnan(centre(scores))
-        assert np.isnan(s.bootstrap_interval(centre, scores)).all()
-    assert np.isnan(c.probability_of_improvement(scores, scores))
-    assert np.isnan(s.summarize([NAN, NAN]).mean)
+        assert np.isnan(b.bootstrap_interval(centre, scores)).all()
+    assert np.isnan(s.probability_of_improvement(scores, scores))
+    assert np.isnan(b.summarize([NAN, NAN]).mean)
 
 
 def test_one_run_has_no_interval_and_equal_runs_a_point():
-    one = s.summarize([0.7])
+    one = b.summarize([0.7])
     assert (one.mean, one.median, one.interquartile_mean, one.best, one.worst) == (0.7,) * 5
     assert np.isnan([one.mean_interval, one.median_interval, one.interquartile_mean_interval]).all()
-    assert np.isnan(s.bootstrap_interval(s.mean, [[0.7, 0.1], [NAN, 0.2]])).all()
-    equal = s.summarize([0.5] * 4)
+    assert np.isnan(b.bootstrap_interval(s.mean, [[0.7, 0.1], [NAN, 0.2]])).all()
+    equal = b.summarize([0.5] * 4)
     assert equal.mean_interval == equal.interquartile_mean_interval == (0.5, 0.5)
-
-
-def test_paired_differences_by_hand():
-    first, second = [0.5, 0.6, NAN, 0.9], [0.4, 0.3, 0.1, 0.9]
-    found = c.paired_differences(first, second)
-    assert found[:, 0] == pytest.approx([0.1, 0.3, NAN, 0.0], nan_ok=True)
-    assert s.mean(found) == pytest.approx(0.4 / 3)
-    # Pairs are drawn together: a constant difference has no width, whatever the seeds do.
-    scores = np.random.RandomState(0).rand(10)
-    low, high = s.bootstrap_interval(s.mean, c.paired_differences(scores + 0.25, scores))
-    assert (low, high) == pytest.approx((0.25, 0.25))
-    with pytest.raises(ValueError, match="same shape"):
-        c.paired_differences([1, 2], [1, 2, 3])
 
 
 @given(vectors, vectors)
 def test_probability_of_improvement_is_mann_whitneys(first, second):
-    found = c.probability_of_improvement(first, second)
+    found = s.probability_of_improvement(first, second)
     u = scipy.stats.mannwhitneyu(first, second, method="asymptotic").statistic
     assert found == pytest.approx(u / (len(first) * len(second)))
-    assert found + c.probability_of_improvement(second, first) == pytest.approx(1)
+    assert found + s.probability_of_improvement(second, first) == pytest.approx(1)
 
 
 def test_probability_of_improvement_by_hand():
     # 2 beats 1, ties with 2, loses to 3; 5 beats all three.
-    assert c.probability_of_improvement([2, 5], [1, 2, 3]) == pytest.approx((1.5 + 3) / 6)
-    assert c.probability_of_improvement([[2, 0], [5, 0]], [[1, 1], [2, 2], [3, NAN]]) == (
+    assert s.probability_of_improvement([2, 5], [1, 2, 3]) == pytest.approx((1.5 + 3) / 6)
+    assert s.probability_of_improvement([[2, 0], [5, 0]], [[1, 1], [2, 2], [3, NAN]]) == (
         pytest.approx((0.75 + 0) / 2)
     )
     with pytest.raises(ValueError, match="same tasks"):
-        c.probability_of_improvement([[1, 2]], [[1], [2]])
+        s.probability_of_improvement([[1, 2]], [[1], [2]])
 
 
 def test_improvement_interval_is_a_plain_loops():
     first, second = np.random.RandomState(0).rand(7), np.random.RandomState(1).rand(5)
     generator = np.random.default_rng(9)
     one, two = generator.integers(0, 7, (200, 7)), generator.integers(0, 5, (200, 5))
-    found = c.improvement_interval(first, second, 0.9, 200, 9)
+    found = b.improvement_interval(first, second, 0.9, 200, 9)
     chances = [
-        c.probability_of_improvement(first[a], second[b]) for a, b in zip(one, two, strict=True)
+        s.probability_of_improvement(first[a], second[b]) for a, b in zip(one, two, strict=True)
     ]
     assert found == pytest.approx(tuple(np.percentile(chances, [5, 95])))
-    assert np.isnan(c.improvement_interval([1], [1, 2])).all()
+    assert np.isnan(b.improvement_interval([1], [1, 2])).all()
 
 
 @pytest.mark.parametrize(
@@ -233,8 +220,8 @@ def test_improvement_interval_is_a_plain_loops():
         (lambda: s.mean(["a"]), "must be real numbers"),
         (lambda: s.best_mean([1, 2], 3), "k must be an integer from 1 to the number of runs 2"),
         (lambda: s.worst_mean([1, 2], 0), "k must be an integer"),
-        (lambda: s.bootstrap_interval(s.mean, [1, 2], confidence=95), "confidence.*got 95"),
-        (lambda: s.bootstrap_interval(s.mean, [1, 2], resamples=0), "resamples.*got 0"),
+        (lambda: b.bootstrap_interval(s.mean, [1, 2], confidence=95), "confidence.*got 95"),
+        (lambda: b.bootstrap_interval(s.mean, [1, 2], resamples=0), "resamples.*got 0"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -186,7 +186,7 @@ def _score_several(
     sources: Mapping[str, CodesFile],
     tables: Mapping[str, TabulatedCodes],
 ) -> tuple[dict[str, Scores], Path]:
-    from srvae_plugin.report.write import SCORES, write_report
+    from srvae_plugin.report.write import write_report
     from srvae_plugin.runs.evaluate import MetricsFailedError, RunMetricsFailedError
 
     if options.label or options.seed is not None:
@@ -196,7 +196,8 @@ def _score_several(
         )
     place = options.output or Path("scores")
     replace = options.resume or options.overwrite
-    if there := [name for name in (PAGE, SCORES) if (place / name).exists() and not replace]:
+    written = (place / PAGE, (place / PAGE).with_suffix(".csv"))
+    if there := [path.name for path in written if path.exists() and not replace]:
         raise ValueError(
             f"{place / there[0]} exists: --resume keeps scores and writes the page again, "
             "--overwrite replaces both, --output names another folder"

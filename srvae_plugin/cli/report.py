@@ -8,13 +8,14 @@ from pathlib import Path
 from srvae_plugin.cli.command_line import make_parser, run_command
 
 HELP = """\
-Write one HTML page about runs, and scores.csv beside it.
+Write one HTML page about runs, and a CSV of every number beside it, named after the page.
 
 A place is a study directory, a run directory, any folder of run directories (disentanglement_lib's
-own too), or a JSON file that its aggregate_results_to_json wrote. The page shows every seed, mean,
-median and interquartile mean with bootstrap intervals, best and worst third of the seeds, the
-published numbers with every difference of protocol, paired differences, learning curves,
-traversals, and what failed. It needs no other file and no network.
+own too), or a JSON file that its aggregate_results_to_json wrote. The page opens with one table of
+models and metrics and what it decides; then it shows every seed, mean, median and interquartile
+mean with bootstrap intervals (from 5 seeds on), the published numbers with every difference of
+protocol, paired differences, how many seeds it takes, learning curves, traversals, and what failed.
+It needs no other file and no network.
 """
 EXAMPLES = """\
 examples:
@@ -33,9 +34,9 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("places", nargs="*", type=Path, metavar="DIR", help="folder of runs")
     parser.add_argument(
         "--output", type=Path, default=Path("report.html"), metavar="HTML",
-        help="the page (default: report.html); scores.csv is written beside it",
+        help="the page (default: report.html); report.csv is written beside it",
     )  # fmt: skip
-    parser.add_argument("--title", default="", help="of the page (default: the folders' names)")
+    parser.add_argument("--title", default="", help="of the page (default: the study's name)")
     parser.add_argument(
         "--published", action="store_true", help="only list the published numbers and their sources"
     )
@@ -54,7 +55,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--confidence", type=float, default=0.95, help="of intervals")
     parser.add_argument("--resamples", type=int, default=2000, help="bootstrap resamples")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples")
-    parser.add_argument("--overwrite", action="store_true", help="replace page and scores.csv")
+    parser.add_argument("--overwrite", action="store_true", help="replace the page and its CSV")
     options = parser.parse_args(arguments)
     only_list = options.published or options.published_columns
     if bool(options.places) == only_list:
@@ -72,7 +73,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         if options.published:
             print(published.as_text(published.published_scores(options.published_csv)))
             return
-        from srvae_plugin.report.scores import Bootstrap
+        from srvae_plugin.report.pairs import Bootstrap
         from srvae_plugin.report.write import write_report
 
         done = write_report(

@@ -55,6 +55,8 @@ examples:
   srvae-study --gin studies/ablation_quick.gin --output ablation --jobs 2 --resume
   srvae-study --gin studies/ablation.gin --bind 'model.training_steps = 50000' --output short
   srvae-study --gin studies/ablation.gin --output ablation --engine ray --threads 4
+  srvae-study --power 0.05 --metric factor_vae_score                    # by published spreads
+  srvae-study --power 0.05 --metric factor_vae_score --output ablation  # by the study's own
 
 A directory that exists is gone on with only on --resume: finished runs with the same bindings are
 skipped, interrupted ones go on from their checkpoints bit by bit (given the same number of
@@ -69,6 +71,13 @@ def study_main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `srvae-study`."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if (options.power is None) != (options.metric is None):
+        parser.error("--power and --metric go together: --power 0.05 --metric factor_vae_score")
+    if options.power is not None:
+        run_command("srvae-study", lambda: _print_power(options), options.debug)
+        return
+    if not options.gin:
+        parser.error("--gin is needed: a study")
     if options.output is None and not options.list:
         parser.error("--output is needed")
     if options.retry_failed and options.overwrite:
@@ -84,9 +93,7 @@ def study_main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("srvae-study", HELP, EXAMPLES)
-    parser.add_argument(
-        "--gin", action="append", required=True, metavar="FILE", help="study; may be repeated"
-    )
+    parser.add_argument("--gin", action="append", metavar="FILE", help="study; may be repeated")
     add_bind(parser)
     add_output(parser, "study directory")
     parser.add_argument(
@@ -107,7 +114,23 @@ def _parser() -> argparse.ArgumentParser:
         "--retry-failed", action="store_true", help="start failed runs again; implies --resume"
     )
     parser.add_argument("--list", action="store_true", help="only print the planned runs")
+    planning = parser.add_argument_group("how many seeds (runs nothing)")
+    planning.add_argument(
+        "--power", type=float, metavar="X", help="print how many seeds it takes to see a "
+        "difference of X, and what the study in --output could have seen (without --output: by "
+        "the spread of published scores)"
+    )  # fmt: skip
+    planning.add_argument(
+        "--metric", metavar="NAME", help="of this metric's scores, such as factor_vae_score or "
+        "dci.disentanglement"
+    )  # fmt: skip
     return parser
+
+
+def _print_power(options: argparse.Namespace) -> None:
+    from srvae_plugin.cli.power import power_lines
+
+    print("\n".join(power_lines(options.power, options.metric, options.output)))
 
 
 def _work(options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ import re
 import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gin
 from beartype import BeartypeConf
@@ -48,6 +48,9 @@ _said: set[str] = set()
 _NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
 
 
+_Settings = TypeVar("_Settings")
+
+
 class ConfigError(ValueError):
     """A gin file or binding that cannot be used; the message is one line and names it."""
 
@@ -61,6 +64,11 @@ class Choice(NamedTuple):
     function: str
     files: Sequence[str | Path] = ()
     bindings: Sequence[str] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing goes with the function."""
+        return not (self.files or self.bindings)
 
 
 def find_file(name: str | Path) -> Path:
@@ -122,25 +130,67 @@ def configured(
     """
     if load_plugins:
         plugins.load()
-    before = {key: dict(values) for key, values in gin_state._CONFIG.items()}
-    operative = dict(gin_state._OPERATIVE_CONFIG)
-    imports = set(gin_state._IMPORTS)
-    made = dict(gin_sources.made)
+    with restored():
+        gin_state._OPERATIVE_CONFIG.clear()
+        with gin.unlock_config():
+            _parse(as_list(files), as_list(bindings), gin_sources.Reader(recorded))
+        check_types()
+        _check_macros()
+        yield
+
+
+class State(NamedTuple):
+    """All that gin holds, and where it was bound."""
+
+    bound: dict[Any, dict[str, Any]]
+    operative: dict[Any, dict[str, Any]]
+    imports: set[Any]
+    made: dict[gin_sources.Key, gin_sources.Source]
+
+    @classmethod
+    def now(cls) -> State:
+        """What gin holds now."""
+        return cls(
+            {key: dict(values) for key, values in gin_state._CONFIG.items()},
+            dict(gin_state._OPERATIVE_CONFIG),
+            set(gin_state._IMPORTS),
+            dict(gin_sources.made),
+        )
+
+    def put(self) -> None:
+        """Let gin hold this instead of what it holds."""
+        gin.clear_config()
+        gin_state._CONFIG.update({key: dict(values) for key, values in self.bound.items()})
+        gin_state._OPERATIVE_CONFIG.update(self.operative)
+        gin_state._IMPORTS.update(self.imports)
+        gin_sources.made.clear()
+        gin_sources.made.update(self.made)
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """Restore on exit what gin holds; meanwhile, short names mean ours."""
+    before = State.now()
     with _ours_first():
         try:
-            gin_state._OPERATIVE_CONFIG.clear()
-            with gin.unlock_config():
-                _parse(as_list(files), as_list(bindings), gin_sources.Reader(recorded))
-            check_types()
-            _check_macros()
             yield
         finally:
-            gin.clear_config()
-            gin_state._CONFIG.update(before)
-            gin_state._OPERATIVE_CONFIG.update(operative)
-            gin_state._IMPORTS.update(imports)
-            gin_sources.made.clear()
-            gin_sources.made.update(made)
+            before.put()
+
+
+def bind_reference(parameter: str, function: str) -> None:
+    """Bind `parameter = @function` as if it had been typed last.
+
+    Raises ConfigError for an unknown name.
+    """
+    text = f"{parameter} = @{function}"
+    try:
+        value = gin_state.parse_value(f"@{function}")
+        with gin.unlock_config():
+            gin.bind_parameter(parameter, value)
+    except _PARSE_ERRORS as error:
+        raise ConfigError(gin_messages.of_binding(error, text)) from None
+    gin_sources.note(parameter, text)
 
 
 @contextlib.contextmanager
@@ -292,6 +342,12 @@ def require_bound(name: str) -> None:
     """
     if missing := _missing(name, ""):
         raise ConfigError(f"no value bound for {', '.join(missing)}")
+
+
+def made(settings: type[_Settings], name: str) -> _Settings:
+    """Settings of the step registered under that name; ConfigError where a binding is missing."""
+    require_bound(name)
+    return gin.get_configurable(settings)()
 
 
 def _missing(name: str, scope: str) -> list[str]:

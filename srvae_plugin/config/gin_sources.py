@@ -70,6 +70,12 @@ def _is_recorded(path: str) -> bool:
     return "\n# " + "=" * 78 + "\n" in "\n" + read_text(Path(path))
 
 
+def note(parameter: str, text: str) -> None:
+    """Note that a binding made `configurable.parameter` what it is."""
+    key = gin_state.ParsedBindingKey.parse(parameter).scope_selector_arg
+    made[key] = Source(next(_clock), text, "")
+
+
 class Reader:
     """Parses files and bindings into gin's configuration, and keeps `made` up to date.
 

@@ -118,7 +118,7 @@ def strengths(
             Headline("mcc_pearson", "MCC (Pearson)"),
             Headline("mcc_spearman", "MCC (Spearman)"),
         ),
-        place=200,
+        place=124,
     )
 )
 def compute_mcc(

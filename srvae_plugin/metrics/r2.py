@@ -155,7 +155,7 @@ def r2_scores(
             Headline("r2_linear", "R2 (linear)", range=(-inf, 1)),
             Headline("r2_kernel_ridge", "R2 (kernel ridge)", range=(-inf, 1)),
         ),
-        place=210,
+        place=126,
     )
 )
 def compute_r2(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -101,6 +101,14 @@ class DisentanglementModel(nn.Module, ABC):
     title_with_beta: ClassVar[str] = ""
     """The name where `beta` is not 1, if it is another."""
     num_latent: int
+    made_with: tuple[tuple[Any, ...], dict[str, Any]]
+    """What the constructor was given, so that a run can record it."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Keep the arguments in `made_with`."""
+        model = super().__new__(cls)
+        model.__dict__["made_with"] = (args, kwargs)
+        return model
 
     @property
     def published_name(self) -> str:

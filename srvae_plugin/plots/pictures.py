@@ -167,10 +167,17 @@ def traversal_animation(
     return [Image.fromarray(p).quantize(palette=palette, dither=plain) for p in pictures]
 
 
+def reconstructions(model: DisentanglementModel, observations: Observations) -> Observations:
+    """The model's outputs for observations, in [0, 1]."""
+    with _inference(model) as device:
+        starts = range(0, len(observations), _BATCH)
+        parts = [_to_torch(observations[start : start + _BATCH], device) for start in starts]
+        return np.concatenate([_to_numpy(model.reconstruct(part)) for part in parts])
+
+
 def reconstruction_grid(model: DisentanglementModel, observations: Observations) -> Figure:
     """Observations above the model's reconstructions of them, one pair a column."""
-    with _inference(model) as device:
-        outputs = _to_numpy(model.reconstruct(_to_torch(observations, device)))
+    outputs = reconstructions(model, observations)
     tiles = enlarge(intensities(np.stack([observations, outputs])))
     return grid_page(tiles, ["input", "reconstruction"], {}).figure()
 
@@ -249,7 +256,10 @@ def save_all(
     }
     drawn = {name: figure for name, figure in figures.items() if figure is not None}
     files = {f"{name}.png": _png(figure) for name, figure in drawn.items()}
-    files[f"{_MOVING}.gif"] = _gif(traversal_animation(model, observations[0], kl))
+    order = " ".join(map(str, by_kl(kl)))
+    # Who reads the picture can put other things about the latents in the same order.
+    comment = f"latents {order}".encode()
+    files[f"{_MOVING}.gif"] = _gif(traversal_animation(model, observations[0], kl), comment)
     for name, content in files.items():
         write_bytes(output_dir / name, content)
     return {name: output_dir / name for name in files}
@@ -265,8 +275,8 @@ def _png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _gif(frames: list[Image.Image]) -> bytes:
+def _gif(frames: list[Image.Image], comment: bytes) -> bytes:
     file = io.BytesIO()
-    options = {"duration": _FRAME_MS, "loop": 0}
+    options = {"duration": _FRAME_MS, "loop": 0, "comment": comment}
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
     return file.getvalue()

@@ -18,6 +18,8 @@ from srvae_plugin.report.svg import (
     vertical_grid,
 )
 
+__all__ = ["Curve", "curve_chart"]
+
 _LINES = 40
 """Up to so many runs are drawn each."""
 _WIDTH, _HEIGHT, _LEFT, _TOP = 440.0, 270.0, 58.0, 30.0

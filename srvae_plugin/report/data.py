@@ -6,14 +6,11 @@ A step's folder holds `results/aggregate/<step>.json`, which names the steps bef
 
 from __future__ import annotations
 
-import ast
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from srvae_plugin.config.text import gin_dict, record_in
 from srvae_plugin.report.data_sets import (
     from_config,
     from_record,
@@ -21,20 +18,22 @@ from srvae_plugin.report.data_sets import (
     name_scored_data,
 )
 from srvae_plugin.report.foreign import told_apart
+from srvae_plugin.report.gaps import add_foreign, add_refusals, with_plans
 from srvae_plugin.report.keys import metric_name
+from srvae_plugin.report.reading import read_json, texts
 from srvae_plugin.report.run import DataSet, Run, Settings
-from srvae_plugin.report.study import with_study
+from srvae_plugin.report.study import study_name, with_study
 from srvae_plugin.runs.directory import (
     NO_STEPS,
     STUDY_FILE,
-    RunDirectory,
     is_run_directory,
     last_step_in,
     refused_among,
-    refused_folder,
     run_of,
     scored_kind,
 )
+
+__all__ = ["Found", "read_runs"]
 
 
 class Found(NamedTuple):
@@ -43,6 +42,8 @@ class Found(NamedTuple):
     runs: list[Run]
     notes: list[str]
     """Files left out, and why."""
+    title: str
+    """The studies' names, or those of the folders."""
 
 
 def read_runs(places: Sequence[Path]) -> Found:
@@ -52,7 +53,8 @@ def read_runs(places: Sequence[Path]) -> Found:
         places: run directories, folders of run directories, study directories, or JSON files that
             disentanglement_lib's `aggregate_results_to_json` wrote.
 
-    Raises ValueError if a place does not exist or holds no run.
+    Raises:
+        ValueError: if a place does not exist or holds no run.
     """
     notes: list[str] = []
     by_uuid: dict[str, Run] = {}
@@ -74,8 +76,8 @@ def read_runs(places: Sequence[Path]) -> Found:
                 "evaluation.json below it, as srvae-run, srvae-study and disentanglement_lib "
                 f"leave them{'; ' + '; '.join(notes) if notes else ''}"
             )
-    _add_refusals(list(dict.fromkeys(refusals)), by_uuid, notes)
-    runs = _with_plans(list(by_uuid.values()), roots)
+    add_refusals(list(dict.fromkeys(refusals)), by_uuid, notes)
+    runs = with_plans(list(by_uuid.values()), roots)
     for study in studies:
         runs = with_study(runs, study, notes)
     for run in runs:
@@ -84,7 +86,9 @@ def read_runs(places: Sequence[Path]) -> Found:
     name_data_sets(runs, notes)
     name_scored_data(runs)
     runs = told_apart(runs, notes)
-    return Found(sorted(runs, key=lambda run: run.name), notes)
+    named = [name for study in studies if (name := study_name(study))]
+    title = ", ".join(dict.fromkeys(named or [place.resolve().name for place in places]))
+    return Found(sorted(runs, key=lambda run: run.name), notes, title)
 
 
 class _Record(NamedTuple):
@@ -94,6 +98,10 @@ class _Record(NamedTuple):
     """Folder of the step."""
     name: str
     values: dict[str, Any]
+
+    def settings(self, step: str) -> Settings:
+        """What gin bound for a step."""
+        return texts(self.part(f"{step}_config."))
 
     def part(self, prefix: str) -> dict[str, Any]:
         return {k[len(prefix) :]: v for k, v in self.values.items() if k.startswith(prefix)}
@@ -119,11 +127,9 @@ def _from_folder(
         if (step := last_step_in(here)) is not None:
             path = step.aggregate
             try:
-                values = json.loads(path.read_text(encoding="utf-8"))
-                if not isinstance(values, dict):
-                    raise ValueError("it holds no dictionary")
+                values = read_json(path)
             except (OSError, ValueError) as error:
-                notes.append(f"{path} is damaged and left out: {error}")
+                notes.append(f"{error}; it is left out")
             else:
                 yield _Record(here, _relative(here, place), values)
         # Temporary folders begin with a dot; the others hold no results.
@@ -137,7 +143,7 @@ def _relative(folder: Path, place: Path) -> str:
 def _from_table(place: Path) -> Iterator[_Record]:
     """Rows of a table that pandas wrote by columns: {column: {row: value}}."""
     try:
-        table = json.loads(place.read_text(encoding="utf-8"))
+        table = read_json(place)
         rows: dict[str, dict[str, Any]] = {}
         for column, values in table.items():
             for row, value in values.items():
@@ -168,29 +174,20 @@ def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
         run.name = run.name or of_run.name
         run.folder = of_run
     if not run.data.name:
-        run.config = record.part("train_config.")
+        run.config = record.settings("train")
         run.training = record.part("train_results.")
         run.data = _data_set(record)
         run.factor_names = _strings(record.values.get("train_dataset.factor_names"))
     if foreign := record.part("foreign_model."):
-        _add_foreign(run, foreign)
+        add_foreign(run, foreign)
     if "evaluation_results.uuid" in record.values:
         _add_scores(run, record, notes)
 
 
-def _add_foreign(run: Run, model: Mapping[str, Any]) -> None:
-    """What the scores of a model that was not trained here say of it."""
-    run.is_foreign = True
-    run.content = str(model.get("content") or "")
-    run.label = run.label or str(model.get("label") or "")
-    if isinstance(seed := model.get("seed"), int):
-        run.given_seed = seed
-
-
 def _add_scores(run: Run, record: _Record, notes: list[str]) -> None:
-    settings = record.part("evaluation_config.")
+    settings = record.settings("evaluation")
     folder = record.path.name if scored_kind(record.path) else ""
-    kind = record.values.get("postprocess_config.postprocess.postprocess_fn", "")
+    kind = record.settings("postprocess").get("postprocess.postprocess_fn", "")
     kind = kind.removeprefix("@").removesuffix("_representation") or "mean"
     where = (kind, metric_name(settings.get("evaluation.evaluation_fn", ""), folder))
     if where in run.scores:
@@ -216,70 +213,6 @@ def _data_set(record: _Record) -> DataSet:
         if counts and (found := from_record(record.part(f"{step}_dataset."))):
             return found
     for step in ("train", "postprocess", "evaluation"):
-        if found := from_config(record.part(f"{step}_config.")):
+        if found := from_config(record.settings(step)):
             return found
     return DataSet()
-
-
-def _add_refusals(files: Sequence[Path], by_uuid: dict[str, Run], notes: list[str]) -> None:
-    """Note which metrics could not be computed, and add what has no score at all."""
-    by_folder = {run.folder.resolve(): run for run in by_uuid.values()}
-    for file in files:
-        folder = refused_folder(file)
-        try:
-            said = json.loads(file.read_text(encoding="utf-8"))
-            metric, error = str(said["metric"]), str(said["error"])
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            notes.append(f"{file} is damaged and left out: {problem!r}")
-            continue
-        of_run = run_of(folder, False).path
-        run = by_folder.get(of_run.resolve())
-        if run is None:
-            run = by_uuid[str(of_run)] = by_folder[of_run.resolve()] = Run(of_run.name, of_run)
-            if model := said.get("foreign_model"):
-                _add_foreign(run, model)
-            run.data = from_record(said.get("evaluation_dataset") or {}) or DataSet()
-        name = metric_name(metric, folder.name)
-        kind = scored_kind(folder) or "mean"
-        run.refused[kind, name] = error
-        run.problems.append(f"no score of {name}{'' if kind == 'mean' else f' ({kind})'}: {error}")
-
-
-def _with_plans(runs: list[Run], roots: Mapping[Path, str]) -> list[Run]:
-    """Note what our own runs were to score and did not; add those that have not been trained."""
-    left = dict(roots)
-    for run in runs:
-        run.environment = _environment(run)
-        if left.pop(run.folder.resolve(), None) is not None:
-            plan = gin_dict(run.directory.config.read_text(encoding="utf-8"))
-            planned = {metric_name(name) for name in planned_metrics(plan)}
-            known = {metric for _, metric in (*run.scores, *run.refused)}
-            missing = sorted(planned - known)
-            run.problems += [f"no scores of {', '.join(missing)}"] if missing else []
-    for folder, name in left.items():
-        text = RunDirectory(folder).config.read_text(encoding="utf-8")
-        config = gin_dict(text)
-        data = from_record(record_in(text) or {}) or from_config(config) or DataSet()
-        run = Run(name, folder, config, data=data, finished=False)
-        run.problems.append("training has not finished")
-        runs.append(run)
-    return runs
-
-
-def _environment(run: Run) -> dict[str, Any]:
-    try:
-        found = json.loads(run.directory.environment.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        run.problems.append(f"environment.json is damaged: {error}")
-        return {}
-
-
-def planned_metrics(config: Settings) -> list[str]:
-    """What a run was to be scored with; empty if that is no list of names."""
-    try:
-        return [str(name) for name in ast.literal_eval(config.get("run.metrics", ""))]
-    except (ValueError, SyntaxError):
-        return []

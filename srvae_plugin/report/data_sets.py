@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from srvae_plugin.report.run import DataSet, Run, Settings
 
+__all__ = ["from_config", "from_record", "name_data_sets", "name_scored_data"]
+
 _OWN = ("npz", "image_folder", "codes")
 """Data sets of the user's own: they go by the name of their file."""
 

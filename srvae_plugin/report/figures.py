@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.report.pairs import Row
 from srvae_plugin.report.published import PublishedScore
-from srvae_plugin.report.scores import Row, Table
+from srvae_plugin.report.scores import Table
 from srvae_plugin.report.svg import (
     Axis,
     axis,
@@ -25,6 +26,10 @@ _NAME = 16.0
 """Height of a model's name above its seeds."""
 _FOOT = 26.0
 _LETTERS = 96
+_DRAWN = 40
+"""Rows and columns of a Hinton diagram at most."""
+
+__all__ = ["cell_strip", "hinton", "legend", "strip_plot"]
 
 
 def strip_plot(table: Table, published: Sequence[Sequence[PublishedScore]]) -> str:
@@ -39,7 +44,7 @@ def strip_plot(table: Table, published: Sequence[Sequence[PublishedScore]]) -> s
     parts = vertical_grid(x, 0, height)
     for place, (row, scores) in enumerate(zip(table.rows, published, strict=True)):
         label = row.model.label
-        name = label if len(label) <= _LETTERS else f"{label[: _LETTERS - 1]}…"
+        name = _short(label, _LETTERS)
         top = _ROW * place
         parts.append(element("text", label, name, x=0, y=top + 13, class_="name"))
         y = top + _NAME + (_ROW - _NAME) / 2
@@ -133,34 +138,85 @@ def legend() -> list[tuple[str, str]]:
     return [(document(24, 26, [mark], text), text) for mark, text in marks]
 
 
-def hinton(matrix: NDArray[np.float64], factors: Sequence[str], title: str) -> str:
+def hinton(
+    matrix: NDArray[np.float64],
+    factors: Sequence[str],
+    title: str,
+    order: Sequence[int] = (),
+) -> str:
     """Importance of each latent for each factor: a square's area is its share of the largest.
+
+    Of more than 40 latents or factors those of the largest importance are drawn, which a line
+    below says.
 
     Args:
         matrix: (latent, factor), >= 0.
         factors: name of each factor.
         title: what it is of.
+        order: of the latents, from above; by default, and if it is of others, by number.
     """
-    cell, left, top = 26.0, 40.0, 74.0
-    largest = float(matrix.max()) or 1.0
+    by_number = range(len(matrix))
+    sorted_ = list(order) if sorted(order) == list(by_number) else list(by_number)
+    rows = _largest(matrix.sum(axis=1), sorted_)
+    columns = _largest(matrix.sum(axis=0), list(range(matrix.shape[1])))
+    names = [_short(factors[column], 24) for column in columns]
+    cell, left = 26.0, 46.0
+    top = 24.0 + 4.6 * max(map(len, names))
     parts = []
-    for column, name in enumerate(factors):
-        at = left + cell * (column + 0.5)
+    for place, name in enumerate(names):
+        at = left + cell * (place + 0.5)
         parts.append(
-            element("text", text=name, x=at, y=top - 8, class_="tick",
+            element("text", factors[columns[place]], name, x=at, y=top - 8, class_="tick",
                     transform=f"rotate(-45 {at:g} {top - 8:g})")
         )  # fmt: skip
-    for row, values in enumerate(matrix):
-        y = top + cell * (row + 0.5)
+    largest = float(matrix.max()) or 1.0
+    for place, row in enumerate(rows):
+        y = top + cell * (place + 0.5)
         parts.append(element("text", text=f"z{row}", x=left - 8, y=y + 4, class_="tick",
                              text_anchor="end"))  # fmt: skip
-        for column, value in enumerate(values):
-            x = left + cell * (column + 0.5)
+        for across, column in enumerate(columns):
+            x = left + cell * (across + 0.5)
+            value = float(matrix[row, column])
             parts.append(element("rect", x=x - cell / 2, y=y - cell / 2, width=cell, height=cell,
                                  class_="cell"))  # fmt: skip
             side = (cell - 3) * math.sqrt(value / largest)
             said = f"z{row}, {factors[column]}: {value:.3f}"
             parts.append(element("rect", said, x=x - side / 2, y=y - side / 2, width=side,
                                  height=side, class_="hinton"))  # fmt: skip
-    width = left + cell * matrix.shape[1] + 50
-    return document(width, top + cell * len(matrix) + 6, parts, title)
+    height = top + cell * len(rows) + 6
+    width = left + cell * len(columns) + 4.6 * max(map(len, names)) + 16
+    if matrix.shape != (len(rows), len(columns)):
+        said = f"{len(rows)} of {len(matrix):,} latents, {len(columns)} of {matrix.shape[1]:,}"
+        said += " factors: those of the largest importance"
+        parts.append(element("text", text=said, x=4, y=height + 14, class_="tick"))
+        width, height = max(width, 6.2 * len(said)), height + 22
+    return document(width, height, parts, title)
+
+
+def _largest(weights: NDArray[np.float64], places: list[int]) -> list[int]:
+    """Up to 40 of the places, those of the largest weights, in the order in which they were."""
+    kept = {*np.argsort(-weights, kind="stable")[:_DRAWN].tolist()}
+    return [place for place in places if place in kept]
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def cell_strip(row: Row, scale: Axis) -> str:
+    """A small drawing for a table: every seed, and the interval of the mean where there is one."""
+    parts, fill = [], color(row.model.number)
+    low, high = row.summary.mean_interval
+    if math.isfinite(low):
+        parts.append(element("line", x1=scale.at(low), x2=scale.at(high), y1=9.0, y2=9.0,
+                             stroke=fill, class_="range"))  # fmt: skip
+    for run, value in zip(row.runs, row.values, strict=True):
+        if math.isfinite(value):
+            seed = f"seed {run.seed}" if run.seed is not None else "no seed"
+            parts.append(element("circle", f"{run.name}, {seed}: {value:.6g}", cx=scale.at(value),
+                                 cy=9.0, r=2.6, fill=fill, class_="seed"))  # fmt: skip
+    mean = row.summary.mean
+    if math.isfinite(mean):
+        at = scale.at(mean)
+        parts.append(element("line", x1=at, x2=at, y1=2.0, y2=16.0, class_="median"))
+    return document(scale.start + scale.end, 18, parts, f"seeds of {row.model.label}")

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.settings import settings_of
 
+__all__ = ["told_apart"]
+
 _Key = tuple[str, int | None, str]
 
 

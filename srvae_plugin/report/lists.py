@@ -12,6 +12,8 @@ from srvae_plugin.report.models import Model
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Table, value_of
 
+__all__ = ["lists"]
+
 
 class _RunRow(NamedTuple):
     run: Run

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,6 +13,13 @@ from srvae_plugin.models import titles
 from srvae_plugin.report.run import Run, Settings
 
 _LABEL_SETTINGS = 4
+_TRAINING_SETTINGS = (
+    "vae/AdamOptimizer.learning_rate", "model.batch_size", "model.training_steps",
+    "encoder.num_latent",
+)  # fmt: skip
+"""What belongs to no model in particular: named in the label wherever models differ in it."""
+
+__all__ = ["Model", "group_by_model", "number", "published_name"]
 
 
 @dataclass
@@ -24,6 +32,8 @@ class Model:
     """What publications call it."""
     config: Settings
     runs: list[Run] = field(default_factory=list)
+    base: str = ""
+    """The label without the settings that set it apart."""
     number: int = 0
     """Place in the report, which chooses its colour."""
 
@@ -66,11 +76,18 @@ def group_by_model(runs: Sequence[Run]) -> list[Model]:
     models = []
     for key, label in _labels(groups).items():
         config = dict(key.config)
-        models.append(Model(label, published_name(config) or key.label, config, groups[key]))
-    models.sort(key=lambda model: model.label.lower())
+        name = published_name(config) or key.label
+        models.append(Model(label, name, config, groups[key], key.label or label))
+    models.sort(key=lambda model: _naturally(model.label))
     for number, model in enumerate(models):
         model.number = number
     return models
+
+
+def _naturally(label: str) -> list[tuple[float, str]]:
+    """Sorts beta = 2.0 before beta = 10.0."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label.lower())
+    return [(float(part), "") if place % 2 else (0.0, part) for place, part in enumerate(parts)]
 
 
 def _config(run: Run) -> tuple[tuple[str, str], ...]:
@@ -109,17 +126,57 @@ def _labels(groups: Mapping[_Key, Sequence[Run]]) -> dict[_Key, str]:
         theirs = both and key.config and not key.is_ours
         by_base[f"{base} by disentanglement_lib" if theirs else base].append(key)
     labels = {}
+    usual = _usual_settings(groups, finished)
+    common = list(usual)
     for base, same in by_base.items():
         configs = [dict(key.config) for key in same]
         names = sorted({name for config in configs for name in config})
         apart = [name for name in names if len({config.get(name) for config in configs}) > 1]
         everywhere = [name for name in apart if all(name in config for config in configs)]
-        texts = [_with_settings(base, config, everywhere) for config in configs]
+        everywhere = list(dict.fromkeys([*common, *everywhere]))
+        apart = list(dict.fromkeys([*common, *apart]))
+        texts = [
+            _with_settings(base, config, _own(config, everywhere, usual)) for config in configs
+        ]
         if len(set(texts)) < len(texts):
             texts = [_with_settings(base, config, apart) for config in configs]
         for number, (key, text) in enumerate(zip(same, texts, strict=True), 1):
             labels[key] = text if texts.count(text) == 1 else f"{text} #{number}"
     return labels
+
+
+def _usual_settings(
+    groups: Mapping[_Key, Sequence[Run]], finished: Mapping[_Key, bool]
+) -> dict[str, float | str | None]:
+    """Settings of any model in which two differ, and the value of more than half, if there is one.
+
+    A comparison is of these settings, too: labels name them, but for the value of most.
+    """
+    configs = [dict(key.config) for key in groups if finished[key] and key.config]
+    usual: dict[str, float | str | None] = {}
+    for name in _TRAINING_SETTINGS:
+        counts = Counter(_value(config.get(name)) for config in configs)
+        if len(counts) > 1:
+            value, count = counts.most_common(1)[0]
+            usual[name] = value if 2 * count > len(configs) else None
+    return usual
+
+
+def _own(
+    config: Settings, names: Sequence[str], usual: Mapping[str, float | str | None]
+) -> list[str]:
+    """The settings that a label names: without those that have the value of most models."""
+    return [
+        name
+        for name in names
+        if name not in usual or usual[name] is None or _value(config.get(name)) != usual[name]
+    ]
+
+
+def _value(text: str | None) -> float | str | None:
+    """The same of 1e-4 and 0.0001."""
+    value = number(text)
+    return text if value is None else value
 
 
 def _with_settings(base: str, config: Settings, names: list[str]) -> str:

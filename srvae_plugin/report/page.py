@@ -14,47 +14,56 @@ from markupsafe import Markup
 
 from srvae_plugin.files import read_scalars
 from srvae_plugin.report.curves import Curve, curve_chart
-from srvae_plugin.report.figures import hinton, legend, strip_plot
+from srvae_plugin.report.explanations import explanation
+from srvae_plugin.report.figures import cell_strip, hinton, legend, strip_plot
 from srvae_plugin.report.lists import lists
 from srvae_plugin.report.models import Model
+from srvae_plugin.report.overview import overviews
+from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.pictures import (
     Budget,
     Chosen,
     animation,
     chosen_runs,
     importance,
+    latent_order,
     names_in,
     picture,
 )
 from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
 from srvae_plugin.report.published import CONFIDENCE, PublishedScore, mean_text
 from srvae_plugin.report.scores import (
-    Bootstrap,
     Table,
     data_sets,
     overall,
     score_tables,
 )
+from srvae_plugin.report.seeds import plans
 from srvae_plugin.report.settings import Variants
 from srvae_plugin.report.svg import color
 from srvae_plugin.runs.directory import DECOMPOSITION
 from srvae_plugin.version import __version__
 
+__all__ = ["page"]
+
 SECTIONS = (
-    ("summary", "Beside published numbers"),
-    ("scores", "Scores"),
-    ("differences", "Paired differences"),
-    ("curves", "Learning curves"),
-    ("traversals", "Traversals"),
-    ("decomposition", "Step by step"),
-    ("hinton", "Hinton diagrams"),
-    ("failures", "Failures"),
-    ("runs", "All runs"),
-    ("models", "Models"),
-    ("settings", "Metric settings"),
-    ("environment", "Environment"),
-    ("method", "Method"),
+    ("overview", "Overview", "overviews"),
+    ("published", "Beside published numbers", "beside"),
+    ("scores", "Scores", "by_data_set"),
+    ("differences", "Paired differences", "comparisons"),
+    ("seeds", "How many seeds", "plans"),
+    ("curves", "Learning curves", "curves"),
+    ("traversals", "Traversals", "traversals"),
+    ("decomposition", "Step by step", "decompositions"),
+    ("hinton", "Hinton diagrams", "hintons"),
+    ("failures", "Failures", "problems"),
+    ("runs", "All runs", "run_rows"),
+    ("models", "Models", "models"),
+    ("settings", "Metric settings", "variants"),
+    ("environment", "Environment", "environments"),
+    ("method", "Method", "bootstrap"),
 )
+"""Anchor and name of each section, and what it shows: without that it is not there."""
 _SCALARS = {"reconstruction_loss": "Reconstruction loss (nats per image)", "kl_loss": "KL (nats)"}
 _POINTS = 80
 """Rows of a run's scalars that are drawn."""
@@ -62,22 +71,35 @@ _T = TypeVar("_T")
 
 
 def page(
-    title: str,
+    names: tuple[str, str],
     models: Sequence[Model],
     published: Sequence[PublishedScore],
     bootstrap: Bootstrap,
     compare_with: str | None,
     notes: Sequence[str],
 ) -> str:
-    """HTML of the whole report; see `report.write_report`."""
+    """HTML of the whole report; see `write_report`.
+
+    Args:
+        names: title of the page, and name of its file, after which downloads are named.
+        models: all of them.
+        published: numbers to be shown beside theirs.
+        bootstrap: how intervals are computed.
+        compare_with: label of the model that all others are compared with.
+        notes: what could not be read.
+    """
     notes = list(notes)
     variants = Variants([run for model in models for run in model.runs], notes)
     tables = score_tables(models, bootstrap, compare_with, variants)
-    beside = beside_published(tables, published)
+    beside = [one for one in beside_published(tables, published) if one.published]
     context = {
-        "title": title,
+        "title": names[0],
+        "file": names[1],
         "models": models,
         "beside": beside,
+        "overviews": overviews(tables, beside, bootstrap),
+        "plans": plans(tables),
+        "glossary": list({t.score.title: explanation(t.score) for t in tables}.items()),
         "notes": notes,
         "bootstrap": bootstrap,
         **_texts(models, beside, bootstrap),
@@ -90,6 +112,8 @@ def page(
         **_pictures(chosen_runs(tables, models), notes),
         **lists(models, tables),
     }
+    context["problems"] = [*context["failures"], *notes, *context["left_out"]]
+    context["sections"] = [(anchor, name) for anchor, name, shows in SECTIONS if context[shows]]
     return _environment().get_template("report.html.j2").render(context)
 
 
@@ -100,6 +124,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.globals |= {
         "number": number, "exact": exact, "color": color, "mean_text": mean_text,
+        "explanation": explanation, "strip": lambda *of: Markup(cell_strip(*of)),
     }  # fmt: skip
     return environment
 
@@ -140,7 +165,6 @@ def _texts(
         "confidence_title": f"{percent} % interval",
         "percent": percent,
         "confidences": [(name, text) for name, text in CONFIDENCE.items() if name in used],
-        "sections": SECTIONS,
         "legend": [(Markup(mark), text) for mark, text in legend()],
     }
 
@@ -184,18 +208,19 @@ def _or_note(work: Callable[[], _T], notes: list[str]) -> _T | None:
     """What is damaged is said in the report and does not stop it."""
     try:
         return work()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         notes.append(str(error))
         return None
 
 
 def _pictures(chosen: Sequence[Chosen], notes: list[str]) -> dict[str, Any]:
     budget = Budget()
-    animations, decompositions, hintons = [], [], []
+    traversals, decompositions, hintons = [], [], []
     for one in chosen:
         moving = _or_note(partial(animation, one, budget), notes)
-        if moving is not None:
-            animations.append(moving)
+        inputs = _or_note(partial(picture, one, "reconstructions.png", budget), notes)
+        if moving is not None or inputs:
+            traversals.append((one, moving, inputs))
     for one in chosen:
         source = _or_note(partial(picture, one, DECOMPOSITION, budget), notes)
         if source:
@@ -205,9 +230,11 @@ def _pictures(chosen: Sequence[Chosen], notes: list[str]) -> dict[str, Any]:
         if stored is not None:
             metric, matrix = stored
             names = names_in(one.run, matrix.shape[1])
-            drawn = hinton(matrix, names, f"importance of latents for factors, {one.run.name}")
-            hintons.append((one, metric, Markup(drawn)))
+            title = f"importance of latents for factors, {one.run.name}"
+            order = _or_note(partial(latent_order, one.run), notes) or []
+            drawn = Markup(hinton(matrix, names, title, order))
+            hintons.append((one, metric, drawn, len(order) == len(matrix)))
     return {
-        "animations": animations, "decompositions": decompositions, "hintons": hintons,
+        "traversals": traversals, "decompositions": decompositions, "hintons": hintons,
         "left_out": budget.left_out,
     }  # fmt: skip

@@ -13,15 +13,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srvae_plugin.report.models import Model
+from srvae_plugin.report.reading import matrix_in, opened_picture
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Table
 from srvae_plugin.runs.directory import TRAVERSALS
+
+__all__ = [
+    "Animation", "Budget", "Chosen", "Frame", "animation", "chosen_runs", "factor_names",
+    "importance", "latent_order", "names_in", "picture",
+]  # fmt: skip
 
 MOST_BYTES = 12_000_000
 """Of all pictures in a page together, so that it stays below about 20 MB with everything else."""
 _WIDEST = 1400
 _RANGE = 3.0
 """Our traversals go from -3 to 3."""
+LATENTS = "latents"
+"""Before the latents' numbers in a comment."""
 _MATRICES = ("dci_importance_matrix.npy", "dci_regression_importance_matrix.npy")
 _FACTORS = {
     "dsprites_full": ("shape", "scale", "orientation", "position x", "position y"),
@@ -110,8 +118,10 @@ def chosen_runs(tables: Sequence[Table], models: Sequence[Model]) -> list[Chosen
 def animation(chosen: Chosen, budget: Budget) -> Animation | None:
     """The traversals of a run; None if it has none or they do not fit any more.
 
-    Ours go from -3 to 3 and back: the way back is left out. Raises ValueError if the file is
-    damaged.
+    Ours go from -3 to 3 and back: the way back is left out.
+
+    Raises:
+        ValueError: if the file is damaged.
     """
     path = chosen.run.directory.picture(TRAVERSALS)
     if path.is_file():
@@ -133,15 +143,31 @@ def animation(chosen: Chosen, budget: Budget) -> Animation | None:
     return Animation(chosen, pairs, len(pairs) // 2)
 
 
+def latent_order(run: Run) -> list[int]:
+    """The latents in the order in which the run's traversals show them; empty if it is not said.
+
+    Ours say it in a comment of the animation.
+    """
+    path = run.directory.picture(TRAVERSALS)
+    if not path.is_file():
+        return []
+    with opened_picture(path) as image:
+        comment = image.info.get("comment", b"")
+    words = bytes(comment).decode("ascii", "replace").split() if comment else []
+    if words[:1] != [LATENTS] or not all(word.isdecimal() for word in words[1:]):
+        return []
+    return [int(word) for word in words[1:]]
+
+
 def _frames(path: Path) -> list[str]:
     try:
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             frames, durations = [], []
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
                 frames.append(_uri(image.convert("RGB")))
                 durations.append(image.info.get("duration") or 1)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     # Equal neighbours are stored once, with the time of both.
     times = [round(duration / min(durations)) for duration in durations]
@@ -151,15 +177,16 @@ def _frames(path: Path) -> list[str]:
 def picture(chosen: Chosen, name: str, budget: Budget) -> str:
     """A PNG of a run's visualizations as a data URI; empty if it is not there or does not fit.
 
-    Raises ValueError if the file is damaged.
+    Raises:
+        ValueError: if the file is damaged.
     """
     path = chosen.run.directory.picture(name)
     if not path.is_file():
         return ""
     try:
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             source = _uri(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, SyntaxError, EOFError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return source if budget.take(f"{name} of {chosen.run.name}", source) else ""
 
@@ -175,19 +202,12 @@ def _uri(image: Image.Image) -> str:
 def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     """Name and importance matrix (latent, factor) that a DCI metric of the run stored, if any.
 
-    Raises ValueError if the file is damaged or holds something else.
+    Raises:
+        ValueError: if the file is damaged or holds something else.
     """
     for name in _MATRICES:
         for path in run.directory.artifact_files(name)[:1]:
-            try:
-                matrix = np.load(path, allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise ValueError(f"{path} is damaged: {error}") from None
-            if matrix.ndim != 2 or matrix.dtype.kind != "f" or 0 in matrix.shape:
-                raise ValueError(f"{path} holds {matrix.dtype} {matrix.shape}, no matrix of floats")
-            if not (np.isfinite(matrix).all() and (matrix >= 0).all()):
-                raise ValueError(f"{path}: importance must be finite and at least 0")
-            return name.removesuffix("_importance_matrix.npy"), matrix.astype(np.float64)
+            return name.removesuffix("_importance_matrix.npy"), matrix_in(path)
     return None
 
 

@@ -7,9 +7,15 @@ from typing import NamedTuple
 
 from srvae_plugin.report.keys import Score
 from srvae_plugin.report.models import number
+from srvae_plugin.report.pairs import Row
 from srvae_plugin.report.published import PublishedScore
 from srvae_plugin.report.run import Run, Settings
-from srvae_plugin.report.scores import Row, Table
+from srvae_plugin.report.scores import Table
+
+__all__ = [
+    "PUBLISHED_DATA_SETS", "STUDY_SETTINGS", "Beside", "Difference", "beside_published",
+    "differences", "is_same", "published_by_row",
+]  # fmt: skip
 
 PUBLISHED_DATA_SETS = {
     "dsprites_full": "dSprites",
@@ -95,15 +101,20 @@ def published_by_row(table: Table, beside: Sequence[Beside]) -> list[list[Publis
     return [[b.published for b in beside if b.published and b.row is row] for row in table.rows]
 
 
-def _matches(published: PublishedScore, table: Table, row: Row) -> bool:
-    name = _gin_name(row)
+def is_same(table: Table, published: PublishedScore) -> bool:
+    """Whether a number is of the same score and data set, whatever the model."""
+    name = _gin_name(table.rows[0])
     plain = name.removeprefix("tfds_")
     data_sets = [name, PUBLISHED_DATA_SETS.get(plain)]
     if plain == "mpi3d_toy":
         data_sets.append(_MPI3D_TOY)
-    models = (row.model.name, row.model.label)
-    same = published.dataset in data_sets and published.model in models
-    return same and _is_same(table.score, published) and _has_regressor(published, table, row)
+    return published.dataset in data_sets and _is_same(table.score, published)
+
+
+def _matches(published: PublishedScore, table: Table, row: Row) -> bool:
+    models = (row.model.name, row.model.label, row.model.base or row.model.label)
+    same = published.model in models and is_same(table, published)
+    return same and _has_regressor(published, table, row)
 
 
 def _gin_name(row: Row) -> str:

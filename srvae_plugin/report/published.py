@@ -14,6 +14,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+__all__ = [
+    "COLUMNS", "CONFIDENCE", "PROTOCOL_COLUMNS", "SCORES", "Protocol", "PublishedScore", "as_text",
+    "mean_text", "published_scores", "read_published",
+]  # fmt: skip
+
 COLUMNS = (
     "dataset", "model", "hyperparameters", "metric", "mean", "std", "n_seeds", "protocol",
     "statement", "source", "address", "confidence",
@@ -75,7 +80,8 @@ class PublishedScore(NamedTuple):
 def published_scores(own: Sequence[Path] = ()) -> list[PublishedScore]:
     """All packaged scores, then those of the user's own files.
 
-    Raises ValueError naming file, line and column of what is wrong in a file of the user's.
+    Raises:
+        ValueError: naming file, line and column of what is wrong in a file of the user's.
     """
     with _PROTOCOLS.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
@@ -87,7 +93,8 @@ def published_scores(own: Sequence[Path] = ()) -> list[PublishedScore]:
 def read_published(path: Path) -> list[PublishedScore]:
     """Scores of a CSV file with the columns of the packaged one, and any of `PROTOCOL_COLUMNS`.
 
-    Raises ValueError naming line and column of what is wrong.
+    Raises:
+        ValueError: naming line and column of what is wrong.
     """
     try:
         # What spreadsheets put first, if anything, is no part of the first column's name.

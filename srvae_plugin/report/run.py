@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from srvae_plugin.report.reading import seed_of
 from srvae_plugin.runs.directory import RunDirectory
+
+__all__ = ["DataSet", "Run", "Settings", "Where"]
 
 Settings = dict[str, str]
 """Gin bindings as they are written, by name."""
@@ -85,8 +88,7 @@ class Run:
         """Seed of the training."""
         if self.given_seed is not None:
             return self.given_seed
-        text = self.config.get("model.random_seed", "")
-        return int(text) if text.lstrip("-").isdigit() else None
+        return seed_of(self.config.get("model.random_seed"))
 
     @property
     def is_ours(self) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from srvae_plugin.report import comparisons, statistics
+from srvae_plugin.report.bootstrap import Summary
 from srvae_plugin.report.keys import (
     TRAINING,
     Score,
@@ -19,45 +17,18 @@ from srvae_plugin.report.keys import (
     order,
 )
 from srvae_plugin.report.models import Model
+from srvae_plugin.report.pairs import (
+    Bootstrap,
+    Comparison,
+    Row,
+    comparisons,
+    reference_of,
+    summary_of,
+)
 from srvae_plugin.report.run import Run, Where
 from srvae_plugin.report.settings import Variants
-from srvae_plugin.report.statistics import Interval, Summary
 
-ALL_PAIRS = 6
-"""Up to so many models every one is compared with every other."""
-
-
-class Bootstrap(NamedTuple):
-    """How intervals are computed."""
-
-    confidence: float = statistics.CONFIDENCE
-    resamples: int = statistics.RESAMPLES
-    seed: int = 0
-
-
-class Row(NamedTuple):
-    """One model's runs in one score."""
-
-    model: Model
-    runs: list[Run]
-    values: NDArray[np.float64]
-    """One a run, NaN for one that failed."""
-    summary: Summary
-
-
-class Comparison(NamedTuple):
-    """The first model beside the second."""
-
-    first: Model
-    second: Model
-    pairs: int
-    """Seeds that both have and that failed in neither."""
-    difference: float
-    """Mean over these seeds of first - second."""
-    difference_interval: Interval
-    probability: float
-    """Chance that a run of the first scores better than one of the second, over all their runs."""
-    probability_interval: Interval
+__all__ = ["Overall", "Table", "data_sets", "overall", "score_tables", "scores_of", "value_of"]
 
 
 class Table(NamedTuple):
@@ -115,7 +86,7 @@ def score_tables(
         models: as `group_by_model` has them.
         bootstrap: how intervals are computed.
         compare_with: label of the model that others are compared with; by default all pairs of up
-            to `ALL_PAIRS` models are, and of more each with the one of the best mean.
+            to six models are, and of more each with the one of the best mean.
     """
     tables = []
     variants = variants or Variants([run for model in models for run in model.runs], [])
@@ -127,8 +98,8 @@ def score_tables(
                 if rows:
                     title = f"{score.title} [{way}]" if way else score.title
                     named = score._replace(title=title)
-                    reference = compare_with or _reference(rows, score)
-                    pairs = _comparisons(rows, score, reference, bootstrap)
+                    reference = compare_with or reference_of(rows, score)
+                    pairs = comparisons(rows, score, reference, bootstrap)
                     tables.append(Table(named, kind, data_set, rows, pairs, reference))
     return tables
 
@@ -160,57 +131,9 @@ def _rows(
         # A model that was never scored so has no failed runs in it.
         if any(value is not None for value in found):
             values = np.array([np.nan if value is None else value for value in found])
-            summary = statistics.summarize(
-                values, **bootstrap._asdict(), higher_is_better=what.higher_is_better
-            )
+            summary = summary_of(values, bootstrap, what)
             rows.append(Row(model, runs, values, summary))
     return rows
-
-
-def _reference(rows: Sequence[Row], score: Score) -> str:
-    """The model of the best mean if there are too many for all pairs, else none."""
-    sound = [row for row in rows if np.isfinite(row.summary.mean)]
-    if len(rows) <= ALL_PAIRS or not sound:
-        return ""
-    best = max if score.higher_is_better else min
-    return best(sound, key=lambda row: row.summary.mean).model.label
-
-
-def _comparisons(
-    rows: Sequence[Row], score: Score, reference: str, bootstrap: Bootstrap
-) -> list[Comparison]:
-    pairs: list[tuple[Row, Row]] = list(itertools.combinations(rows, 2))
-    if reference:
-        chosen = [row for row in rows if row.model.label == reference]
-        pairs = [(row, one) for one in chosen for row in rows if row is not one]
-    return [_compare(first, second, score, bootstrap) for first, second in pairs]
-
-
-def _compare(first: Row, second: Row, score: Score, bootstrap: Bootstrap) -> Comparison:
-    one, two = _by_seed(first), _by_seed(second)
-    seeds = sorted(one.keys() & two.keys())
-    difference = np.array([one[seed] - two[seed] for seed in seeds] or [np.nan])
-    sign = 1 if score.higher_is_better else -1
-    better = sign * first.values, sign * second.values
-    return Comparison(
-        first.model,
-        second.model,
-        int(np.isfinite(difference).sum()),
-        statistics.mean(difference),
-        statistics.bootstrap_interval(statistics.mean, difference, **bootstrap._asdict()),
-        comparisons.probability_of_improvement(*better),
-        comparisons.improvement_interval(*better, **bootstrap._asdict()),
-    )
-
-
-def _by_seed(row: Row) -> dict[int, float]:
-    """Score of each seed; seeds that were run more than once, which pairs with which?, left out."""
-    seeds = [run.seed for run in row.runs]
-    return {
-        seed: float(value)
-        for seed, value in zip(seeds, row.values, strict=True)
-        if seed is not None and seeds.count(seed) == 1
-    }
 
 
 class Overall(NamedTuple):
@@ -260,9 +183,7 @@ def _overall(rows: Sequence[Row], score: Score, bootstrap: Bootstrap) -> Overall
     matrix = np.full((max(len(row.values) for row in rows), len(rows)), np.nan)
     for task, row in enumerate(rows):
         matrix[: len(row.values), task] = row.values
-    summary = statistics.summarize(
-        matrix, **bootstrap._asdict(), higher_is_better=score.higher_is_better
-    )
+    summary = summary_of(matrix, bootstrap, score)
     # Rows that only fill up a shorter column are no failed runs.
     runs = sum(len(row.values) for row in rows)
     lost = sum(row.summary.failed for row in rows)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from srvae_plugin.report.run import Run, Settings, Where
 
+__all__ = ["Variant", "Variants", "settings_of"]
+
 _OTHER_STEPS = ("evaluation", "dataset", "model", "postprocess", "run", "train", "study")
 # The seed of the evaluation goes with the run's in disentanglement_lib's studies. The others say
 # how a score is computed and not what.

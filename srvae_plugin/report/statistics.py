@@ -9,50 +9,26 @@ a task has no run left, every statistic over the tasks is NaN.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "Scores", "Statistic", "best_mean", "failed", "interquartile_mean", "mean", "median",
+    "probability_of_improvement", "scores_matrix", "third", "worst_mean",
+]  # fmt: skip
 
 Scores = NDArray[np.float64]
 """(..., run, task), NaN for a run that failed; leading axes are resamples."""
 Statistic = Callable[[Scores], Scores]
 """From (..., run, task) to (...)."""
 
-RESAMPLES = 2000
-CONFIDENCE = 0.95
-
-
-class Interval(NamedTuple):
-    """Ends of a confidence interval; NaN where there is none."""
-
-    low: float
-    high: float
-
-
-class Summary(NamedTuple):
-    """What is said about the runs of one model."""
-
-    runs: int
-    """Scores, failed ones included."""
-    failed: int
-    mean: float
-    median: float
-    interquartile_mean: float
-    mean_interval: Interval
-    median_interval: Interval
-    interquartile_mean_interval: Interval
-    k: int
-    """Runs in the two below: a third of the runs, as the SR-VAE paper's 10 of 30."""
-    best: float
-    worst: float
-
 
 def scores_matrix(scores: ArrayLike) -> Scores:
     """Scores as a float matrix (run, task), NaN where not finite; a vector is one task.
 
-    Raises ValueError for anything else than one or two axes of real numbers, and for no runs.
+    Raises:
+        ValueError: for anything else than one or two axes of real numbers, and for no runs.
     """
     try:
         matrix = np.array(scores, np.float64)
@@ -118,8 +94,10 @@ def best_mean(scores: ArrayLike, k: int) -> float:
     """Mean over tasks of the mean of the k highest scores: what "best k of n" reports.
 
     It rises with the number of runs tried and says nothing about a single run; show it beside the
-    mean of all. NaN if a task has fewer than k runs that did not fail. ValueError unless
-    1 <= k <= runs.
+    mean of all. NaN if a task has fewer than k runs that did not fail.
+
+    Raises:
+        ValueError: unless 1 <= k <= runs.
     """
     matrix = scores_matrix(scores)
     return float(_extreme(matrix, _check_k(k, matrix), highest=True))
@@ -136,6 +114,18 @@ def worst_mean(scores: ArrayLike, k: int) -> float:
     return float(_extreme(matrix, _check_k(k, matrix), highest=False))
 
 
+def probability_of_improvement(first: ArrayLike, second: ArrayLike) -> float:
+    """Chance that a run of `first` scores above one of `second`; ties count half.
+
+    Mean over tasks; within a task over all pairs of runs (Mann-Whitney U over their number).
+
+    Raises:
+        ValueError: if they have different tasks.
+    """
+    won = [wins(one, two) for one, two in tasks_of(first, second)]
+    return float(np.mean([task.mean() if task.size else np.nan for task in won]))
+
+
 def third(runs: int) -> int:
     """As large a part of the runs as the SR-VAE paper's 10 of 30, one at least.
 
@@ -146,63 +136,19 @@ def third(runs: int) -> int:
     return max(1, round(runs / 3))
 
 
-def bootstrap_interval(
-    statistic: Callable[[ArrayLike], float],
-    scores: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """Percentile interval of a statistic: the runs of each task are drawn anew with replacement.
-
-    Args:
-        statistic: `mean`, `median` or `interquartile_mean` of this module, or any other function
-            of a matrix (run, task), which is then called once a resample.
-        scores: (run, task) or (run,).
-        confidence: between 0 and 1.
-        resamples: how often to draw.
-        seed: of the draws; the same seed gives the same interval.
-
-    With one task the draws are those of `scipy.stats.bootstrap(..., method="percentile")` for
-    `numpy.random.default_rng(seed)`. With one run in a task there is nothing to draw from: the
-    interval is NaN, not a point.
-
-    Example:
-        >>> bootstrap_interval(mean, [0.5])
-        Interval(low=nan, high=nan)
-        >>> low, high = bootstrap_interval(mean, [0.25, 0.5, 0.75])
-        >>> 0.25 <= low < 0.5 < high <= 0.75
-        True
-    """
-    matrix = scores_matrix(scores)
-    check_settings(confidence, resamples)
-    if (np.isfinite(matrix).sum(axis=0) < 2).any():
-        return Interval(np.nan, np.nan)
-    drawn = _resampled(matrix, resamples, np.random.default_rng(seed))
-    vectorized = _VECTORIZED.get(statistic)
-    values = vectorized(drawn) if vectorized else np.array([statistic(part) for part in drawn])
-    return percentiles(values, confidence)
+def tasks_of(first: ArrayLike, second: ArrayLike) -> list[tuple[Scores, Scores]]:
+    """The scores of both that did not fail, task by task."""
+    one, two = scores_matrix(first), scores_matrix(second)
+    if one.shape[1] != two.shape[1]:
+        raise ValueError(
+            f"both must have scores of the same tasks, got {one.shape[1]} and {two.shape[1]} tasks"
+        )
+    return [(a[np.isfinite(a)], b[np.isfinite(b)]) for a, b in zip(one.T, two.T, strict=True)]
 
 
-def summarize(
-    scores: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    higher_is_better: bool = True,
-) -> Summary:
-    """All of the above about the runs of one model; `best` is the lowest k if lower is better."""
-    matrix = scores_matrix(scores)
-    interval = partial(
-        bootstrap_interval, scores=matrix, confidence=confidence, resamples=resamples, seed=seed
-    )
-    k = third(len(matrix))
-    ends = best_mean(matrix, k), worst_mean(matrix, k)
-    best, worst = ends if higher_is_better else ends[::-1]
-    return Summary(
-        matrix.size, failed(matrix), mean(matrix), median(matrix), interquartile_mean(matrix),
-        interval(mean), interval(median), interval(interquartile_mean), k, best, worst,
-    )  # fmt: skip
+def wins(one: Scores, two: Scores) -> Scores:
+    """(run of one, run of two): 1 where the first is higher, 1/2 where they are equal."""
+    return (one[:, None] > two) + 0.5 * (one[:, None] == two)
 
 
 def _mean(scores: Scores) -> Scores:
@@ -242,28 +188,12 @@ def _over_tasks(values: Scores, count: NDArray[np.intp]) -> Scores:
     return np.where((count > 0).all(axis=-1), values.mean(axis=-1), np.nan)
 
 
-_VECTORIZED: dict[Callable[[ArrayLike], float], Statistic] = {
+VECTORIZED: dict[Callable[[ArrayLike], float], Statistic] = {
     mean: _mean,
     median: _median,
     interquartile_mean: _interquartile_mean,
 }
-
-
-def _resampled(matrix: Scores, resamples: int, generator: np.random.Generator) -> Scores:
-    """(resample, run, task); each task's runs are drawn apart, those that failed stay NaN."""
-    drawn = np.full((resamples, *matrix.shape), np.nan)
-    for task, column in enumerate(matrix.T):
-        values = column[np.isfinite(column)]
-        chosen = generator.integers(0, len(values), (resamples, len(values)))
-        drawn[:, : len(values), task] = values[chosen]
-    return drawn
-
-
-def percentiles(values: Scores, confidence: float) -> Interval:
-    """The middle `confidence` of some values."""
-    tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return Interval(float(low), float(high))
+"""The same of many resamples at once."""
 
 
 def _check_k(k: int, matrix: Scores) -> int:
@@ -272,11 +202,3 @@ def _check_k(k: int, matrix: Scores) -> int:
             f"k must be an integer from 1 to the number of runs {len(matrix)}: got {k!r}"
         )
     return int(k)
-
-
-def check_settings(confidence: float, resamples: int) -> None:
-    """Raise ValueError for settings of a bootstrap that are out of range."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, such as 0.95: got {confidence!r}")
-    if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 1:
-        raise ValueError(f"resamples must be a whole number of at least 1: got {resamples!r}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from srvae_plugin.report.reading import read_json, seed_of
 from srvae_plugin.report.run import DataSet, Run
+
+__all__ = ["study_name", "with_study"]
 
 _WAITS = ("planned", "running", "interrupted")
 """Statuses of runs that may still come to an end."""
@@ -22,10 +24,11 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
         notes: a line is added if the file is damaged.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        entries = read_json(path)["runs"]
         folders = [(path.parent / entry["folder"]).resolve() for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        notes.append(f"{path} is damaged and left out: {error!r}")
+        said = str(error) if isinstance(error, ValueError) else f"it does not list runs: {error!r}"
+        notes.append(f"{path} is left out: {said}")
         return runs
     by_folder = {run.folder.resolve(): run for run in runs}
     added = []
@@ -47,10 +50,22 @@ def _describe(run: Run, entry: Mapping[str, Any]) -> None:
         run.data_label = label
     status = str(entry.get("status", "finished"))
     if "seed" in entry:
-        run.config.setdefault("model.random_seed", str(entry["seed"]))
+        if (seed := seed_of(entry["seed"])) is None:
+            run.problems.append(f"study.json: the seed is {entry['seed']!r:.40}, no whole number")
+        else:
+            run.config.setdefault("model.random_seed", str(seed))
     if status == "finished":
         return
     run.waits = status in _WAITS and not run.finished
     log = f"log: {entry['log']}" if entry.get("log") else ""
     said = [f"{status} in its study", str(entry.get("error") or ""), log]
     run.problems[:0] = ["; ".join(" ".join(part.split()) for part in said if part)]
+
+
+def study_name(path: Path) -> str:
+    """The study's name in its `study.json`; empty if it does not say."""
+    try:
+        name = read_json(path).get("study")
+    except (OSError, ValueError):
+        return ""
+    return name if isinstance(name, str) else ""

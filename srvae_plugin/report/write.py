@@ -12,11 +12,15 @@ from srvae_plugin.files import write_text
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import Model, group_by_model
 from srvae_plugin.report.page import page
+from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.published import published_scores
-from srvae_plugin.report.scores import Bootstrap, scores_of, value_of
+from srvae_plugin.report.scores import scores_of, value_of
 from srvae_plugin.report.settings import settings_of
 
-SCORES = "scores.csv"
+__all__ = ["Written", "scores_text", "write_report"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet would run."""
 _COLUMNS = (
     "run", "folder", "model", "data_set", "seed", "representation", "metric", "key", "value",
     "training_steps", "batch_size", "latents", "data_set_name", "data_set_options",
@@ -45,7 +49,7 @@ def write_report(
     title: str = "",
     overwrite: bool = False,
 ) -> Written:
-    """Write a page about runs, and `scores.csv` beside it with one row for a run and number.
+    """Write a page about runs, and a CSV of its name beside it with one row for a run and number.
 
     Args:
         places: folders of runs, see `srvae_plugin.report.data.read_runs`.
@@ -53,12 +57,18 @@ def write_report(
         published: CSV files with published numbers of the user's own.
         bootstrap: how intervals are computed.
         compare_with: label of the model that all others are compared with.
-        title: of the page; by default it names the folders.
+        title: of the page; by default the studies' names, or the folders'.
         overwrite: replace page and scores if they exist; otherwise ValueError.
 
-    Raises ValueError if a folder holds no run, a CSV file is wrong, or there is no such model.
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: if a folder holds no run, a CSV file is wrong, or there is no such model.
     """
-    scores_csv = output.with_name(SCORES)
+    scores_csv = output.with_suffix(".csv")
+    if scores_csv == output:
+        raise ValueError(f"{output}: the page's name must end with .html, its table's with .csv")
     for path in (output, scores_csv):
         if path.is_dir():
             raise ValueError(f"{path} is a folder: --output names the page, such as report.html")
@@ -68,15 +78,23 @@ def write_report(
     found = read_runs(places)
     models = group_by_model(found.runs)
     labels = [model.label for model in models]
-    if compare_with is not None and compare_with not in labels:
-        raise ValueError(
-            f"--compare-with {compare_with!r}: no such model; there are {', '.join(labels)}"
-        )
-    title = title or ", ".join(dict.fromkeys(place.resolve().name for place in places))
-    html = page(title, models, numbers, bootstrap or Bootstrap(), compare_with, found.notes)
+    reference = None if compare_with is None else _label_of(compare_with, models)
+    title = title or found.title
+    html = page(
+        (title, output.stem), models, numbers, bootstrap or Bootstrap(), reference, found.notes
+    )
     write_text(scores_csv, scores_text(models))
     write_text(output, html)
     return Written(output, scores_csv, len(found.runs), labels, len(found.notes))
+
+
+def _label_of(name: str, models: Sequence[Model]) -> str:
+    """Label of the model that is meant: its own, or what it is called without its settings."""
+    labels = [model.label for model in models]
+    meant = [model.label for model in models if model.base == name]
+    if name in labels or len(meant) == 1:
+        return name if name in labels else meant[0]
+    raise ValueError(f"--compare-with {name!r}: no such model; there are {', '.join(labels)}")
 
 
 def scores_text(models: Sequence[Model]) -> str:
@@ -84,8 +102,20 @@ def scores_text(models: Sequence[Model]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows(_rows(models))
+    writer.writerows([_plain(cell) for cell in row] for row in _rows(models))
     return file.getvalue()
+
+
+def _plain(cell: object) -> object:
+    """Text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    text = str(cell)
+    if not text.startswith(_FORMULA):
+        return cell
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return cell
 
 
 def _rows(models: Sequence[Model]) -> Iterator[list[object]]:

@@ -26,8 +26,7 @@ from typing import Any, Literal, NamedTuple
 
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import new_folder, read_json, require_new, write_json, write_text
-from srvae_plugin.training.files import TrainingFiles
-from srvae_plugin.training.weights import WEIGHTS
+from srvae_plugin.training.files import WEIGHTS, TrainingFiles
 
 Step = Literal["train", "postprocess", "evaluation"]
 STUDY_FILE = "study.json"
@@ -248,6 +247,12 @@ class ScoresDirectory:
                 f"{self.path} has results of {', '.join(there)}: --resume keeps them, --overwrite "
                 "replaces them"
             )
+
+    def read_all(self) -> dict[str, dict[str, Any]]:
+        """Results of every metric that was scored, by its name."""
+        folders = (path for path in self.path.glob("*") if not path.name.startswith("."))
+        steps = sorted((self.of(path.name) for path in folders), key=lambda step: step.path)
+        return {step.path.name: step.read() for step in steps if step.is_complete()}
 
     def delete(self, metrics: Sequence[str]) -> None:
         """Delete the scores of these metrics."""

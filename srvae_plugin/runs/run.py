@@ -6,7 +6,7 @@ import functools
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -14,24 +14,28 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import gin
 import torch
 
-from srvae_plugin.config import gin_files, gin_reach, plugins
+from srvae_plugin.config import gin_reach, plugins
 from srvae_plugin.config.data_record import (
     differing_lines,
     other_content,
     record_of,
 )
-from srvae_plugin.config.gin_files import Choice, Texts, as_list
+from srvae_plugin.config.gin_config import Config, Uses
+from srvae_plugin.config.gin_files import Choice, Texts
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.files import write_json, write_text
+from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.environment import environment as made_with
-from srvae_plugin.runs.evaluate import evaluate_representation
-from srvae_plugin.runs.pipeline import RunPlan
+from srvae_plugin.runs.evaluate import Ready, score_representation
+from srvae_plugin.runs.plan import RunPlan
+from srvae_plugin.runs.representation import Representation
+from srvae_plugin.runs.trained_on import BoundData
 from srvae_plugin.training.checkpoint import FREE
-from srvae_plugin.training.loop import find_device, shape_of
+from srvae_plugin.training.loop import TrainingSettings, build_early, find_device, shape_of
 from srvae_plugin.training.optimizers import make_optimizers
 from srvae_plugin.training.scalars import require_tensorboard
 
@@ -60,14 +64,18 @@ class RunSummary:
 
 
 class Checked(NamedTuple):
-    """What a run needs, built once."""
+    """What a run needs, made once for all of its steps."""
 
+    resolved: Config
     plan: RunPlan
     config: str
     """The whole configuration as text, with the record of its data set."""
+    settings: TrainingSettings
+    """With the model, which is built."""
     device: str
-    data: GroundTruthData
-    """Held for the whole run, so that its steps share it."""
+    bound: BoundData
+    uses: Uses
+    """What gin handed out for the training."""
     functions: Mapping[str, str]
     """Of each representation, the function that makes it."""
 
@@ -77,23 +85,25 @@ def check(files: Texts, bindings: Texts, study: StepChoices | None = None) -> Ch
 
     A binding that nothing of the run reads is bad input, too.
     """
-    with gin_files.configured(files, bindings):
+    resolved, uses = Config(files, bindings), Uses()
+    with resolved.active():
         plan = pipeline.run_plan()
-        settings = pipeline.training_settings()
-        device = find_device(settings.device)
-        if settings.tensorboard:
-            require_tensorboard()
-        data = pipeline.bound_dataset()
-        _require_factors(plan.metrics, data)
-        settings.model.build(shape_of(data))
-        groups = settings.model.parameter_groups()
-        make_optimizers(groups)
+        with uses.noted():
+            settings = pipeline.training_settings()
+            device = find_device(settings.device)
+            if settings.tensorboard:
+                require_tensorboard()
+            bound = BoundData()
+            _require_factors(plan.metrics, bound.data)
+            build_early(settings, shape_of(bound.data))
+            groups = settings.model.parameter_groups()
+            make_optimizers(groups)
         metrics = [study.evaluation("mean", m).function for m in plan.metrics] if study else []
         roots = gin_reach.steps_of_run(metrics or plan.metrics, groups)
-        gin_reach.require_read(roots, bindings)
+        gin_reach.require_read(roots, resolved.bindings)
         functions = {kind: pipeline.function_of(kind) for kind in plan.representations}
-        config = with_record(gin.config_str(), record_of(data))
-        return Checked(plan, config, str(device), data, functions)
+        config = with_record(gin.config_str(), record_of(bound.data))
+        return Checked(resolved, plan, config, settings, str(device), bound, uses, functions)
 
 
 def run(
@@ -115,42 +125,66 @@ def run(
         study: the model of a study that `files` and `bindings` are of: it has seeds and settings
             for each of the steps after training.
     """
-    files, bindings = as_list(files), as_list(bindings)
     directory = RunDirectory(Path(output))
-    plan, config, device, data, functions = check(files, bindings, study)
+    checked = check(files, bindings, study)
+    plan, data = checked.plan, checked.bound.data
     begun = time.monotonic()
-    _prepare(directory, config, resume, overwrite)
+    _prepare(directory, checked.config, resume, overwrite)
 
-    trained = directory.model.is_complete()
-    former = directory.model.read()["uuid"] if trained else None
-    pipeline.train_with_gin(directory.model.path, False, files, bindings, resume=True)
+    model = _train(directory, checked)
     summary = RunSummary(directory, directory.model.read(), {}, {})
-    if trained and summary.training["uuid"] != former:
-        directory.forget_later_steps()
     for kind in plan.representations:
-        represent = directory.representation(kind)
-        if not represent.is_complete():
-            choice = study.postprocess(kind) if study else Choice(functions[kind])
-            function = f"postprocess.postprocess_fn = @{choice.function}"
-            pipeline.postprocess_with_gin(
-                directory.model.path,
-                represent.path,
-                True,
-                [*files, *choice.files],
-                [*choice.bindings, *bindings, function],
-            )
+        function = _represent(directory, kind, checked, model, study)
         choose = functools.partial(study.evaluation, kind) if study else Choice
-        summary.scores[kind] = evaluate_representation(
-            plan.metrics, directory, kind, files, bindings, choose=choose
+        ready = Ready(function, checked.bound, choose)
+        summary.scores[kind] = score_representation(
+            plan.metrics, directory, kind, checked.resolved, ready=ready
         )
     if plan.pictures:
-        model = pipeline.load_model(directory.path)
         curves = directory.model.files.scalars
-        summary.pictures = pictures.save_all(model, data, curves, directory.pictures)
-    environment = made_with(device, torch.get_num_threads(), time.monotonic() - begun)
+        summary.pictures = pictures.save_all(model(), data, curves, directory.pictures)
+    environment = made_with(checked.device, torch.get_num_threads(), time.monotonic() - begun)
     environment["data_source"] = getattr(data, "source", None)
     write_json(directory.environment, environment)
     return summary
+
+
+def _train(directory: RunDirectory, checked: Checked) -> Callable[[], DisentanglementModel]:
+    """Train if that is not done; return what gives the trained model."""
+    former = directory.model.read()["uuid"] if directory.model.is_complete() else None
+    settings = checked.settings
+    with checked.resolved.active():
+        checked.uses.repeat()
+        trained = pipeline.train_in(
+            directory.model, settings, lambda: checked.bound.data, resume=True
+        )
+    if former is not None and directory.model.read()["uuid"] != former:
+        directory.forget_later_steps()
+
+    @functools.cache
+    def model() -> DisentanglementModel:
+        if trained is None:
+            return pipeline.load_model(directory.path)
+        return pipeline.in_use(trained, settings.channels_last)
+
+    return model
+
+
+def _represent(
+    directory: RunDirectory,
+    kind: str,
+    checked: Checked,
+    model: Callable[[], DisentanglementModel],
+    study: StepChoices | None,
+) -> Representation:
+    """Make a representation, or take up one that is finished."""
+    target = directory.representation(kind)
+    if target.is_complete():
+        return pipeline.load_representation(target.path, model())
+    choice = study.postprocess(kind) if study else Choice(checked.functions[kind])
+    bind = functools.partial(checked.bound.of_step, choice=choice)
+    with checked.resolved.choosing("postprocess.postprocess_fn", choice):
+        return pipeline.represent(directory.model, target, True, model, bind)
 
 
 def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["TrainingFiles"]
+__all__ = ["WEIGHTS", "TrainingFiles"]
+
+WEIGHTS = "model.safetensors"
+"""Weights of a model, in whatever folder they lie."""
 
 
 class TrainingFiles(NamedTuple):

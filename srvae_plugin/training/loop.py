@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.models.base import DisentanglementModel, Losses
+from srvae_plugin.models.base import DisentanglementModel, Losses, Shape
 from srvae_plugin.progress import Progress
 from srvae_plugin.training import checkpoint
 from srvae_plugin.training.allocator import keep_freed_memory
@@ -24,6 +24,7 @@ from srvae_plugin.training.files import TrainingFiles
 from srvae_plugin.training.finite import FiniteCheck, refuse_to_go_on
 from srvae_plugin.training.interrupts import InterruptedTrainingError, stop_signals
 from srvae_plugin.training.numerics import memory_format, numerics
+from srvae_plugin.training.random_states import RandomStates
 from srvae_plugin.training.scalars import ScalarLog, TensorBoard, flatten
 from srvae_plugin.training.schedules import set_learning_rates
 from srvae_plugin.training.settings import (
@@ -37,7 +38,7 @@ from srvae_plugin.training.settings import (
 from srvae_plugin.training.updates import Clipping, compiled, update_parameters
 from srvae_plugin.training.weights import load_weights
 
-__all__ = ["train"]
+__all__ = ["build_early", "train"]
 
 _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 
@@ -75,7 +76,9 @@ def train(
 
     checkpoint.seed_everything(settings.random_seed)
     model, resumed = settings.model, resume and path.is_file()
-    if not settings.built:
+    if isinstance(settings.built, RandomStates):
+        settings.built.put_back()
+    elif not settings.built:
         model.build(shape_of(data))
     if settings.init_from and not resumed:
         load_weights(model, settings.init_from)
@@ -180,6 +183,20 @@ def train(
                 if stopped:
                     raise InterruptedTrainingError(stopped[0], step, path)
     return model, {**totals, "global_step": step, "training_seconds": time.monotonic() - begun}
+
+
+def build_early(settings: TrainingSettings, shape: Shape) -> None:
+    """Build the model with the weights that `train` would give it; `train` goes on from there.
+
+    The global random generators are left as they were.
+    """
+    before = RandomStates.now()
+    try:
+        checkpoint.seed_everything(settings.random_seed)
+        settings.model.build(shape)
+        settings.built = RandomStates.now()
+    finally:
+        before.put_back()
 
 
 def _callbacks(settings: TrainingSettings) -> list[Callback]:

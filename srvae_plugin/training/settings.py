@@ -15,6 +15,7 @@ from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.training.callbacks import Callback
 from srvae_plugin.training.capture import STEPS
 from srvae_plugin.training.optimizers import make_optimizers
+from srvae_plugin.training.random_states import RandomStates
 
 __all__ = ["MakeOptimizers", "TrainingSettings", "check_seed", "find_device", "shape_of"]
 
@@ -62,7 +63,8 @@ class TrainingSettings:
         callbacks: see `srvae_plugin.training.callbacks`; `[@wandb_callback()]`, for example.
         optimizers: makes the optimizer of each parameter group; not for gin, which binds
             `vae_optimizer` and its like.
-        built: train the weights that the model has, and do not build it; not for gin.
+        built: train the weights that the model has, and do not build it; not for gin. Random
+            states: those that building left, from `build_early`.
 
     Raises:
         ValueError: a value is out of range.
@@ -93,7 +95,7 @@ class TrainingSettings:
     init_from: str = ""
     callbacks: Sequence[Callback] = ()
     optimizers: MakeOptimizers = make_optimizers
-    built: bool = False
+    built: bool | RandomStates = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, DisentanglementModel):

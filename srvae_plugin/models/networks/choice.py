@@ -37,6 +37,7 @@ __all__ = [
     "build_encoder",
     "default_decoder",
     "default_encoder",
+    "default_names",
 ]
 
 Network = str | nn.Module | Callable[..., nn.Module] | None
@@ -64,26 +65,26 @@ def _is_vector(shape: Shape) -> bool:
     return shape[1:] == (1, 1)
 
 
-def default_encoder(observation_shape: Shape, num_latent: int) -> nn.Module:
-    """The encoder of a model that is given none.
+def default_names(observation_shape: Shape) -> tuple[str, str]:
+    """Names of the encoder and the decoder of a model that is given none.
 
-    `srvae_encoder` for 64x64 images, `mlp_encoder` for vectors (features, 1, 1), else
-    `conv_encoder_any`.
+    The paper's for 64x64 images, those of vectors for (features, 1, 1), else those of any size.
     """
     if _is_vector(observation_shape):
-        return mlp_encoder(observation_shape, num_latent)
+        return "mlp_encoder", "mlp_decoder"
     if observation_shape[1:] == (64, 64):
-        return srvae_encoder(observation_shape, num_latent)
-    return conv_encoder_any(observation_shape, num_latent)
+        return "srvae_encoder", "srvae_decoder"
+    return "conv_encoder_any", "conv_decoder_any"
+
+
+def default_encoder(observation_shape: Shape, num_latent: int) -> nn.Module:
+    """The encoder of a model that is given none; see `default_names`."""
+    return ENCODERS[default_names(observation_shape)[0]](observation_shape, num_latent)
 
 
 def default_decoder(num_latent: int, observation_shape: Shape) -> nn.Module:
-    """The decoder that goes with `default_encoder`."""
-    if _is_vector(observation_shape):
-        return mlp_decoder(num_latent, observation_shape)
-    if observation_shape[1:] == (64, 64):
-        return srvae_decoder(num_latent, observation_shape)
-    return conv_decoder_any(num_latent, observation_shape)
+    """The decoder of a model that is given none; see `default_names`."""
+    return DECODERS[default_names(observation_shape)[1]](num_latent, observation_shape)
 
 
 def build_encoder(

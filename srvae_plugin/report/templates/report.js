@@ -70,3 +70,137 @@ for (const figure of document.querySelectorAll("figure.traversal")) {
     }, 120);
   });
 }
+
+// Names of the columns, without what explains them.
+function columns(table) {
+  return [...table.tHead.rows[0].cells].map((cell) => {
+    const copy = cell.cloneNode(true);
+    for (const part of copy.querySelectorAll(".way")) part.remove();
+    return copy.textContent.trim();
+  });
+}
+
+// Narrow windows show each row as a card, whose lines need the columns' names.
+for (const table of document.querySelectorAll("table")) {
+  const names = columns(table);
+  for (const body of table.tBodies) {
+    for (const row of body.rows) {
+      [...row.cells].forEach((cell, column) => { cell.dataset.label = names[column] || ""; });
+    }
+  }
+  table.classList.add("cards-when-narrow");
+}
+
+// A link to a model opens its configuration.
+function openConfiguration() {
+  const row = document.getElementById(location.hash.slice(1));
+  const details = row && row.matches("tr") && row.querySelector("details");
+  if (details) details.open = true;
+}
+addEventListener("hashchange", openConfiguration);
+openConfiguration();
+
+// Downloads: tables as CSV, Markdown and LaTeX, figures as SVG and PNG.
+const file = document.body.dataset.file;
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name.replace(/[^\w.-]+/g, "-");
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function lines(table) {
+  const text = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
+  const head = columns(table);
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+  return [head, ...rows.map((row) => [...row.cells].map((cell) => ({ text: text(stripped(cell)), value: cell.dataset.v })))];
+}
+
+// Without the titles of drawings.
+function stripped(cell) {
+  const copy = cell.cloneNode(true);
+  for (const part of copy.querySelectorAll("svg, details")) part.remove();
+  for (const line of copy.querySelectorAll("br, .beside")) line.before(" ");
+  return copy;
+}
+
+const formats = {
+  // A spreadsheet would run what begins like a formula.
+  csv(head, rows) {
+    const guarded = (text) => (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
+    const quoted = (text) => `"${guarded(text).replaceAll('"', '""')}"`;
+    return [head, ...rows.map((row) => row.map((cell) => (cell.value === undefined ? cell.text : cell.value)))]
+      .map((row) => row.map(quoted).join(",")).join("\n") + "\n";
+  },
+  md(head, rows) {
+    const escaped = (text) => text.replace(/[\\|<>&*_`]/g, "\\$&");
+    const line = (cells) => `| ${cells.map(escaped).join(" | ")} |`;
+    return [line(head), `|${head.map(() => " --- |").join("")}`, ...rows.map((row) => line(row.map((cell) => cell.text)))].join("\n") + "\n";
+  },
+  tex(head, rows) {
+    const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}" };
+    const escaped = (text) => text.replace(/[\\~^<>]|[&%$#_{}]/g, (one) => special[one] || `\\${one}`)
+      .replaceAll("\u2212", "$-$").replaceAll("\u2013", "--").replaceAll("\u00b1", "$\\pm$");
+    const line = (cells) => `${cells.map(escaped).join(" & ")} \\\\`;
+    return [`\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\hline", line(head), "\\hline",
+      ...rows.map((row) => line(row.map((cell) => cell.text))), "\\hline", "\\end{tabular}"].join("\n") + "\n";
+  },
+};
+
+function tools(place, buttons) {
+  const bar = document.createElement("div");
+  bar.className = "tools";
+  for (const [text, work] of buttons) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.addEventListener("click", work);
+    bar.append(button);
+  }
+  place.before(bar);
+}
+
+document.querySelectorAll("table").forEach((table, number) => {
+  const name = `${file}-${table.dataset.name || `table-${number + 1}`}`;
+  tools(table.closest(".scroll") || table, [["CSV", "csv"], ["Markdown", "md"], ["LaTeX", "tex"]].map(([text, kind]) => [text, () => {
+    const [head, ...rows] = lines(table);
+    save(new Blob([formats[kind](head, rows)], { type: "text/plain;charset=utf-8" }), `${name}.${kind}`);
+  }]));
+});
+
+const drawn = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "font-family", "font-size", "font-weight", "text-anchor"];
+
+// The drawing with the page's styles written into it, on its own background.
+function standalone(svg) {
+  const copy = svg.cloneNode(true);
+  const parts = [...svg.querySelectorAll("*")];
+  [...copy.querySelectorAll("*")].forEach((part, number) => {
+    const style = getComputedStyle(parts[number]);
+    for (const name of drawn) part.setAttribute(name, style.getPropertyValue(name));
+    part.removeAttribute("class");
+  });
+  const [, , width, height] = svg.getAttribute("viewBox").split(" ");
+  const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  for (const [name, value] of [["width", width], ["height", height], ["fill", getComputedStyle(document.body).backgroundColor]]) ground.setAttribute(name, value);
+  copy.prepend(ground);
+  return [new XMLSerializer().serializeToString(copy), Number(width), Number(height)];
+}
+
+document.querySelectorAll(".figure > svg").forEach((svg, number) => {
+  const name = `${file}-figure-${number + 1}`;
+  tools(svg.parentNode, [
+    ["SVG", () => save(new Blob([standalone(svg)[0]], { type: "image/svg+xml" }), `${name}.svg`)],
+    ["PNG", () => {
+      const [text, width, height] = standalone(svg);
+      const image = new Image();
+      image.onload = () => {
+        const canvas = Object.assign(document.createElement("canvas"), { width: 2 * width, height: 2 * height });
+        canvas.getContext("2d").drawImage(image, 0, 0, 2 * width, 2 * height);
+        canvas.toBlob((blob) => save(blob, `${name}.png`));
+      };
+      image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+    }],
+  ]);
+});

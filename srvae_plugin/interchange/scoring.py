@@ -1,0 +1,112 @@
+"""`srvae_plugin.score`: metrics on a run, a model, a function or a model file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from srvae_plugin.data.from_python import as_data
+from srvae_plugin.data.image_table import ImageTable
+from srvae_plugin.interchange.foreign_models import find_layout, open_model
+from srvae_plugin.metrics.arrays import as_array
+from srvae_plugin.metrics.seeds import Seed, seed_of
+from srvae_plugin.models.base import DisentanglementModel
+from srvae_plugin.runs.representation import Representation
+from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics, score_function
+from srvae_plugin.runs.scores import Scores
+from srvae_plugin.runs.trained import Run
+
+__all__ = ["score"]
+
+
+def score(
+    representation: Any,
+    data: Any,
+    metrics: Metrics = DEFAULT_METRICS,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+) -> Scores:
+    """Score what turns images into codes.
+
+    Args:
+        representation: a run or its directory; a model of ours; any torch module from
+            (batch, channel, height, width) to codes or to a tuple that begins with them; a
+            function from (batch, height, width, channel) arrays to codes; or an ONNX or TorchScript
+            file, which runs code of its author.
+        data: a data set with factors, or a pair of images and their factors (image, factor).
+        metrics: names (`srvae-evaluate --list metrics`), or a dictionary with the settings of each.
+        seed: a whole number, a numpy Generator or a RandomState; `random_state` is the same.
+
+    Returns:
+        Scores by metric and key: those of `srvae-evaluate` for the same seed and settings.
+
+    Raises:
+        ValueError: an argument cannot be used.
+        MetricsFailedError: after the others are scored, if a metric cannot be computed.
+
+    Example:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((4, 4)))
+        >>> images = np.zeros((16, 8, 8), np.float32)
+        >>> images[np.arange(16), factors[:, 0], 7] = 1
+        >>> images[np.arange(16), 7, factors[:, 1]] = 1
+        >>> codes = lambda images: np.stack(
+        ...     [images[:, :4, 7, 0].argmax(1), images[:, 7, :4, 0].argmax(1)], axis=1) / 3
+        >>> score(codes, (images, factors), ["mig"])["mig"]["discrete_mig"]
+        1.0
+    """
+    source = _with_factors(data)
+    return score_function(
+        _function(representation, source), source, metrics, seed_of(seed, random_state)
+    )
+
+
+def _with_factors(data: Any) -> Any:
+    if not (isinstance(data, tuple) and len(data) == 2):
+        return as_data(data)
+    images: Any = as_data(data[0])
+    return ImageTable(as_array(data[1]), images.observations_at, images.observation_shape)
+
+
+def _function(representation: Any, data: Any) -> Callable[[NDArray[np.float32]], Any]:
+    if isinstance(representation, str | os.PathLike):
+        path = Path(representation)
+        if path.is_dir():
+            return Representation(Run(path).model)
+        return find_layout(open_model(path), data)
+    if isinstance(representation, Run):
+        return Representation(representation.model)
+    if isinstance(representation, DisentanglementModel):
+        return Representation(representation)
+    if isinstance(representation, nn.Module):
+        return _of_module(representation)
+    if callable(representation):
+        return representation
+    raise ValueError(
+        f"representation: got {type(representation).__name__}; expected a run, a model, a function "
+        "of images, or the path of a run directory or a model file"
+    )
+
+
+def _of_module(module: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
+    """Codes of a torch module in eval mode; of several outputs the first, the means."""
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    module.eval()
+
+    @torch.inference_mode()
+    def encode(images: NDArray[np.float32]) -> NDArray[Any]:
+        x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1))).to(device)
+        codes = module(x)
+        while isinstance(codes, tuple | list):
+            codes = codes[0]
+        return codes.float().cpu().numpy()
+
+    return encode

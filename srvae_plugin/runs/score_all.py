@@ -1,0 +1,166 @@
+"""Scores one representation with several metrics, and keeps what is scored already."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from srvae_plugin.config import gin_files, gin_reach
+from srvae_plugin.config.data_record import (
+    differing_lines,
+    other_content,
+    record_of,
+)
+from srvae_plugin.config.gin_config import Config
+from srvae_plugin.config.gin_files import Choice
+from srvae_plugin.config.text import record_in, with_record
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.held_out import to_score
+from srvae_plugin.files import write_json
+from srvae_plugin.runs.directory import Records, ScoresDirectory, StepDirectory
+from srvae_plugin.runs.representation import RepresentationFunction
+from srvae_plugin.runs.scoring import Beside, score
+from srvae_plugin.runs.trained_on import BoundData
+
+logger = logging.getLogger("srvae_plugin")
+
+Scores = dict[str, dict[str, Any]]
+"""scores[metric][key]"""
+_FORM = "# what this metric reads:"
+"""Stands in the identities of scores; older ones hold all that gin bound."""
+Choose = Callable[[str], Choice]
+"""What a metric, by its name in `run.metrics`, is scored with."""
+
+
+class Foreign(NamedTuple):
+    """What is recorded with the scores of a model that was not trained here."""
+
+    model: Mapping[str, Any]
+    """`name`; `label` and `seed`, None if they were not given; `content` is added, see
+    `content_of`."""
+    data: Mapping[str, Any] = {}
+    """Entries of the data set's record that gin does not know, see `data_record`."""
+
+
+class MetricsFailedError(ValueError):
+    """Some metrics could not be computed: `failed` says why, `scores` has the others'."""
+
+    def __init__(self, failed: list[str], scores: Scores):
+        self.failed, self.scores = failed, scores
+        super().__init__(f"not scored: {'; '.join(failed)}")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A representation that is scored, and where its scores go."""
+
+    function: RepresentationFunction
+    data: GroundTruthData | BoundData
+    """The whole data set, of which the rows to score on are taken; bound by gin or not."""
+    output: ScoresDirectory
+    of_what: str
+    """Identifies the representation: results of another are not kept."""
+    source: StepDirectory | None = None
+    """The step that left the representation, of one that was trained here."""
+    foreign: Foreign | None = None
+
+    def data_of(self, choice: Choice) -> GroundTruthData:
+        """The data set, within the configuration of a metric, in which it is recorded if bound."""
+        if isinstance(self.data, BoundData) and self.source is not None:
+            return self.data.of_step(self.source.gin_file(), choice)
+        return self.data.data if isinstance(self.data, BoundData) else self.data
+
+
+def score_all(
+    metrics: Sequence[str],
+    scored: Scored,
+    config: Config,
+    overwrite: bool = False,
+    choose: Choose = Choice,
+) -> Scores:
+    """Score with every metric; one that cannot be computed does not stop the others.
+
+    Raises MetricsFailedError, after the other metrics, if one cannot be computed.
+    """
+    if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
+        scored.output.delete(metrics)
+    scores: Scores = {}
+    failed: list[str] = []
+    cause: Exception | None = None
+    for metric in metrics:
+        name, choice = metric.partition("/")[0], choose(metric)
+        with config.choosing("evaluation.evaluation_fn", choice):
+            error = _score_one(scored, metric, choice)
+        if error is None:
+            scores[name] = scored.output.of(metric).read()
+        else:
+            failed.append(f"{name}: {said(error)}")
+            logger.error("%s is not scored: %s", name, said(error))
+            cause = cause or error
+    if failed:
+        raise MetricsFailedError(failed, scores) from cause
+    return scores
+
+
+def _score_one(scored: Scored, metric: str, choice: Choice) -> Exception | None:
+    """Score with the metric that gin binds, if it is not done; return what went wrong."""
+    target, source, foreign = scored.output.of(metric), scored.source, scored.foreign
+    data = scored.data_of(choice)
+    record = {**record_of(data), **(foreign.data if foreign else {})}
+    read = gin_reach.text_of(gin_reach.steps_of_metric())
+    identity = with_record(f"{scored.of_what}\n{_FORM}\n{read}", record)
+    if _is_kept(target, identity, "" if source else ", --output names another folder"):
+        return None
+    refused = scored.output.refusal(metric)
+    refused.unlink(missing_ok=True)
+    records = Records(record, foreign.model if foreign else None)
+    beside = Beside(source.results if source else None, identity, records)
+    try:
+        score(scored.function, to_score(data), target, True, beside)
+    except Exception as error:  # a representation of the user's may raise anything
+        # For reports: without it the metric would seem not to have been asked for.
+        refusal = {"metric": choice.function, "error": said(error)}
+        write_json(refused, refusal | records.by_name("evaluation"))
+        return error
+    return None
+
+
+def said(error: Exception) -> str:
+    """One line; of what is not our own error, its type too."""
+    text = gin_files.one_line(error)
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _is_kept(target: StepDirectory, identity: str, elsewhere: str) -> bool:
+    """Whether finished results are there; ValueError if they are of something else.
+
+    `elsewhere` ends the advice of how to score nevertheless.
+    """
+    if not target.is_complete():
+        return False
+    folder, saved = target.path, target.identity
+    before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    advice = f"--overwrite scores it again{elsewhere}"
+    if other := other_content(before, identity):
+        raise ValueError(f"{folder}: {other}: {advice}")
+    first = before.partition("\n")[0], identity.partition("\n")[0]
+    different = differing_lines(before, identity)
+    if first[0] == first[1] and different and _FORM not in before.splitlines():
+        raise ValueError(
+            f"{folder} was scored by an older version, which recorded more than what the metric "
+            f"reads, so that the settings cannot be compared: {advice}"
+        )
+    if first[0] != first[1] or different:
+        lines = f" (lines that differ: {'; '.join(different)})" if first[0] == first[1] else ""
+        raise ValueError(
+            f"{folder} holds the results of another representation or configuration{lines}: "
+            f"{advice}"
+        )
+    if record_in(before) is None:
+        logger.warning(
+            "%s is of an older version: it does not say what its data contained, which is taken to "
+            "be the same now", folder,
+        )  # fmt: skip
+    return True

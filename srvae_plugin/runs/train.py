@@ -1,0 +1,124 @@
+"""Training from Python: objects in, a run directory and a `Run` out. gin takes no part."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from srvae_plugin.config.data_record import record_of
+from srvae_plugin.config.text import with_record
+from srvae_plugin.files import write_json, write_text
+from srvae_plugin.models.base import DisentanglementModel
+from srvae_plugin.runs.described import described_data, described_model, described_training
+from srvae_plugin.runs.directory import Records, RunDirectory
+from srvae_plugin.runs.environment import environment
+from srvae_plugin.runs.trained import Run
+from srvae_plugin.training import loop
+from srvae_plugin.training.optimizers import Rate
+from srvae_plugin.training.plain import prepared
+from srvae_plugin.training.settings import shape_of
+from srvae_plugin.training.weights import save_weights
+
+__all__ = ["train"]
+
+_POSTPROCESS = (
+    "postprocess.postprocess_fn = @mean_representation",
+    "postprocess.random_seed = 0",
+)
+
+
+def train(
+    model: DisentanglementModel,
+    data: Any,
+    directory: str | os.PathLike[str],
+    *,
+    steps: int,
+    batch_size: int | None = None,
+    learning_rate: Rate = None,
+    seed: int = 0,
+    optimizer: str | Optimizer | Callable[..., Any] = "Adam",
+    resume: bool = False,
+    overwrite: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a model and leave a run directory that every command can read.
+
+    Args:
+        model: the model, not built yet: its weights are drawn from the seed. If `optimizer` holds
+            the weights of a model that is built, these are trained.
+        data: a data set of ours, an array, a tensor, a torch Dataset or a DataLoader; see
+            `srvae_plugin.data.from_python.as_data`.
+        directory: the run directory to be made.
+        steps: number of updates.
+        batch_size: observations in a batch; by default 64, or the DataLoader's.
+        learning_rate: a number, or a function of `global_step`; by default the optimizer's own.
+        seed: seed of the weights, the noise and the batches.
+        optimizer: a name ("Adam", "AdamW", "RMSPropOptimizer", ...), a class, a function of the
+            parameters, or an optimizer.
+        resume: go on from the checkpoint in the directory, for more steps too.
+        overwrite: delete the directory first.
+        settings: further fields of `TrainingSettings`: `device`, `log_every`, `eval_steps`,
+            `checkpoint_every`, `callbacks`, `ema_decay`, `clip_norm`, `keep_every`, ...
+
+    Returns:
+        The run, its model in eval mode.
+
+    Raises:
+        ValueError: an argument cannot be used, or there is something in the directory already.
+        NonFiniteLossError: a loss or a weight is not finite.
+        InterruptedTrainingError: a signal arrived; `resume` goes on.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 32, 32), dtype=np.float32)
+        >>> model = sv.SRVAE(num_latent=2, beta=1.0)
+        >>> run = sv.train(model, images, tempfile.mkdtemp() + "/a", steps=1, eval_steps=1)
+        >>> sorted(run.history.columns)[:2]
+        ['elbo', 'kl_0']
+    """
+    begun, run = time.monotonic(), RunDirectory(Path(directory))
+    options: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seed": seed}
+    options |= {"learning_rate": learning_rate, "optimizer": optimizer, **settings}
+    ready, source, config = prepared(model, data, **options)
+    _make_room(run, resume, overwrite)
+    run.model.prepare(resume)
+    model, losses = loop.train(ready, source, run.model.files, config=config, resume=resume)
+    shape, record = shape_of(source), record_of(source)
+    save_weights(model, run.model.weights, shape)
+    lines = described_model(model, shape) + described_training(ready, learning_rate)
+    bound = described_data(source)
+    text = "\n".join([*lines, *bound, ""])
+    write_text(run.config, with_record(text, record))
+    scores = {**losses, "elapsed_time": losses["training_seconds"]}
+    run.model.write(scores, text, records=Records(record))
+    if not ready.keep_checkpoint:
+        run.model.files.checkpoint.unlink(missing_ok=True)
+    with run.representation("mean").made_anew(overwrite=True) as mean:
+        shutil.copy(run.model.weights, mean.weights)
+        took = {"elapsed_time": 0.0}
+        mean.write(took, "\n".join([*_POSTPROCESS, *bound, ""]), run.model.results)
+    device = str(next(model.parameters()).device)
+    made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
+    write_json(run.environment, {**made, "data_source": getattr(source, "source", None)})
+    return Run(run.path, model)
+
+
+def _make_room(run: RunDirectory, resume: bool, overwrite: bool) -> None:
+    there = run.path.exists() and any(run.path.iterdir())
+    if not there or resume:
+        return
+    if not overwrite:
+        raise ValueError(
+            f"{run.path} exists: resume=True goes on with it, overwrite=True deletes it; or name "
+            "another folder"
+        )
+    if not (run.config.is_file() or run.model.files.checkpoint.is_file()):
+        raise ValueError(f"{run.path} is not a run directory: overwrite=True does not delete it")
+    shutil.rmtree(run.path)

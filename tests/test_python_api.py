@@ -1,0 +1,178 @@
+"""The package from Python, without gin: train, look at, score, save, load and compare."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+from torch.utils.data import DataLoader
+
+import srvae_plugin as sv
+from srvae_plugin.cli.evaluate import evaluate_main
+from srvae_plugin.cli.report import report_main
+from srvae_plugin.testing.complete_run import Bars
+
+FEW = {"factor_vae_score": {"num_variance_estimate": 50, "num_train": 40, "num_eval": 20}}
+QUICK = {"steps": 3, "batch_size": 4, "eval_steps": 1, "log_every": 1, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    data = sv.load_dataset("dsprites_full")
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    return sv.train(sv.SRVAE(num_latent=2, beta=1.0), data, folder, **QUICK)
+
+
+def test_a_trained_run_shows_what_it_learned(run):
+    data = sv.load_dataset("dsprites_full")
+    images = data.sample_observations(5, np.random.RandomState(0))
+    assert run.codes(images).shape == (5, 2)
+    assert run.reconstruct(images).shape == images.shape
+    assert run.traverse(images[0]).shape == (2, 11, 64, 64, 1)
+    assert run.history.index.tolist() == [0, 1, 2]
+    for draw in (sv.plot_traversals, sv.plot_reconstructions, sv.plot_decomposition):
+        assert isinstance(draw(run, images), Figure)
+    assert isinstance(run.plot_history(), Figure)
+
+
+def test_tensors_and_arrays_give_the_same_codes(run):
+    data = sv.load_dataset("dsprites_full")
+    images, _ = data[:5]
+    array = images.permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(run.codes(images), run.codes(array))
+    assert np.array_equal(run.codes(DataLoader(data, 5).dataset[:5][0]), run.codes(array))
+
+
+def test_a_loaded_run_is_the_trained_one(run):
+    images, _ = sv.load_dataset("dsprites_full")[[0, 70_000, 700_000]]
+    loaded = sv.load_run(run.path)
+    assert np.array_equal(loaded.codes(images), run.codes(images))
+    assert "sr_vae" in loaded.config
+    frame = sv.load_runs(run.path.parent).to_frame()
+    assert frame["path"].tolist() == [str(run.path)]
+    assert frame["sr_vae.beta"].tolist() == ["1.0"]
+
+
+def test_every_command_reads_it_and_scores_as_python_does(run, tmp_path):
+    binds = [f"factor_vae_score.{k} = {v}" for k, v in FEW["factor_vae_score"].items()]
+    arguments = [str(run.path), "--bind", "run.metrics = ['factor_vae_score']"]
+    evaluate_main([*arguments, *(x for b in binds for x in ("--bind", b)), "--overwrite"])
+    data = sv.load_dataset("dsprites_full")
+    scores = sv.score(run, data, FEW, seed=0)
+    kept = run.scores()["factor_vae_score"]
+    assert {k: v for k, v in kept.items() if k in scores["factor_vae_score"]} == scores[
+        "factor_vae_score"
+    ]
+    report_main([str(run.path), "--output", str(tmp_path / "page.html")])
+    assert "SR-VAE" in (tmp_path / "page.html").read_text()
+
+
+def test_a_plain_torch_loop_is_scored_in_two_lines():
+    data = Bars((1, 8, 8))
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    optimizer = torch.optim.Adam(encoder.parameters())
+    for images, factors in DataLoader(data, batch_size=8, shuffle=True):
+        loss = ((encoder(images) - factors) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    scores = sv.score(encoder, (data[:][0], data[:][1]), ["mig"])
+    by_codes = sv.score_codes(encoder(data[:][0]).detach(), data[:][1], ["mig"])
+    assert 0 < scores["mig"]["discrete_mig"] <= 1
+    assert scores == by_codes
+
+
+def test_codes_as_arrays_frames_and_tensors_score_alike():
+    generator = np.random.default_rng(0)
+    factors = generator.integers(0, 4, size=(300, 3))
+    codes = factors @ generator.normal(size=(3, 4)) + 0.1 * generator.normal(size=(300, 4))
+    metrics = ["mig", "dci", "sap_score", "modularity_explicitness"]
+    expected = sv.score_codes(codes, factors, metrics, seed=3)
+    frames = pandas.DataFrame(codes), pandas.DataFrame(factors, columns=["a", "b", "c"])
+    assert sv.score_codes(*frames, metrics, seed=3) == expected
+    tensors = torch.from_numpy(codes), torch.from_numpy(factors)
+    assert sv.score_codes(*tensors, metrics, random_state=np.random.RandomState(3)) != {}
+    assert sv.score_codes(*tensors, metrics, random_state=3) == expected
+    frame = expected.to_frame()
+    assert set(frame["metric"]) == set(metrics)
+    assert [score.metric for score in expected.headline()][:2] == ["mig", "dci"]
+    assert r"\toprule" in expected.to_latex()
+    assert "<table>" in expected._repr_html_()
+
+
+def test_each_core_is_a_function_of_arrays():
+    factors = np.argwhere(np.ones((4, 5)))
+    assert sv.metrics.mig(factors, factors)["discrete_mig"] == 1
+    assert sv.metrics.dci(factors, factors, seed=0)["disentanglement"] > 0.9
+
+
+@pytest.mark.parametrize("data", ["array", "tensor", "dataset", "loader"])
+def test_train_takes_what_people_have(tmp_path, data):
+    images = np.random.default_rng(0).random((12, 28, 28, 3), dtype=np.float32)
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    given = {
+        "array": images,
+        "tensor": tensor,
+        "dataset": torch.utils.data.TensorDataset(tensor),
+        "loader": DataLoader(torch.utils.data.TensorDataset(tensor), batch_size=4),
+    }[data]
+    run = sv.train(sv.VAE(beta=1.0, num_latent=2), given, tmp_path / "run", **QUICK)
+    assert run.codes(images).shape == (12, 2)
+    assert np.array_equal(sv.load_run(run.path).codes(tensor), run.codes(images))
+
+
+def test_a_finished_run_goes_on(tmp_path):
+    images = np.random.default_rng(0).random((12, 28, 28), dtype=np.float32)
+
+    def go(name, steps, **how):
+        model = sv.VAE(beta=1.0, num_latent=2)
+        return sv.train(model, images, tmp_path / name, **{**QUICK, "steps": steps}, **how)
+
+    go("a", 2)
+    with pytest.raises(ValueError, match="resume=True goes on with it"):
+        go("a", 4)
+    longer, whole = go("a", 4, resume=True), go("b", 4)
+    assert np.array_equal(longer.codes(images), whole.codes(images))
+    assert longer.history.equals(whole.history)
+
+
+def test_networks_that_are_objects_are_loaded_with_their_model(tmp_path):
+    images = np.random.default_rng(0).random((12, 8, 8), dtype=np.float32)
+
+    def model():
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+        decoder = nn.Sequential(nn.Linear(2, 64), nn.Unflatten(1, (1, 8, 8)))
+        return sv.VAE(beta=1.0, num_latent=2, encoder=encoder, decoder=decoder)
+
+    run = sv.train(model(), images, tmp_path / "run", **QUICK)
+    loaded = sv.load_run(run.path, model=model())
+    assert np.array_equal(loaded.codes(images), run.codes(images))
+    with pytest.raises(ValueError, match="model"):
+        sv.load_run(run.path).codes(images)
+
+
+def test_errors_are_one_line(run, tmp_path):
+    for wrong in (
+        lambda: sv.score_codes(np.zeros((3, 2)), np.zeros((4, 1), int), ["mig"]),
+        lambda: sv.score_codes(np.zeros((20, 2)), np.zeros((20, 1), int), ["migg"]),
+        lambda: sv.load_run(tmp_path),
+        lambda: sv.load_runs(tmp_path),
+        lambda: sv.score(3, Bars((1, 8, 8))),
+        lambda: sv.train(sv.VAE(1.0, num_latent=2), 3, tmp_path / "x", steps=1),
+    ):
+        with pytest.raises(ValueError, match=" ") as caught:
+            wrong()
+        assert "\n" not in str(caught.value)
+
+
+def test_the_names_are_shown_and_codes_need_no_torch():
+    assert set(sv.__all__) == set(dir(sv))
+    assert all(getattr(sv, name).__doc__ for name in sv.__all__ if name != "__version__")
+    code = "import sys, srvae_plugin as sv; sv.load_dataset; sv.metrics.mig; "
+    code += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
