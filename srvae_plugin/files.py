@@ -19,6 +19,25 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "last_step",
+    "new_folder",
+    "open_lock",
+    "read_json",
+    "read_scalars",
+    "replacing",
+    "require_new",
+    "scalar_rows",
+    "sync",
+    "sync_folder",
+    "sync_tree",
+    "write_bytes",
+    "write_json",
+    "write_text",
+    "writing",
+]
+
+
 _NAME_SHOWN = 40
 """Of a long name so much is in the temporary one, which has to be a legal name too."""
 _TAIL_BYTES = 4096
@@ -108,7 +127,10 @@ def sync_folder(folder: Path) -> None:
 def sync_tree(folder: Path) -> None:
     """Return when all files in a folder, at any depth, are on the disk with their names.
 
-    For a folder that is written under a temporary name and then renamed. Raises OSError.
+    For a folder that is written under a temporary name and then renamed.
+
+    Raises:
+        OSError: a file cannot be synchronized.
     """
     for place, _, names in os.walk(folder):
         for name in names:
@@ -170,7 +192,8 @@ def require_new(path: Path, overwrite: bool) -> None:
 def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; it takes that name if all went well.
 
-    Raises ValueError if `path` exists and `overwrite` is false.
+    Raises:
+        ValueError: if `path` exists and `overwrite` is false.
     """
     require_new(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,7 +243,9 @@ def read_scalars(path: Path, most: int | None = None) -> dict[str, NDArray[np.fl
         path: the file that training wrote.
         most: rows to read, evenly spread, the first and the last among them; None for all.
 
-    Raises FileNotFoundError, and ValueError that names the line for what is no row of numbers.
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the line for what is no row of numbers.
     """
     header, *body = scalar_rows(path) or [[]]
     chosen: Sequence[int] = range(len(body))

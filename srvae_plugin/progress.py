@@ -10,6 +10,9 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+__all__ = ["Progress"]
+
+
 logger = logging.getLogger("srvae_plugin")
 _LINE_SECONDS = 20.0
 

@@ -1,3 +1,6 @@
 """The version, apart so that the build can read it without importing torch."""
 
+__all__ = []
+
+
 __version__ = "0.1.0"

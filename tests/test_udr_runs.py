@@ -117,7 +117,7 @@ def test_the_report_shows_a_column_of_each_kind(study, tmp_path, capsys):
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "UDR (Lasso)" in page
     assert "UDR (Spearman)" in page
-    rows = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
+    rows = (tmp_path / "r.csv").read_text(encoding="utf-8").splitlines()
     assert sum(",udr_lasso,udr," in row for row in rows) == 3
 
 

@@ -31,6 +31,9 @@ from srvae_plugin.models.sr_vae import ResidualVAE
 from srvae_plugin.models.vae import BaseVAE
 from srvae_plugin.runs.directory import StepDirectory
 
+__all__ = ["SCRIPT", "Arrays", "describe", "export_disentanglement_lib"]
+
+
 SCRIPT = "make_tfhub.py"
 _EXAMPLES = 32
 
@@ -41,7 +44,8 @@ class Arrays(dict[str, NDArray[Any]]):
     def layers(self, name: str, module: nn.Module) -> list[dict[str, Any]]:
         """Add a network's weights and describe it: one dictionary a layer, with its operation.
 
-        Raises ValueError for a layer that the script has no operation for.
+        Raises:
+            ValueError: for a layer that the script has no operation for.
         """
         if isinstance(module, nn.Sequential):
             parts = (self.layers(f"{name}/{key}", part) for key, part in module.named_children())
@@ -96,7 +100,8 @@ def _is_plain(module: Any) -> bool:
 def describe(model: DisentanglementModel) -> tuple[dict[str, Any], Arrays]:
     """How a model encodes, as plain values, and its weights.
 
-    Raises ValueError for a model that encodes in another way than the VAE or the SR-VAE.
+    Raises:
+        ValueError: for a model that encodes in another way than the VAE or the SR-VAE.
     """
     own = type(model)
     sequential = isinstance(model, ResidualVAE) and model.sequential
@@ -135,7 +140,8 @@ def export_disentanglement_lib(trained: Trained, folder: Path) -> Exported:
     with their codes, on which the script checks the module it made. "sampled" stays random: the
     module draws anew at every call, as disentanglement_lib's does.
 
-    Raises ValueError for a model or a network that the script cannot rebuild.
+    Raises:
+        ValueError: for a model or a network that the script cannot rebuild.
     """
     model = trained.function.model
     description, arrays = describe(model)

@@ -21,6 +21,9 @@ from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, RepresentationFunction
 
+__all__ = ["Rows", "dci_importance", "encode_rows", "export_npz", "export_parquet", "factor_names"]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 _SAMPLED = 10_000
@@ -51,7 +54,8 @@ def encode_rows(
         num_observations: how many; None is all there are, or 10,000 where there is no end.
         seed: of the random part.
 
-    Raises ValueError for a number that the data set does not have.
+    Raises:
+        ValueError: for a number that the data set does not have.
     """
     random_state = np.random.RandomState(seed)
     if not isinstance(data, FactorGrid | FactorTable):
@@ -101,13 +105,15 @@ def export_npz(
       of that very score, the same points and trees; `dci.*` and `evaluation.random_seed` can be
       bound otherwise. Left out, with a log line, where DCI is not defined.
 
-    `srvae-evaluate --codes` takes the file. Arguments:
+    `srvae-evaluate --codes` takes the file.
 
+    Args:
         trained, folder: as for every exporter.
         num_observations, seed: see `encode_rows`.
         importance: False leaves the matrix out, which takes most of the time on a small part.
 
-    Raises ValueError as `encode_rows` does.
+    Raises:
+        ValueError: as `encode_rows` does.
     """
     data = trained.data
     function = pipeline.cached(trained.function, data)
@@ -168,7 +174,8 @@ def export_parquet(
         trained, folder: as for every exporter.
         num_observations, seed: see `encode_rows`.
 
-    Raises ValueError if a package is missing, and as `encode_rows` does.
+    Raises:
+        ValueError: if a package is missing, and as `encode_rows` does.
     """
     pandas, _ = require("parquet", "pandas", "pyarrow")
     data = trained.data

@@ -15,6 +15,9 @@ from srvae_plugin.config.optional import require
 from srvae_plugin.interchange.exporters import Exported, Trained
 from srvae_plugin.interchange.foreign_models import FileFunction, OnnxFile
 
+__all__ = ["FILE", "export_onnx"]
+
+
 FILE = "encoder.onnx"
 
 
@@ -27,8 +30,9 @@ def export_onnx(trained: Trained, folder: Path, opset_version: int | None = None
         trained, folder: as for every exporter.
         opset_version: version of ONNX's operators; None is PyTorch's choice.
 
-    Raises ValueError if a package is missing, for another representation than the mean, and for a
-    model that cannot be captured as a graph or differs by more than 1e-5 in onnxruntime.
+    Raises:
+        ValueError: if a package is missing, for another representation than the mean, and for a
+            model that cannot be captured as a graph or differs by more than 1e-5 in onnxruntime.
     """
     require("onnx", "onnx", "onnxscript", "onnxruntime")
     path = folder / FILE

@@ -22,6 +22,8 @@ from srvae_plugin.interchange.exporters import (
 )
 from srvae_plugin.runs.directory import StepDirectory
 
+__all__ = ["RepresentationTransformer", "export_sklearn"]
+
 
 class RepresentationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Images to codes, as a step of a `sklearn.pipeline.Pipeline`.
@@ -39,9 +41,10 @@ class RepresentationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixi
             pixel of many channels, (1, 1, features).
         batch_size: images encoded at once.
 
-    Raises ValueError in `fit` or `transform` for a folder that holds no representation, for images
-    of another shape, and for values outside [0, 1], which a trained model has never seen (a
-    function is given whatever it is given).
+    Raises:
+        ValueError: in `fit` or `transform` for a folder that holds no representation, for images of
+            another shape, and for values outside [0, 1], which a trained model has never seen (a
+            function is given whatever it is given).
     """
 
     def __init__(

@@ -16,6 +16,20 @@ from typing import Any
 
 import numpy as np
 
+__all__ = [
+    "FILE",
+    "MODULE",
+    "TOLERANCE",
+    "TensorFlow",
+    "apply",
+    "encode",
+    "export",
+    "main",
+    "posterior",
+    "read",
+]
+
+
 FILE = "representation.npz"
 MODULE = "tfhub"
 TOLERANCE = 1e-4

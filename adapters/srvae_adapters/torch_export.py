@@ -9,6 +9,9 @@ import torch
 
 from srvae_plugin.interchange.exporters import Exported, Trained
 
+__all__ = ["FILE", "export_torch_export"]
+
+
 FILE = "encoder.pt2"
 
 
@@ -19,8 +22,9 @@ def export_torch_export(trained: Trained, folder: Path) -> Exported:
     It takes images (batch, height, width, channel) in [0, 1], any number of them, and gives codes
     (batch, latent).
 
-    Raises ValueError for another representation than the mean, or a model whose `encode` cannot be
-    captured as one graph.
+    Raises:
+        ValueError: for another representation than the mean, or a model whose `encode` cannot be
+            captured as one graph.
     """
     path = folder / FILE
     # An example of two: torch.export takes a size of one for a constant.

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from srvae_plugin.interchange.exporters import Exported, Trained
 from srvae_plugin.interchange.foreign_models import LAYOUTS, FileFunction, TorchScriptFile
 
+__all__ = ["FILE", "export_torchscript"]
+
+
 FILE = Path("representation") / "pytorch_model.pt"
 
 
@@ -46,8 +49,9 @@ class _EitherLayout(nn.Module):
 def export_torchscript(trained: Trained, folder: Path) -> Exported:
     """Write `representation/pytorch_model.pt` for `torch.jit.load`; see the module.
 
-    Raises ValueError for another representation than the mean, or if the traced model does not
-    give the model's codes for batches of other sizes.
+    Raises:
+        ValueError: for another representation than the mean, or if the traced model does not give
+            the model's codes for batches of other sizes.
     """
     path = folder / FILE
     path.parent.mkdir()

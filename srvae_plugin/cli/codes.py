@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from srvae_plugin.runs.evaluate import Scores
     from srvae_plugin.runs.representation import TabulatedCodes
 
-__all__ = ["add_codes", "comparison_table", "default_place", "require_fitting", "score_tables"]
+__all__ = [
+    "PAGE",
+    "add_codes",
+    "comparison_table",
+    "default_place",
+    "require_fitting",
+    "score_tables",
+]
 
 PAGE = "report.html"
 

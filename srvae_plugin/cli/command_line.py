@@ -17,6 +17,20 @@ from typing import Any, NoReturn
 from srvae_plugin.training.allocator import keep_freed_memory
 from srvae_plugin.version import __version__
 
+__all__ = [
+    "add_bind",
+    "add_existing",
+    "add_gin",
+    "add_import",
+    "add_output",
+    "add_threads",
+    "advise_threads",
+    "make_parser",
+    "run_command",
+    "use_threads",
+    "wait_passively",
+]
+
 
 def make_parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """Parser of a command, with `--version` and `--debug`; texts are shown as they are."""

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from srvae_plugin.cli.command_line import add_bind, make_parser, run_command
 
+__all__ = ["EXAMPLES", "data_main"]
+
+
 EXAMPLES = """\
 examples:
   srvae-data sheet color_dsprites

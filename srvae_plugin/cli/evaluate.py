@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from srvae_plugin.data.ground_truth import GroundTruthData
     from srvae_plugin.runs.evaluate import RepresentationFunction, Scores
 
+__all__ = ["EXAMPLES", "HELP", "NOT_ALL_SCORED", "evaluate_main"]
+
+
 NOT_ALL_SCORED = 3
 HELP = """\
 Score a representation with the metrics that gin files name: of a run, of a model that was trained

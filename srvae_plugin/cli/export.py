@@ -19,6 +19,9 @@ from srvae_plugin.version import __version__
 if TYPE_CHECKING:
     from srvae_plugin.interchange.exporters import Exported
 
+__all__ = ["EXPORT_EXAMPLES", "EXPORT_HELP", "export", "export_main"]
+
+
 EXPORT_HELP = """\
 Write a run's representation in a format that other tools read. Where the format holds the model,
 the file's codes of 256 images are compared with the model's own.
@@ -54,8 +57,11 @@ def export(
     Returns the main file and facts such as the largest difference from the model's own codes; they
     are in the folder's `export.json` too.
 
-    Raises ValueError for an unknown format, a folder that is no run or exists already, a package
-    that is missing, and a model that the format cannot hold. Nothing is left behind then.
+    Nothing is left behind then.
+
+    Raises:
+        ValueError: for an unknown format, a folder that is no run or exists already, a package that
+            is missing, and a model that the format cannot hold.
     """
     from srvae_plugin.config import gin_files, gin_reach, plugins
     from srvae_plugin.files import new_folder, write_json

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from srvae_plugin.cli.command_line import make_parser, run_command
 
+__all__ = ["EXAMPLES", "HELP", "report_main"]
+
+
 HELP = """\
 Write one HTML page about runs, and a CSV of every number beside it, named after the page.
 

@@ -17,6 +17,9 @@ from srvae_plugin.cli.command_line import (
     use_threads,
 )
 
+__all__ = ["EXAMPLES", "HELP", "run_main"]
+
+
 HELP = """\
 Train a model, turn it into a representation, score that and draw pictures.
 

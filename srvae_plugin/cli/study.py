@@ -37,6 +37,9 @@ from srvae_plugin.study.plan import PlannedRun, plan
 from srvae_plugin.study.table import counts
 from srvae_plugin.version import __version__
 
+__all__ = ["EXAMPLES", "HELP", "study_main"]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 HELP = """\

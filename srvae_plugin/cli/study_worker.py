@@ -20,6 +20,8 @@ from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.study.job import GRACE_SECONDS, Job
 from srvae_plugin.study.locks import only_process_at
 
+__all__ = ["main", "run_job"]
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one job; exit statuses are those of `srvae-run`."""

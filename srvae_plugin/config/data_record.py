@@ -21,6 +21,9 @@ from srvae_plugin.data.digest import digest_of
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.storage.locate import expanded
 
+__all__ = ["Record", "differing_lines", "other_content", "place", "record_of"]
+
+
 Record = dict[str, Any]
 """`name`; `options` that differ from the defaults, and `paths` as typed and absolute, by gin name;
 `digest` of the content, empty if there is none; `factor_names`."""

@@ -11,6 +11,8 @@ from gin import config as gin_state
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.gin_files import Choice, Texts, as_list
 
+__all__ = ["Config", "Uses"]
+
 
 class Config:
     """A configuration that was parsed once.

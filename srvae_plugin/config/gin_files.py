@@ -28,6 +28,30 @@ from srvae_plugin.config.gin_messages import one_line as one_line
 from srvae_plugin.config.gin_messages import signature_hints
 from srvae_plugin.config.gin_sources import packaged_configs as packaged_configs
 
+__all__ = [
+    "Choice",
+    "ConfigError",
+    "State",
+    "Texts",
+    "as_list",
+    "bind_reference",
+    "bound",
+    "check_types",
+    "configured",
+    "find_file",
+    "is_later",
+    "is_typed",
+    "made",
+    "only",
+    "parameters_of",
+    "reference_name",
+    "require_bound",
+    "restored",
+    "unread_macros",
+    "values_of",
+]
+
+
 Texts = str | Path | Sequence[str | Path] | None
 """Files or bindings; a single one needs no list."""
 
@@ -74,7 +98,8 @@ class Choice(NamedTuple):
 def find_file(name: str | Path) -> Path:
     """Path of a gin file: as given, or else relative to the packaged ones.
 
-    Raises ConfigError if it is at neither place.
+    Raises:
+        ConfigError: if it is at neither place.
     """
     for path in (Path(name), packaged_configs() / name):
         if path.is_file():
@@ -124,9 +149,10 @@ def configured(
         recorded: the files were left by a finished step, and are data: see
             :class:`srvae_plugin.config.gin_sources.Reader`.
 
-    Raises ConfigError for a missing file, a syntax error, an unknown name (with the closest
-    known one), a value of the wrong type, and for two files that name different models while no
-    binding says which.
+    Raises:
+        ConfigError: for a missing file, a syntax error, an unknown name (with the closest known
+            one), a value of the wrong type, and for two files that name different models while no
+            binding says which.
     """
     if load_plugins:
         plugins.load()
@@ -181,7 +207,8 @@ def restored() -> Iterator[None]:
 def bind_reference(parameter: str, function: str) -> None:
     """Bind `parameter = @function` as if it had been typed last.
 
-    Raises ConfigError for an unknown name.
+    Raises:
+        ConfigError: for an unknown name.
     """
     text = f"{parameter} = @{function}"
     try:
@@ -318,7 +345,8 @@ def _key(name: str) -> gin_sources.Key:
 def reference_name(value: Any) -> str:
     """Name of the configurable that a bound `@name` refers to: without its module if that suffices.
 
-    Raises ConfigError if the value is no such reference.
+    Raises:
+        ConfigError: if the value is no such reference.
     """
     if not isinstance(value, gin_state.ConfigurableReference):
         raise ConfigError(f"{value!r}: expected a reference such as @mig")

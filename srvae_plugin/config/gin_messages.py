@@ -15,6 +15,9 @@ from gin import config as gin_state
 from srvae_plugin.config import plugins
 from srvae_plugin.config.gin_sources import read_text
 
+__all__ = ["names", "of_binding", "of_file", "one_line", "parameters", "signature_hints"]
+
+
 _BINDING = re.compile(r"\s*(?P<key>[\w./]+)\s*=\s*(?P<value>.*?)\s*", re.DOTALL)
 _WORDS = {"true": "True", "false": "False", "none": "None", "null": "None"}
 _YES_OR_NO = {"yes": "True", "on": "True", "no": "False", "off": "False"}

@@ -21,6 +21,19 @@ from srvae_plugin.config import gin_files, gin_sources, plugins
 from srvae_plugin.config.gin_files import ConfigError
 from srvae_plugin.config.gin_sources import Key
 
+__all__ = [
+    "Root",
+    "idle_bindings",
+    "require_no_dataset",
+    "require_read",
+    "roots_of",
+    "steps_of_metric",
+    "steps_of_run",
+    "steps_of_scoring",
+    "text_of",
+]
+
+
 _ASKS_BY_NAME = {"get_configurable", "query_parameter", "get_bindings", "bound", "find"}
 """Functions that take the name of a configurable as a string."""
 _NOT_LOOKED_THROUGH = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "gin", "joblib", "numba"}
@@ -70,7 +83,8 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
     It is called within `gin_files.configured`. Packaged files, disentanglement_lib's, what files
     include and what a finished run recorded serve many models, and may bind what one does not read.
 
-    Raises ConfigError that names such a one of `bindings`, and what to bind instead.
+    Raises:
+        ConfigError: naming such a one of `bindings`, and what to bind instead.
     """
     read = _Reading(roots)
     idle = [key for key in gin_sources.made if key not in read.keys]
@@ -124,7 +138,8 @@ def require_no_dataset(but: Sequence[str], why: str) -> None:
         but: parameters of `dataset` that hold nevertheless.
         why: why it is not looked at and what to do, as the end of a sentence.
 
-    Raises ConfigError that names a binding of the command line.
+    Raises:
+        ConfigError: naming a binding of the command line.
     """
     name = gin_files.bound("dataset.name")
     factory = plugins.load().found["datasets"].get(name) if isinstance(name, str) else None

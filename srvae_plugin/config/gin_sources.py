@@ -18,6 +18,21 @@ from typing import Any, NamedTuple
 
 from gin import config as gin_state
 
+__all__ = [
+    "Key",
+    "Reader",
+    "Source",
+    "import_modules",
+    "is_users",
+    "look_for_modules_in",
+    "made",
+    "not_imported",
+    "note",
+    "packaged_configs",
+    "read_text",
+]
+
+
 Key = tuple[str, str, str]
 """Scope, full name of the configurable, parameter."""
 _DATASET = ("srvae_plugin.dataset", "name")
@@ -181,7 +196,8 @@ class Reader:
 def read_text(path: Path) -> str:
     """Text of a gin file, whatever its byte order mark.
 
-    Raises ValueError if it is no text.
+    Raises:
+        ValueError: if it is no text.
     """
     content = path.read_bytes()
     try:
@@ -221,7 +237,8 @@ def import_modules(names: Sequence[str], beside: Sequence[str | Path] = ()) -> N
 
     They are looked for in the working directory, beside the files and wherever Python looks.
 
-    Raises ValueError for one that is not found or cannot be imported.
+    Raises:
+        ValueError: for one that is not found or cannot be imported.
     """
     folders = [Path.cwd(), *(Path(file).resolve().parent for file in beside), *_look_in]
     for name in names:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+__all__ = ["require"]
+
 
 def require(extra: str, *packages: str) -> list[Any]:
     """Import packages of an extra of this distribution and return them.
@@ -13,7 +15,8 @@ def require(extra: str, *packages: str) -> list[Any]:
         extra: name of the extra in setup.cfg.
         packages: their names, the same for import and for pip.
 
-    Raises ValueError that says what to install if one is missing or broken.
+    Raises:
+        ValueError: saying what to install if one is missing or broken.
     """
     try:
         return [importlib.import_module(name) for name in packages]

@@ -31,6 +31,23 @@ from beartype.door import is_bearable
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.storage.locate import expanded
 
+__all__ = [
+    "GROUPS",
+    "METRIC_ARGUMENTS",
+    "Broken",
+    "Group",
+    "Plugins",
+    "find",
+    "load",
+    "load_dataset",
+    "made_with",
+    "metric_info",
+    "names",
+    "nearest",
+    "path_options",
+]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 Group = Literal["models", "datasets", "metrics", "exporters"]
@@ -146,7 +163,8 @@ def names(group: Group) -> list[str]:
 def find(group: Group, name: str) -> Callable[..., Any]:
     """Return the configurable plug-in of that name.
 
-    Raises ValueError that names the closest known name, or what broke if it is a broken one.
+    Raises:
+        ValueError: naming the closest known name, or what broke if it is a broken one.
     """
     found = load().found[group]
     if name in found:
@@ -175,8 +193,8 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
         options: the data set's own, for example `path`, a file of the original data; in gin
             `dataset.path = "..."`.
 
-    Raises ValueError for an unknown name or option and for files that are not what they should
-    be.
+    Raises:
+        ValueError: for an unknown name or option and for files that are not what they should be.
     """
     factory = find("datasets", name)
     accepted = inspect.signature(factory).parameters

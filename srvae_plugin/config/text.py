@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+__all__ = ["NOT_OF_THE_MODEL", "dataset_bindings", "gin_dict", "record_in", "with_record"]
+
+
 _DATA_LINE = "# data set: "
 """Begins the line of a configuration that holds the record of its data set."""
 NOT_OF_THE_MODEL = frozenset({

@@ -42,6 +42,7 @@ __all__ = [
     "decomposition_figure",
     "latent_kl",
     "reconstruction_grid",
+    "reconstructions",
     "save_all",
     "traversal_animation",
     "traversal_grid",

@@ -17,7 +17,7 @@ from srvae_plugin.report.scores import Table
 from srvae_plugin.report.svg import Axis, axis
 from srvae_plugin.report.verdicts import sentences
 
-__all__ = ["Cell", "Column", "Overview", "overviews"]
+__all__ = ["STRIP", "Cell", "Column", "Overview", "overviews"]
 
 STRIP = 132.0
 """Width of the seeds' drawing in a cell."""

@@ -44,7 +44,7 @@ from srvae_plugin.report.svg import color
 from srvae_plugin.runs.directory import DECOMPOSITION
 from srvae_plugin.version import __version__
 
-__all__ = ["page"]
+__all__ = ["SECTIONS", "exact", "number", "page"]
 
 SECTIONS = (
     ("overview", "Overview", "overviews"),

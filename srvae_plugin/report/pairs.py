@@ -25,9 +25,17 @@ from srvae_plugin.report.run import Run
 from srvae_plugin.report.statistics import mean, probability_of_improvement, scores_matrix
 
 __all__ = [
-    "FEWEST", "Bootstrap", "Comparison", "Row", "compare", "comparisons", "paired_by_seed",
-    "reference_of", "summary_of",
-]  # fmt: skip
+    "ALL_PAIRS",
+    "FEWEST",
+    "Bootstrap",
+    "Comparison",
+    "Row",
+    "compare",
+    "comparisons",
+    "paired_by_seed",
+    "reference_of",
+    "summary_of",
+]
 
 FEWEST = 5
 """Of fewer seeds no interval is shown: its ends would be about the lowest and the highest seed."""

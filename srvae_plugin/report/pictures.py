@@ -19,9 +19,20 @@ from srvae_plugin.report.scores import Table
 from srvae_plugin.runs.directory import TRAVERSALS
 
 __all__ = [
-    "Animation", "Budget", "Chosen", "Frame", "animation", "chosen_runs", "factor_names",
-    "importance", "latent_order", "names_in", "picture",
-]  # fmt: skip
+    "LATENTS",
+    "MOST_BYTES",
+    "Animation",
+    "Budget",
+    "Chosen",
+    "Frame",
+    "animation",
+    "chosen_runs",
+    "factor_names",
+    "importance",
+    "latent_order",
+    "names_in",
+    "picture",
+]
 
 MOST_BYTES = 12_000_000
 """Of all pictures in a page together, so that it stays below about 20 MB with everything else."""

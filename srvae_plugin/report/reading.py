@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["matrix_in", "opened_picture", "parse_json", "read_json", "seed_of", "texts"]
+__all__ = [
+    "MOST_PIXELS",
+    "matrix_in",
+    "opened_picture",
+    "parse_json",
+    "read_json",
+    "seed_of",
+    "texts",
+]
 
 _DIGITS = 300
 """A whole number of more digits is none that a computer calculates with."""

@@ -14,9 +14,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
-    "Scores", "Statistic", "best_mean", "failed", "interquartile_mean", "mean", "median",
-    "probability_of_improvement", "scores_matrix", "third", "worst_mean",
-]  # fmt: skip
+    "VECTORIZED",
+    "Scores",
+    "Statistic",
+    "best_mean",
+    "failed",
+    "interquartile_mean",
+    "mean",
+    "median",
+    "probability_of_improvement",
+    "scores_matrix",
+    "tasks_of",
+    "third",
+    "wins",
+    "worst_mean",
+]
 
 Scores = NDArray[np.float64]
 """(..., run, task), NaN for a run that failed; leading axes are resamples."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-__all__ = ["Axis", "axis", "color", "document", "element", "vertical_grid"]
+__all__ = ["COLORS", "Axis", "axis", "color", "document", "element", "vertical_grid"]
 
 COLORS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f5f00", "#5a4fcf",

@@ -11,7 +11,7 @@ from srvae_plugin.report.pairs import FEWEST, Comparison, Row
 from srvae_plugin.report.power import POWER, Spread, seeds_needed
 from srvae_plugin.report.scores import Table
 
-__all__ = ["more_seeds", "sentences", "shown"]
+__all__ = ["Judged", "more_seeds", "sentences", "shown"]
 
 Judged = tuple[Table, Row | None, Sequence[Comparison]]
 """A score's table, the row of the best mean, and that beside every other."""

@@ -26,7 +26,7 @@ from srvae_plugin.data.factor_columns import FACTOR_ARRAYS
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
 from srvae_plugin.runs.text_tables import read_text_columns
 
-__all__ = ["SUFFIXES", "Columns", "arrays_of_frame", "read_arrays", "read_factors"]
+__all__ = ["SUFFIXES", "Arrays", "Columns", "arrays_of_frame", "read_arrays", "read_factors"]
 
 logger = logging.getLogger("srvae_plugin")
 

@@ -12,6 +12,9 @@ from srvae_plugin.data.table import FactorTable
 from srvae_plugin.runs.repeatable import seeded
 from srvae_plugin.runs.representation import TabulatedCodes
 
+__all__ = ["content_of"]
+
+
 _NUM_TRIED = 64
 
 

@@ -28,6 +28,28 @@ from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import new_folder, read_json, require_new, write_json, write_text
 from srvae_plugin.training.files import WEIGHTS, TrainingFiles
 
+__all__ = [
+    "DECOMPOSITION",
+    "EXPORT_FILE",
+    "NO_STEPS",
+    "STUDY_FILE",
+    "TRAVERSALS",
+    "Records",
+    "RunDirectory",
+    "ScoresDirectory",
+    "Step",
+    "StepDirectory",
+    "TrainingDirectory",
+    "is_run_directory",
+    "last_step_in",
+    "refused_among",
+    "refused_folder",
+    "run_of",
+    "scored_kind",
+    "trained_in",
+]
+
+
 Step = Literal["train", "postprocess", "evaluation"]
 STUDY_FILE = "study.json"
 """In the directory of a study, whose runs lie below it."""
@@ -166,7 +188,8 @@ class StepDirectory:
     def made_anew(self, overwrite: bool) -> Iterator[StepDirectory]:
         """Yield a temporary folder that takes this one's place if all went well.
 
-        Raises ValueError if there is something that may not be overwritten, or is not ours.
+        Raises:
+            ValueError: if there is something that may not be overwritten, or is not ours.
         """
         self.require_new(overwrite)
         with new_folder(self.path, overwrite) as folder:
@@ -204,8 +227,9 @@ class TrainingDirectory(StepDirectory):
     def prepare(self, resume: bool = False, overwrite: bool = False) -> None:
         """Make the folder, or check that it may be gone on with or replaced.
 
-        Raises ValueError if it holds something, unless `resume` or `overwrite`, and, whatever
-        these are, if nothing there was left by a training.
+        Raises:
+            ValueError: if it holds something, unless `resume` or `overwrite`, and, whatever these
+                are, if nothing there was left by a training.
         """
         folder = self.path
         found = [entry.name for entry in folder.iterdir()] if folder.exists() else []

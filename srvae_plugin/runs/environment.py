@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+__all__ = ["environment"]
+
 
 def environment(device: str, threads: int, seconds: float) -> dict[str, Any]:
     """What a run was made with: versions, commit, machine, threads, seconds."""

@@ -31,11 +31,10 @@ from srvae_plugin.runs.score_all import (
 from srvae_plugin.runs.trained_on import BoundData
 
 __all__ = [
-    "Foreign",
-    "MetricsFailedError",
-    "RepresentationFunction",
+    "Bindings",
+    "Files",
+    "Ready",
     "RunMetricsFailedError",
-    "Scores",
     "evaluate_function",
     "evaluate_representation",
     "evaluate_run",
@@ -73,9 +72,12 @@ def evaluate_run(
 ) -> dict[str, Scores]:
     """Score every representation of a run directory with the metrics that gin binds.
 
-    Results go to `<run>/metrics/<kind>/<metric>`. Raises ValueError if one of them is there
-    already, unless `resume` keeps or `overwrite` replaces it, and for a binding that nothing reads;
-    RunMetricsFailedError, after all else is scored, if a metric cannot be computed.
+    Results go to `<run>/metrics/<kind>/<metric>`.
+
+    Raises:
+        ValueError: if one of them is there already, unless `resume` keeps or `overwrite` replaces
+            it, and for a binding that nothing reads; RunMetricsFailedError, after all else is
+            scored, if a metric cannot be computed.
     """
     directory, config = RunDirectory(Path(run)), Config(files, bindings)
     kinds = directory.kinds()
@@ -159,7 +161,8 @@ def evaluate_function(
         of_what: identifies the representation; `resume` refuses results of another.
         foreign: what the results say of the model and, if gin does not bind it, of its data.
 
-    Raises MetricsFailedError, after the other metrics, if one cannot be computed.
+    Raises:
+        MetricsFailedError,: after the other metrics, if one cannot be computed.
     """
     directory, config = ScoresDirectory(Path(output)), Config(files, bindings)
     metrics, _ = _planned(config)
@@ -195,7 +198,8 @@ def _planned(config: Config) -> tuple[Sequence[str], Sequence[str] | None]:
 def load_function(name: str) -> RepresentationFunction:
     """Import `module:function`, looking in the current directory too.
 
-    Raises ValueError if there is no such module or callable.
+    Raises:
+        ValueError: if there is no such module or callable.
     """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:

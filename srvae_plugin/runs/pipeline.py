@@ -19,55 +19,85 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.directory import Records, StepDirectory, TrainingDirectory
-from srvae_plugin.runs.plan import REPRESENTATIONS, RunPlan, function_of, kind_of, run_plan
+
+# The steps and what they are made of are asked for here, by plug-ins too.
+from srvae_plugin.runs.plan import (
+    REPRESENTATIONS as REPRESENTATIONS,
+)
+from srvae_plugin.runs.plan import (
+    RunPlan as RunPlan,
+)
+from srvae_plugin.runs.plan import (
+    function_of as function_of,
+)
+from srvae_plugin.runs.plan import (
+    kind_of as kind_of,
+)
+from srvae_plugin.runs.plan import (
+    run_plan as run_plan,
+)
 from srvae_plugin.runs.represent import (
-    PostprocessSettings,
-    in_use,
-    load_model,
-    load_representation,
-    mean_representation,
-    represent,
-    representation_function,
-    sampled_representation,
+    PostprocessSettings as PostprocessSettings,
+)
+from srvae_plugin.runs.represent import (
+    in_use as in_use,
+)
+from srvae_plugin.runs.represent import (
+    load_model as load_model,
+)
+from srvae_plugin.runs.represent import (
+    load_representation as load_representation,
+)
+from srvae_plugin.runs.represent import (
+    mean_representation as mean_representation,
+)
+from srvae_plugin.runs.represent import (
+    represent as represent,
+)
+from srvae_plugin.runs.represent import (
+    representation_function as representation_function,
+)
+from srvae_plugin.runs.represent import (
+    sampled_representation as sampled_representation,
 )
 from srvae_plugin.runs.scoring import (
-    Beside,
-    EvaluationSettings,
-    cached,
-    described_factors,
-    needs_factors,
-    require_factors,
-    score,
+    Beside as Beside,
 )
-from srvae_plugin.runs.trained_on import bound_dataset, require_shape, say_other_data
+from srvae_plugin.runs.scoring import (
+    EvaluationSettings as EvaluationSettings,
+)
+from srvae_plugin.runs.scoring import (
+    cached as cached,
+)
+from srvae_plugin.runs.scoring import (
+    described_factors as described_factors,
+)
+from srvae_plugin.runs.scoring import (
+    needs_factors as needs_factors,
+)
+from srvae_plugin.runs.scoring import (
+    require_factors as require_factors,
+)
+from srvae_plugin.runs.scoring import (
+    score as score,
+)
+from srvae_plugin.runs.trained_on import (
+    bound_dataset as bound_dataset,
+)
+from srvae_plugin.runs.trained_on import (
+    require_shape as require_shape,
+)
+from srvae_plugin.runs.trained_on import (
+    say_other_data as say_other_data,
+)
 from srvae_plugin.training.loop import TrainingSettings, shape_of, train
 from srvae_plugin.training.weights import save_weights
 
 __all__ = [
-    "REPRESENTATIONS",
-    "EvaluationSettings",
-    "PostprocessSettings",
-    "RunPlan",
-    "bound_dataset",
-    "cached",
-    "described_factors",
+    "Bindings",
+    "Files",
     "evaluate_with_gin",
-    "function_of",
-    "in_use",
-    "kind_of",
-    "load_model",
-    "load_representation",
-    "mean_representation",
-    "needs_factors",
     "postprocess_with_gin",
-    "represent",
-    "representation_function",
-    "require_factors",
-    "require_shape",
-    "run_plan",
-    "sampled_representation",
-    "say_other_data",
-    "score",
     "train_in",
     "train_with_gin",
     "training_settings",
@@ -152,7 +182,8 @@ def postprocess_with_gin(
 ) -> None:
     """Turn a trained model into a representation, in a folder that needs no other.
 
-    Raises ValueError if `model_dir` holds no trained model or `output_dir` exists.
+    Raises:
+        ValueError: if `model_dir` holds no trained model or `output_dir` exists.
     """
     source = TrainingDirectory(Path(model_dir))
     target = StepDirectory(Path(output_dir), "postprocess")

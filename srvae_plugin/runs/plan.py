@@ -10,6 +10,9 @@ import gin
 
 from srvae_plugin.config import gin_files, plugins
 
+__all__ = ["REPRESENTATIONS", "RunPlan", "function_of", "kind_of", "run_plan"]
+
+
 REPRESENTATIONS = ("mean", "sampled")
 
 
@@ -57,7 +60,8 @@ def run_plan() -> RunPlan:
     contradict each other the later one wins, and gin is told, so that what is recorded is what is
     done.
 
-    Raises ConfigError if one of two bindings that are not of a file would be dropped.
+    Raises:
+        ConfigError: if one of two bindings that are not of a file would be dropped.
     """
     _settle("run.metrics", "evaluation.evaluation_fn", _metric_name)
     _settle("run.representations", "postprocess.postprocess_fn", kind_of)

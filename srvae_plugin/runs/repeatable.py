@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.runs.representation import RepresentationFunction
 
+__all__ = ["same_codes", "seeded", "warn_if_random"]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 _NUM_TRIED = 64
@@ -46,7 +49,8 @@ def warn_if_random(
 
     It is then seeded and called once more: a generator of its own does not follow the global seeds.
 
-    Raises ValueError, in one line, if it cannot encode them at all.
+    Raises:
+        ValueError,: in one line, if it cannot encode them at all.
     """
     observations = data.sample_observations(_NUM_TRIED, np.random.RandomState(seed))
     with seeded(seed):

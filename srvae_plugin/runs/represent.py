@@ -19,6 +19,17 @@ from srvae_plugin.runs.representation import Representation
 from srvae_plugin.training.numerics import memory_format
 from srvae_plugin.training.settings import TrainingSettings, check_seed, find_device
 
+__all__ = [
+    "PostprocessSettings",
+    "in_use",
+    "load_model",
+    "load_representation",
+    "mean_representation",
+    "represent",
+    "representation_function",
+    "sampled_representation",
+]
+
 
 @gin.register("mean_representation", module="srvae_plugin", allowlist=[])
 def mean_representation(model: DisentanglementModel, seed: int) -> Representation:
@@ -52,7 +63,8 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
         run_dir: a run directory, or its `model` or `postprocessed/<kind>` folder.
         device: "auto" or a torch device.
 
-    Raises ValueError if it is not such a folder, or the weights are damaged or do not fit.
+    Raises:
+        ValueError: if it is not such a folder, or the weights are damaged or do not fit.
     """
     directory = trained_in(Path(run_dir))
     with gin_files.only([directory.gin_file()], recorded=True):

@@ -22,6 +22,17 @@ from srvae_plugin.progress import Progress
 from srvae_plugin.training.batches import DeviceImages, source_of
 from srvae_plugin.training.numerics import memory_format, numerics
 
+__all__ = [
+    "CachedRepresentation",
+    "Codes",
+    "Observations",
+    "Representation",
+    "RepresentationFunction",
+    "TabulatedCodes",
+    "code_keys",
+]
+
+
 Observations = Float[np.ndarray, "batch height width channel"]
 Codes = Float[np.ndarray, "batch latent"]
 
@@ -47,7 +58,8 @@ class Representation:
         seed: seed of "sampled".
         batch_size: observations encoded at once; None: 64 on a CPU, 4,096 on a GPU.
 
-    Raises ValueError for another kind.
+    Raises:
+        ValueError: for another kind.
     """
 
     def __init__(
@@ -192,7 +204,8 @@ def code_keys(codes: NDArray[Any]) -> NDArray[Any]:
 class TabulatedCodes:
     """Codes known beforehand, one row an observation of `data`, in the data set's own order.
 
-    Raises ValueError if the numbers of rows differ or the codes are not finite numbers.
+    Raises:
+        ValueError: if the numbers of rows differ or the codes are not finite numbers.
     """
 
     def __init__(self, codes: NDArray[Any], data: FactorGrid | FactorTable | ImagesOnly):

@@ -39,6 +39,9 @@ from srvae_plugin.training.loop import TrainingSettings, build_early, find_devic
 from srvae_plugin.training.optimizers import make_optimizers
 from srvae_plugin.training.scalars import require_tensorboard
 
+__all__ = ["Checked", "RunSummary", "StepChoices", "check", "run"]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 

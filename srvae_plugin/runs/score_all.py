@@ -24,6 +24,9 @@ from srvae_plugin.runs.representation import RepresentationFunction
 from srvae_plugin.runs.scoring import Beside, score
 from srvae_plugin.runs.trained_on import BoundData
 
+__all__ = ["Choose", "Foreign", "MetricsFailedError", "Scored", "Scores", "said", "score_all"]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 Scores = dict[str, dict[str, Any]]
@@ -82,7 +85,8 @@ def score_all(
 ) -> Scores:
     """Score with every metric; one that cannot be computed does not stop the others.
 
-    Raises MetricsFailedError, after the other metrics, if one cannot be computed.
+    Raises:
+        MetricsFailedError,: after the other metrics, if one cannot be computed.
     """
     if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
         scored.output.delete(metrics)

@@ -31,6 +31,17 @@ from srvae_plugin.runs.repeatable import seeded
 from srvae_plugin.runs.representation import CachedRepresentation, RepresentationFunction
 from srvae_plugin.training.settings import check_seed
 
+__all__ = [
+    "Beside",
+    "EvaluationSettings",
+    "cached",
+    "described_factors",
+    "needs_factors",
+    "require_factors",
+    "score",
+]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from srvae_plugin.runs.run import RunSummary
 
+__all__ = ["NOT_SCORES", "as_text", "columns_of", "number", "score_table"]
+
+
 NOT_SCORES = ("uuid", "elapsed_time")
 
 

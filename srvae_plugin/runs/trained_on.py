@@ -19,6 +19,9 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.runs import weights
 from srvae_plugin.runs.directory import StepDirectory
 
+__all__ = ["BoundData", "bound_dataset", "require_shape", "say_other_data"]
+
+
 logger = logging.getLogger("srvae_plugin")
 
 _DATASET = "srvae_plugin.dataset"

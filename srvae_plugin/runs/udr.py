@@ -37,7 +37,7 @@ from srvae_plugin.runs.directory import (
 )
 from srvae_plugin.training.numerics import memory_format, numerics
 
-__all__ = ["Group", "gaussian_function", "groups_of", "rank_groups"]
+__all__ = ["FUNCTION", "Group", "gaussian_function", "groups_of", "rank_groups"]
 
 logger = logging.getLogger("srvae_plugin")
 

@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 
 from srvae_plugin.models.base import DisentanglementModel, Shape
 
+__all__ = ["load", "shape_in"]
+
 
 def shape_in(path: Path) -> Shape:
     """(channel, height, width) of the observations that the weights were built for."""

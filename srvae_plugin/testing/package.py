@@ -32,7 +32,8 @@ KINDS = {"models": "model", "datasets": "data set", "metrics": "metric", "export
 def plugins_of(package: str) -> list[tuple[Group, EntryPoint]]:
     """Entry points of an installed distribution or importable package.
 
-    Raises ValueError that says what to write where if there are none.
+    Raises:
+        ValueError: saying what to write where if there are none.
     """
     found = [
         (group, entry_point)

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+__all__ = ["RandomStates"]
+
 
 class RandomStates(NamedTuple):
     """States of torch's, numpy's and Python's global generators."""
