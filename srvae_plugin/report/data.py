@@ -119,11 +119,9 @@ def _from_folder(
         if (step := last_step_in(here)) is not None:
             path = step.aggregate
             try:
-                values = json.loads(path.read_text(encoding="utf-8"))
-                if not isinstance(values, dict):
-                    raise ValueError("it holds no dictionary")
-            except (OSError, ValueError) as error:
-                notes.append(f"{path} is damaged and left out: {error}")
+                values = step.read_aggregate()
+            except (OSError, ValueError, RecursionError) as error:
+                notes.append(f"{path} is left out: {error}")
             else:
                 yield _Record(here, _relative(here, place), values)
         # Temporary folders begin with a dot; the others hold no results.
@@ -251,30 +249,39 @@ def _with_plans(runs: list[Run], roots: Mapping[Path, str]) -> list[Run]:
     for run in runs:
         run.environment = _environment(run)
         if left.pop(run.folder.resolve(), None) is not None:
-            plan = gin_dict(run.directory.config.read_text(encoding="utf-8"))
+            plan = gin_dict(_config(run.directory, run.problems))
             planned = {metric_name(name) for name in planned_metrics(plan)}
             known = {metric for _, metric in (*run.scores, *run.refused)}
             missing = sorted(planned - known)
             run.problems += [f"no scores of {', '.join(missing)}"] if missing else []
     for folder, name in left.items():
-        text = RunDirectory(folder).config.read_text(encoding="utf-8")
+        problems: list[str] = []
+        text = _config(RunDirectory(folder), problems)
         config = gin_dict(text)
         data = from_record(record_in(text) or {}) or from_config(config) or DataSet()
         run = Run(name, folder, config, data=data, finished=False)
-        run.problems.append("training has not finished")
+        run.problems += [*problems, "training has not finished"]
         runs.append(run)
     return runs
 
 
 def _environment(run: Run) -> dict[str, Any]:
     try:
-        found = json.loads(run.directory.environment.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
+        return run.directory.read_environment()
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         run.problems.append(f"environment.json is damaged: {error}")
         return {}
+
+
+def _config(directory: RunDirectory, problems: list[str]) -> str:
+    """The configuration of a run; empty, with a problem more, if it cannot be read."""
+    try:
+        return directory.read_config()
+    except (OSError, ValueError) as error:
+        problems.append(f"{directory.config.name} is damaged: {error}")
+        return ""
 
 
 def planned_metrics(config: Settings) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from srvae_plugin import manifest
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Table
@@ -22,6 +23,7 @@ MOST_BYTES = 12_000_000
 _WIDEST = 1400
 _RANGE = 3.0
 """Our traversals go from -3 to 3."""
+_DAMAGE = (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError)
 _MATRICES = ("dci_importance_matrix.npy", "dci_regression_importance_matrix.npy")
 _FACTORS = {
     "dsprites_full": ("shape", "scale", "orientation", "position x", "position y"),
@@ -134,6 +136,7 @@ def animation(chosen: Chosen, budget: Budget) -> Animation | None:
 
 
 def _frames(path: Path) -> list[str]:
+    manifest.check(path)
     try:
         with Image.open(path) as image:
             frames, durations = [], []
@@ -141,7 +144,7 @@ def _frames(path: Path) -> list[str]:
                 image.seek(number)
                 frames.append(_uri(image.convert("RGB")))
                 durations.append(image.info.get("duration") or 1)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (*_DAMAGE, EOFError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     # Equal neighbours are stored once, with the time of both.
     times = [round(duration / min(durations)) for duration in durations]
@@ -156,10 +159,11 @@ def picture(chosen: Chosen, name: str, budget: Budget) -> str:
     path = chosen.run.directory.picture(name)
     if not path.is_file():
         return ""
+    manifest.check(path)
     try:
         with Image.open(path) as image:
             source = _uri(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return source if budget.take(f"{name} of {chosen.run.name}", source) else ""
 
@@ -179,9 +183,10 @@ def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     """
     for name in _MATRICES:
         for path in run.directory.artifact_files(name)[:1]:
+            manifest.check(path)
             try:
                 matrix = np.load(path, allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
+            except (OSError, ValueError, EOFError, MemoryError) as error:
                 raise ValueError(f"{path} is damaged: {error}") from None
             if matrix.ndim != 2 or matrix.dtype.kind != "f" or 0 in matrix.shape:
                 raise ValueError(f"{path} holds {matrix.dtype} {matrix.shape}, no matrix of floats")

@@ -21,6 +21,7 @@ from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.files import write_json
+from srvae_plugin.lock import only_writer
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.directory import Records, RunDirectory, ScoresDirectory, StepDirectory
@@ -90,9 +91,10 @@ def evaluate_run(
     failed: list[str] = []
     for kind in kinds:
         try:
-            scores[kind] = evaluate_representation(
-                metrics, directory, kind, files, bindings, overwrite
-            )
+            with only_writer(directory.path):
+                scores[kind] = evaluate_representation(
+                    metrics, directory, kind, files, bindings, overwrite
+                )
         except MetricsFailedError as error:
             scores[kind] = error.scores
             failed += [f"{kind}: {reason}" if len(kinds) > 1 else reason for reason in error.failed]
@@ -170,9 +172,10 @@ def evaluate_function(
         foreign = foreign._replace(model={**foreign.model, "content": content})
     if not is_table:
         function = pipeline.cached(function, to_score(data))
-    return _score_all(
-        metrics, function, data, directory, files, bindings, overwrite, of_what, foreign=foreign
-    )
+    with only_writer(directory.path):
+        return _score_all(
+            metrics, function, data, directory, files, bindings, overwrite, of_what, foreign=foreign
+        )
 
 
 def _score_all(
@@ -249,8 +252,7 @@ def _is_kept(target: StepDirectory, identity: str, elsewhere: str) -> bool:
     """
     if not target.is_complete():
         return False
-    folder, saved = target.path, target.identity
-    before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    folder, before = target.path, target.read_identity()
     advice = f"--overwrite scores it again{elsewhere}"
     if other := other_content(before, identity):
         raise ValueError(f"{folder}: {other}: {advice}")

@@ -43,6 +43,7 @@ from srvae_plugin.runs.representation import (
     Representation,
     RepresentationFunction,
 )
+from srvae_plugin.training import checkpoint
 from srvae_plugin.training.loop import (
     TrainingSettings,
     check_seed,
@@ -312,7 +313,7 @@ def train_with_gin(
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
         directory.write(scores, gin.operative_config_str(), records=Records(record))
         if not settings.keep_checkpoint:
-            directory.files.checkpoint.unlink(missing_ok=True)
+            checkpoint.delete(directory.files.checkpoint)
 
 
 def _goes_on(directory: TrainingDirectory, settings: TrainingSettings) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from srvae_plugin.config.data_record import (
 from srvae_plugin.config.gin_files import Choice, Texts, as_list
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.files import write_json, write_text
+from srvae_plugin.lock import only_writer
 from srvae_plugin.plots import pictures
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import RunDirectory
@@ -117,10 +116,22 @@ def run(
     """
     files, bindings = as_list(files), as_list(bindings)
     directory = RunDirectory(Path(output))
-    plan, config, device, data, functions = check(files, bindings, study)
-    begun = time.monotonic()
-    _prepare(directory, config, resume, overwrite)
+    checked = check(files, bindings, study)
+    with only_writer(directory.path):
+        _prepare(directory, checked.config, resume, overwrite)
+        return _steps(directory, checked, files, bindings, study)
 
+
+def _steps(
+    directory: RunDirectory,
+    checked: Checked,
+    files: Sequence[str | Path],
+    bindings: Sequence[str],
+    study: StepChoices | None,
+) -> RunSummary:
+    """All steps that are not finished yet; in a directory that is locked."""
+    plan, _, device, data, functions = checked
+    begun = time.monotonic()
     trained = directory.model.is_complete()
     former = directory.model.read()["uuid"] if trained else None
     pipeline.train_with_gin(directory.model.path, False, files, bindings, resume=True)
@@ -149,7 +160,7 @@ def run(
         summary.pictures = pictures.save_all(model, data, curves, directory.pictures)
     environment = made_with(device, torch.get_num_threads(), time.monotonic() - begun)
     environment["data_source"] = getattr(data, "source", None)
-    write_json(directory.environment, environment)
+    directory.finish(environment)
     return summary
 
 
@@ -168,7 +179,7 @@ def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:
 def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool) -> None:
     """Make the run directory, or check that it may be gone on with."""
     output, saved = directory.path, directory.config
-    if output.exists() and any(output.iterdir()) and not overwrite:
+    if directory.entries() and not overwrite:
         if not resume:
             raise ValueError(
                 f"{output} exists: --resume goes on with it, --overwrite deletes it, --output "
@@ -176,7 +187,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
             )
         if not saved.is_file():
             raise ValueError(f"{output} is not a run directory ({saved.name} is missing)")
-        before = saved.read_text(encoding="utf-8")
+        before = directory.read_config()
         if other := other_content(before, config):
             raise ValueError(
                 f"{output}: {other}. Put the former data back, choose another --output, or "
@@ -184,7 +195,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
             )
         changed = differing_lines(before, config)
         if changed and all(line.partition(" = ")[0] in FREE for line in changed):
-            write_text(saved, config)  # more steps than before, say
+            directory.write_config(config)  # more steps than before, say
         elif changed:
             raise ValueError(
                 f"{output} was made with another configuration; lines that differ: "
@@ -192,7 +203,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
                 "srvae-evaluate scores what is trained already with other metric settings"
             )
         if record_in(before) is None and not directory.model.path.exists():
-            write_text(saved, config)  # a study wrote it, which does not open data
+            directory.write_config(config)  # a study wrote it, which does not open data
         elif record_in(before) is None:
             logger.warning(
                 "%s was made by an older version: it does not say what its data contained, which "
@@ -200,7 +211,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
             )  # fmt: skip
         return
     if overwrite and output.exists():
-        if any(output.iterdir()) and not saved.is_file():
+        if directory.entries() and not saved.is_file():
             raise ValueError(f"{output} is not a run directory: --overwrite does not delete it")
-        shutil.rmtree(output)
-    write_text(saved, config)
+        directory.clear()
+    directory.write_config(config)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from srvae_plugin import manifest
 from srvae_plugin.files import replacing
 
 __all__ = ["WEIGHTS", "load_weights", "save_weights", "weights_of"]
@@ -56,6 +57,7 @@ def weights_of(source: str | Path) -> dict[str, Tensor]:
             f"no weights in {path}: expected a run directory, its model folder or a .safetensors "
             f"file; looked for {' and '.join(map(str, places))}"
         )
+    manifest.check(found)
     try:
         return load_file(found)
     except (OSError, SafetensorError) as error:
