@@ -60,6 +60,22 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy the files of a folder, at any depth, into another, which is made if it is not there.
+
+    Links are left out. Raises OSError that names the file that cannot be written.
+    """
+    for place, _, names in os.walk(source):
+        folder = target / Path(place).relative_to(source)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if not os.path.islink(path := Path(place) / name):
+                content = path.read_bytes()
+                with writing(folder / name):
+                    (folder / name).write_bytes(content)
+
+
 @contextmanager
 def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Have an error of the system within say that `path` was being written.

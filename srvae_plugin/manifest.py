@@ -49,10 +49,14 @@ def write(
         leave_out: names of files and folders, directly in `folder`, that are not listed.
         more: digests by name of files that are about to be written.
     """
-    digests = {name: sha256_of(folder / name) for name in sorted(_names(folder, leave_out))}
-    digests |= more
+    digests = digests_in(folder, leave_out) | dict(more)
     body = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     write_text(folder / MANIFEST, f"{_HEAD} {step} {_digest(body)}\n{body}")
+
+
+def digests_in(folder: Path, leave_out: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Digests of all files of a folder, at any depth, by name; see `write`."""
+    return {name: sha256_of(folder / name) for name in sorted(_names(folder, leave_out))}
 
 
 def _names(folder: Path, leave_out: frozenset[str]) -> Iterator[str]:

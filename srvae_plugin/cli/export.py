@@ -57,6 +57,7 @@ def export(
     Raises ValueError for an unknown format, a folder that is no run or exists already, a package
     that is missing, and a model that the format cannot hold. Nothing is left behind then.
     """
+    from srvae_plugin import manifest
     from srvae_plugin.config import gin_files, gin_reach, plugins
     from srvae_plugin.files import new_folder, write_json
     from srvae_plugin.interchange.exporters import Exported, load_trained
@@ -86,6 +87,7 @@ def export(
             "bindings": list(bindings),
             "srvae_plugin": __version__,
             **done.facts,
+            "sha256": manifest.digests_in(folder),
         }
         write_json(folder / EXPORT_FILE, about)
     return Exported(target / about["file"], done.facts)

@@ -30,6 +30,7 @@ from srvae_plugin import manifest
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import (
     as_json,
+    copy_tree,
     new_folder,
     put_back,
     read_json,
@@ -205,7 +206,7 @@ class StepDirectory:
             records: see `Records`.
         """
         if previous is not None:
-            shutil.copytree(previous, self.results, dirs_exist_ok=True)
+            copy_tree(previous, self.results)
         write_text(self.results / "gin" / f"{self.step}.gin", config)
         json_files = self.results / "json"
         write_json(json_files / f"{self.step}_config.json", gin_dict(config))
