@@ -1,7 +1,7 @@
 """Damaged files of a run: a command gives what it would have given, or says one line.
 
 Every file of a run is cut short or has bits flipped at random. `SRVAE_FUZZ` is the number of
-damages, 160 by default.
+damages, 60 by default.
 """
 
 import collections
@@ -19,7 +19,7 @@ from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.report import report_main
 from srvae_plugin.cli.run import run_main
 
-COUNT = int(os.environ.get("SRVAE_FUZZ", "160"))
+COUNT = int(os.environ.get("SRVAE_FUZZ", "60"))
 METRICS = 'run.metrics = ["unsupervised_metrics"]'
 MORE = "model.training_steps = 6"
 

@@ -1,9 +1,7 @@
 """A full disk during an export is one line, leaves nothing behind, and is no trouble afterwards."""
 
-import errno
 import hashlib
 import json
-import os
 import subprocess
 
 import pytest
@@ -28,15 +26,14 @@ def trained(tmp_path_factory):
 
 
 def fill(place):
-    """A file that leaves one page of the disk."""
+    """A file that takes all that is left of the disk."""
     path = place / "filler"
     with path.open("wb", buffering=0) as file:
         try:
             while file.write(b"\0" * 4096):
                 pass
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
-        file.truncate(max(0, os.path.getsize(path) - 3 * 4096))
+        except OSError:  # full
+            pass
     return path
 
 

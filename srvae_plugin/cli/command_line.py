@@ -148,8 +148,8 @@ class _Terminated(BaseException):
 def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
     """Run a command and end the process as the commands' help says.
 
-    Bad input and a lack of memory (ValueError, OSError, RuntimeError, MemoryError) become one line and exit status 2, with `debug` a
-    traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
+    Bad input and a lack of memory (ValueError, OSError, RuntimeError, MemoryError) become one line
+    and exit status 2, with `debug` a traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
     with 128 and the number of the signal; so does a reader of the output, such as `head`, that has
     seen enough. Work that computes calls `use_threads` first.
     """
@@ -185,9 +185,8 @@ def _reason(error: Exception) -> str:
             f"out of memory{said}: finished steps are kept; take smaller batches or fewer threads "
             "(--threads), or a machine with more memory, and --resume"
         )
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-        if text.startswith("[Errno"):
-            return f"{error.strerror} (the system names no file; --debug shows what was done)"
+    if isinstance(error, OSError) and error.filename is None and text.startswith("[Errno"):
+        return f"{error.strerror} (the system names no file; --debug shows what was done)"
     return text
 
 
