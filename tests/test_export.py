@@ -14,8 +14,7 @@ import torch
 
 from srvae_plugin import representation_function
 from srvae_plugin.cli.export import export, export_main
-from srvae_plugin.config import plugins
-from srvae_plugin.interchange import optional
+from srvae_plugin.config import optional, plugins
 from srvae_plugin.interchange.exporters import MeanCodes, Trained, load_trained
 from srvae_plugin.models.vae import BaseVAE
 

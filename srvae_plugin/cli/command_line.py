@@ -149,9 +149,9 @@ def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
     """Run a command and end the process as the commands' help says.
 
     Bad input and a lack of memory (ValueError, OSError, RuntimeError, MemoryError) become one line
-    and exit status 2, with `debug` a traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
-    with 128 and the number of the signal; so does a reader of the output, such as `head`, that has
-    seen enough. Work that computes calls `use_threads` first.
+    and exit status 2, with `debug` a traceback. Ctrl-C, SIGTERM and an error that says in `signum`
+    which signal it stands for end it with 128 and the number of the signal; so does a reader of the
+    output, such as `head`, that has seen enough. Work that computes calls `use_threads` first.
     """
     _log_to_stderr()
     wait_passively()
