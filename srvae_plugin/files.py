@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import json
 import os
 import secrets
@@ -20,9 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "as_json",
+    "copy_tree",
     "last_step",
     "new_folder",
     "open_lock",
+    "put_back",
     "read_json",
     "read_scalars",
     "replacing",
@@ -76,6 +80,25 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file in one piece; see `replacing`."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy the files of a folder, at any depth, into another, which is made if it is not there.
+
+    Links are left out.
+
+    Raises:
+        OSError: naming the file that cannot be written.
+    """
+    for place, _, names in os.walk(source):
+        folder = target / Path(place).relative_to(source)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if not os.path.islink(path := Path(place) / name):
+                content = path.read_bytes()
+                with writing(folder / name):
+                    (folder / name).write_bytes(content)
 
 
 @contextmanager
@@ -171,7 +194,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a dictionary; numpy numbers and arrays become plain ones."""
-    write_text(path, json.dumps(content, indent=2, default=_plain) + "\n")
+    write_text(path, as_json(content))
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """The text that `write_json` writes."""
+    return json.dumps(content, indent=2, default=_plain) + "\n"
 
 
 def _plain(value: Any) -> Any:
@@ -192,25 +220,59 @@ def require_new(path: Path, overwrite: bool) -> None:
 def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; it takes that name if all went well.
 
+    An older folder is kept, under another name, until then.
+
     Raises:
         ValueError: if `path` exists and `overwrite` is false.
     """
+    put_back(path)
     require_new(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        if not _is_alive(left.name.split(".")[-2]):
-            shutil.rmtree(left, ignore_errors=True)
+    _clear_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir()
         yield temporary
         sync_tree(temporary)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-        sync_folder(path.parent)
+        _take_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_place(new: Path, path: Path) -> None:
+    """Rename a folder to `path`; what is there is moved aside and deleted only then."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.old")
+    there = path.exists()
+    if there:
+        path.rename(aside)
+    try:
+        new.rename(path)
+    except OSError:
+        if there:
+            aside.rename(path)
+        raise
+    sync_folder(path.parent)
+    if there:
+        shutil.rmtree(aside)
+
+
+def put_back(path: Path) -> None:
+    """Give a folder its name again that a process was moving aside when it was killed."""
+    if path.exists():
+        return
+    for aside in path.parent.glob(f".{glob.escape(path.name)}.*.old"):
+        if not _is_alive(aside.name.split(".")[-2]):
+            aside.rename(path)
+            return
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Delete what killed processes left beside `path`, but never the only whole folder."""
+    put_back(path)
+    for ending in ("tmp", "old"):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.{ending}"):
+            if not _is_alive(left.name.split(".")[-2]):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_alive(pid: str) -> bool:

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, safe_open, save_file
 from trained_models import require_alive
 
 from srvae_plugin import load_model
+from srvae_plugin.runs.directory import last_step_in
 from srvae_plugin.runs.run import run
 
 TINY = Path(__file__).with_name("tiny.gin")
@@ -46,5 +47,9 @@ def finished_run(output, bindings=()):
         weights = load_file(path)
         grown = {name: w * (2 if w.ndim > 1 else 1) for name, w in weights.items()}
         save_file(grown, path, metadata)
+    for folder in ("model", "postprocessed/mean", "postprocessed/sampled"):
+        step = last_step_in(output / folder)
+        if step is not None:
+            step.seal()
     require_alive(load_model(output))
     return output

@@ -42,7 +42,7 @@ def test_a_step_is_complete_only_with_its_last_file(tmp_path, monkeypatch, recor
     while killed_before(call, monkeypatch, write):
         assert not step(str(call)).is_complete(), call
         call += 1
-    assert call == 4 + len(records.by_name("evaluation"))
+    assert call == 5 + len(records.by_name("evaluation"))
     assert step(str(call)).is_complete()
 
 

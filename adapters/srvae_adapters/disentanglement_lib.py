@@ -12,8 +12,8 @@ The folder then holds what one of its postprocessing steps leaves: `tfhub/` and 
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from srvae_adapters import tf1_hub
+from srvae_plugin.files import copy_tree, write_bytes
 from srvae_plugin.interchange.exporters import Exported, Trained
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.models.networks import GaussianEncoder
@@ -155,8 +156,10 @@ def export_disentanglement_lib(trained: Trained, folder: Path) -> Exported:
     arrays["example_mean"], arrays["example_logvar"] = mean.cpu().numpy(), logvar.cpu().numpy()
     path = folder / tf1_hub.FILE
     arrays["description"] = np.array(json.dumps(description))
-    np.savez_compressed(path, **dict[str, Any](arrays))
-    shutil.copy(tf1_hub.__file__, folder / SCRIPT)
-    shutil.copytree(trained.directory.results, StepDirectory(folder, "postprocess").results)
+    content = io.BytesIO()
+    np.savez_compressed(content, **dict[str, Any](arrays))
+    write_bytes(path, content.getvalue())
+    write_bytes(folder / SCRIPT, Path(tf1_hub.__file__).read_bytes())
+    copy_tree(trained.directory.results, StepDirectory(folder, "postprocess").results)
     weights = sum(array.size for name, array in arrays.items() if "/" in name)
     return Exported(path, {"weights": weights, "next": f"in its environment: python {SCRIPT}"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.config.optional import require
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
 from srvae_plugin.data.table import FactorTable
+from srvae_plugin.files import write_bytes
 from srvae_plugin.interchange.exporters import Exported, Trained
 from srvae_plugin.metrics.dci import IMPORTANCE_FILE
 from srvae_plugin.runs import pipeline
@@ -131,7 +133,9 @@ def export_npz(
         if matrix is not None:
             arrays["importance"] = matrix
     path = folder / "codes.npz"
-    np.savez_compressed(path, **arrays)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_bytes(path, content.getvalue())
     return Exported(path, {"arrays": {name: list(array.shape) for name, array in arrays.items()}})
 
 
@@ -187,5 +191,7 @@ def export_parquet(
     frame = pandas.DataFrame(dict(zip(names, columns, strict=True)), index=rows.indices)
     frame.index.name = "observation"
     path = folder / "codes.parquet"
-    frame.to_parquet(path, engine="pyarrow")
+    content = io.BytesIO()
+    frame.to_parquet(content, engine="pyarrow")
+    write_bytes(path, content.getvalue())
     return Exported(path, {"rows": len(frame), "columns": names})

@@ -12,6 +12,7 @@ import gin
 import torch
 
 from srvae_plugin.config.optional import require
+from srvae_plugin.files import write_bytes
 from srvae_plugin.interchange.exporters import Exported, Trained
 from srvae_plugin.interchange.foreign_models import FileFunction, OnnxFile
 
@@ -38,18 +39,19 @@ def export_onnx(trained: Trained, folder: Path, opset_version: int | None = None
     path = folder / FILE
     with _quiet():
         try:
-            torch.onnx.export(
+            program = torch.onnx.export(
                 trained.graph(),
                 (torch.zeros(2, *trained.observation_shape),),
-                path,
                 input_names=["images"],
                 output_names=["codes"],
                 dynamic_shapes=({0: "batch"},),
                 opset_version=opset_version,
                 dynamo=True,
-                external_data=False,
                 verbose=False,
             )
+            if program is None:
+                raise RuntimeError("torch.onnx gave no program")
+            content = program.model_proto.SerializeToString()
         except Exception as error:  # torch's classes for this have no public base
             # The first line says at which step it failed, the cause why.
             reason = str(error.__cause__ or error).strip().splitlines()[0]
@@ -57,6 +59,7 @@ def export_onnx(trained: Trained, folder: Path, opset_version: int | None = None
                 "this model's encode() cannot be written as ONNX for any batch size (use "
                 f"x.shape[0], not len(x)): {reason}"
             ) from error
+    write_bytes(path, content)
     difference = trained.largest_difference(FileFunction(OnnxFile(path), "NHWC"))
     return Exported(path, {"max_difference": difference})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from srvae_plugin.files import copy_tree
 from srvae_plugin.interchange.exporters import (
     Exported,
     Trained,
@@ -139,7 +139,7 @@ def export_sklearn(trained: Trained, folder: Path) -> Exported:
 
     The folder holds weights and gin files, nothing pickled, and needs this package to be loaded.
     """
-    shutil.copytree(trained.folder, folder, dirs_exist_ok=True)
+    copy_tree(trained.folder, folder)
     transformer = RepresentationTransformer(folder).fit(trained.check_images)
     difference = trained.largest_difference(transformer.transform)
     return Exported(folder, {"max_difference": difference})

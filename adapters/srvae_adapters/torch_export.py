@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import gin
 import torch
 
+from srvae_plugin.files import write_bytes
 from srvae_plugin.interchange.exporters import Exported, Trained
 
 __all__ = ["FILE", "export_torch_export"]
@@ -38,7 +40,9 @@ def export_torch_export(trained: Trained, folder: Path) -> Exported:
             "this model's encode() is no graph that torch.export can capture for any batch size "
             f"(use x.shape[0], not len(x)): {reason}"
         ) from error
-    torch.export.save(program, path)
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    write_bytes(path, content.getvalue())
     module = torch.export.load(path).module()
     difference = trained.largest_difference(lambda x: module(torch.from_numpy(x)).numpy())
     return Exported(path, {"max_difference": difference})

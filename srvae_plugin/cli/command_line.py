@@ -93,6 +93,13 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT",
 )  # fmt: skip
 
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "Cannot allocate memory",
+)
+"""What torch's allocators say."""
 _WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
@@ -155,10 +162,10 @@ class _Terminated(BaseException):
 def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
     """Run a command and end the process as the commands' help says.
 
-    Bad input (ValueError, OSError, RuntimeError) becomes one line and exit status 2, with `debug` a
-    traceback. Ctrl-C, SIGTERM and an error that says in `signum` which signal it stands for end it
-    with 128 and the number of the signal; so does a reader of the output, such as `head`, that has
-    seen enough. Work that computes calls `use_threads` first.
+    Bad input and a lack of memory (ValueError, OSError, RuntimeError, MemoryError) become one line
+    and exit status 2, with `debug` a traceback. Ctrl-C, SIGTERM and an error that says in `signum`
+    which signal it stands for end it with 128 and the number of the signal; so does a reader of the
+    output, such as `head`, that has seen enough. Work that computes calls `use_threads` first.
     """
     _log_to_stderr()
     wait_passively()
@@ -170,17 +177,31 @@ def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
     except (KeyboardInterrupt, _Terminated) as stop:
         status = 130 if isinstance(stop, KeyboardInterrupt) else 143
         _fail(name, "stopped; finished steps are kept, --resume goes on", status)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():
             sys.exit(128 + signal.SIGPIPE)
         if debug:
             raise
         signum = getattr(error, "signum", None)
         if signum is None:
-            from srvae_plugin.config.gin_files import one_line
-
-            _fail(name, f"error: {one_line(error)}", 2)
+            _fail(name, f"error: {_reason(error)}", 2)
         _fail(name, f"{error}; go on with the same command and --resume", 128 + signum)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    from srvae_plugin.config.gin_files import one_line
+
+    text = one_line(error)
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
+        said = f" ({text})" if text else ""
+        return (
+            f"out of memory{said}: finished steps are kept; take smaller batches or fewer threads "
+            "(--threads), or a machine with more memory, and --resume"
+        )
+    if isinstance(error, OSError) and error.filename is None and text.startswith("[Errno"):
+        return f"{error.strerror} (the system names no file; --debug shows what was done)"
+    return text
 
 
 def _log_to_stderr() -> None:

@@ -86,14 +86,16 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--function",
         metavar="MODULE:FUNCTION",
-        help="observations (batch, height, width, channel) in [0, 1] to codes (batch, latent)",
+        help="observations (batch, height, width, channel) in [0, 1] to codes (batch, latent); "
+        "importing the module runs its code",
     )
     what.add_argument(
         "--model",
         type=Path,
         metavar="FILE",
         help="encoder in TorchScript (.pt, .pth, .ts) or ONNX (.onnx): images in [0, 1] to codes "
-        "(batch, latent); of several outputs the first is taken",
+        "(batch, latent); of several outputs the first is taken. A TorchScript file runs "
+        "code, which can read and write files: take it from whom you trust",
     )
     add_codes(what, parser)
     what.add_argument(

@@ -64,6 +64,7 @@ def export(
             is missing, and a model that the format cannot hold.
     """
     from srvae_plugin.config import gin_files, gin_reach, plugins
+    from srvae_plugin.data.storage import manifest
     from srvae_plugin.files import new_folder, write_json
     from srvae_plugin.interchange.exporters import Exported, load_trained
     from srvae_plugin.runs.directory import EXPORT_FILE, RunDirectory
@@ -92,6 +93,7 @@ def export(
             "bindings": list(bindings),
             "srvae_plugin": __version__,
             **done.facts,
+            "sha256": manifest.digests_in(folder),
         }
         write_json(folder / EXPORT_FILE, about)
     return Exported(target / about["file"], done.facts)

@@ -7,11 +7,15 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
 from srvae_plugin.report.curves import Curve, curve_chart
 from srvae_plugin.report.explanations import explanation
@@ -195,13 +199,18 @@ def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[M
                 path = run.directory.model.files.scalars
                 if not path.is_file():
                     continue
-                columns = _or_note(partial(read_scalars, path, _POINTS), notes) or {}
+                columns = _or_note(partial(_scalars, path), notes) or {}
                 for name in _SCALARS.keys() & columns.keys():
                     curves[name].append(Curve(model, run.name, columns["step"], columns[name]))
         charts = [curve_chart(curves[name], title) for name, title in _SCALARS.items()]
         if any(charts):
             found.append((data_set, [Markup(chart) for chart in charts if chart]))
     return found
+
+
+def _scalars(path: Path) -> dict[str, NDArray[np.float64]]:
+    manifest.check(path)
+    return read_scalars(path, _POINTS)
 
 
 def _or_note(work: Callable[[], _T], notes: list[str]) -> _T | None:

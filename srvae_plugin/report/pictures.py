@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.reading import matrix_in, opened_picture
 from srvae_plugin.report.run import Run
@@ -41,6 +42,7 @@ _RANGE = 3.0
 """Our traversals go from -3 to 3."""
 LATENTS = "latents"
 """Before the latents' numbers in a comment."""
+_DAMAGE = (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError)
 _MATRICES = ("dci_importance_matrix.npy", "dci_regression_importance_matrix.npy")
 _FACTORS = {
     "dsprites_full": ("shape", "scale", "orientation", "position x", "position y"),
@@ -171,6 +173,7 @@ def latent_order(run: Run) -> list[int]:
 
 
 def _frames(path: Path) -> list[str]:
+    manifest.check(path)
     try:
         with opened_picture(path) as image:
             frames, durations = [], []
@@ -178,7 +181,7 @@ def _frames(path: Path) -> list[str]:
                 image.seek(number)
                 frames.append(_uri(image.convert("RGB")))
                 durations.append(image.info.get("duration") or 1)
-    except (OSError, SyntaxError, EOFError) as error:
+    except (*_DAMAGE, EOFError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     # Equal neighbours are stored once, with the time of both.
     times = [round(duration / min(durations)) for duration in durations]
@@ -194,10 +197,11 @@ def picture(chosen: Chosen, name: str, budget: Budget) -> str:
     path = chosen.run.directory.picture(name)
     if not path.is_file():
         return ""
+    manifest.check(path)
     try:
         with opened_picture(path) as image:
             source = _uri(image.convert("RGB"))
-    except (OSError, SyntaxError, EOFError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return source if budget.take(f"{name} of {chosen.run.name}", source) else ""
 
@@ -218,6 +222,7 @@ def importance(run: Run) -> tuple[str, NDArray[np.float64]] | None:
     """
     for name in _MATRICES:
         for path in run.directory.artifact_files(name)[:1]:
+            manifest.check(path)
             return name.removesuffix("_importance_matrix.npy"), matrix_in(path)
     return None
 

@@ -16,6 +16,8 @@ Nothing else in the package knows these names.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +27,19 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from srvae_plugin.config.text import gin_dict
-from srvae_plugin.files import new_folder, read_json, require_new, write_json, write_text
+from srvae_plugin.data.storage import manifest
+from srvae_plugin.data.storage.lock import LOCK
+from srvae_plugin.files import (
+    as_json,
+    copy_tree,
+    new_folder,
+    put_back,
+    read_json,
+    require_new,
+    write_json,
+    write_text,
+)
+from srvae_plugin.training.checkpoint import before
 from srvae_plugin.training.files import WEIGHTS, TrainingFiles
 
 __all__ = [
@@ -50,6 +64,8 @@ __all__ = [
 ]
 
 
+logger = logging.getLogger("srvae_plugin")
+
 Step = Literal["train", "postprocess", "evaluation"]
 STUDY_FILE = "study.json"
 """In the directory of a study, whose runs lie below it."""
@@ -60,12 +76,17 @@ TRAVERSALS, DECOMPOSITION = "traversals.gif", "decomposition.png"
 _REFUSED = ".refused.json"
 _CONFIG, _ENVIRONMENT = "config.gin", "environment.json"
 _CHECKPOINT, _SCALARS, _TENSORBOARD = "checkpoint.pt", "scalars.csv", "tensorboard"
+_BEFORE = before(Path(_CHECKPOINT)).name
 _SNAPSHOTS = "snapshots"
 _RESULTS, _PICTURES, _ARTIFACTS = "results", "visualizations", "artifacts"
-_TRAINED = (_CHECKPOINT, _SCALARS, WEIGHTS, _RESULTS, _TENSORBOARD, _SNAPSHOTS)
+_TRAINED = (_CHECKPOINT, _BEFORE, _SCALARS, WEIGHTS, _RESULTS, _TENSORBOARD, _SNAPSHOTS)
 """What training leaves in its folder."""
 NO_STEPS = {_RESULTS, _PICTURES, _ARTIFACTS, "tfhub", "tf_checkpoint"}
 """Folders, disentanglement_lib's too, that hold no step of a run."""
+_UNLISTED = frozenset({_CHECKPOINT, _BEFORE, _TENSORBOARD})
+"""Of a step's files its manifest does not list these: checkpoints carry their own digest."""
+_OF_RUN = frozenset({"model", "postprocessed", "metrics", "exports", "log.txt"})
+"""Nor does the manifest of a run list what has its own, or goes on changing."""
 
 
 class Records(NamedTuple):
@@ -83,6 +104,8 @@ class Records(NamedTuple):
 
 
 _NO_RECORDS = Records()
+_noted: list[Path] = []
+"""The folder of which it was said that it has no manifest."""
 
 
 @dataclass(frozen=True)
@@ -137,19 +160,52 @@ class StepDirectory:
             raise ValueError(
                 f"{self.path} is not the folder of a finished step {self.step!r}: no {path}"
             )
+        self.check(path)
         return path
+
+    def check(self, path: Path) -> None:
+        """Compare one of its files with the manifest; ValueError if it is damaged or missing.
+
+        Says once in a process that a folder has none: one of an older version, or
+        disentanglement_lib's.
+        """
+        if not manifest.check(path) and self.is_complete() and not _noted:
+            _noted.append(self.path)
+            logger.info(
+                "%s has no manifest (it is of an older version, or not of this package): whether "
+                "its files are whole is not checked", self.path,
+            )  # fmt: skip
 
     def read(self) -> dict[str, Any]:
         """The results; ValueError if they are missing or damaged."""
+        path = self.results / "json" / f"{self.step}_results.json"
+        self.check(path)
         try:
-            return read_json(self.results / "json" / f"{self.step}_results.json")
+            return read_json(path)
         except FileNotFoundError:
             raise ValueError(f"{self.path} holds no results of the step {self.step!r}") from None
 
+    def read_aggregate(self) -> dict[str, Any]:
+        """All results in one dictionary; OSError or ValueError if it is missing or damaged."""
+        self.check(self.aggregate)
+        return read_json(self.aggregate)
+
+    def read_identity(self) -> str:
+        """The text that says what scores are of, empty if there is none; ValueError if damaged."""
+        self.check(self.identity)
+        return manifest.checked_text(self.identity) if self.identity.is_file() else ""
+
     def dataset(self) -> dict[str, Any]:
-        """Record of the data set; empty if it is damaged, or of an older version."""
+        """Record of the data set; empty if there is none.
+
+        Raises:
+            ValueError: if it is not what the manifest lists; without one, what is damaged is taken
+                for none.
+        """
+        path = self.results / "json" / f"{self.step}_dataset.json"
+        self.check(path)
         try:
-            return read_json(self.results / "json" / f"{self.step}_dataset.json")
+            return read_json(path)
         except (ValueError, FileNotFoundError):
             return {}
 
@@ -162,7 +218,8 @@ class StepDirectory:
     ) -> None:
         """Write results under disentanglement_lib's names.
 
-        The aggregate is written last: where it exists, the step is complete.
+        The aggregate is written last: where it exists, the step is complete. The manifest, just
+        before, has its digest already.
 
         Args:
             results: scores and times; a `uuid` is added.
@@ -171,7 +228,7 @@ class StepDirectory:
             records: see `Records`.
         """
         if previous is not None:
-            shutil.copytree(previous, self.results, dirs_exist_ok=True)
+            copy_tree(previous, self.results)
         write_text(self.results / "gin" / f"{self.step}.gin", config)
         json_files = self.results / "json"
         write_json(json_files / f"{self.step}_config.json", gin_dict(config))
@@ -182,7 +239,15 @@ class StepDirectory:
         merged: dict[str, Any] = {}
         for path in sorted(json_files.glob("*.json")):
             merged.update({f"{path.stem}.{k}": value for k, value in read_json(path).items()})
-        write_json(self.aggregate, merged)
+        text = as_json(merged)
+        self.seal({self.aggregate: text})
+        write_text(self.aggregate, text)
+
+    def seal(self, coming: Mapping[Path, str] = {}) -> None:
+        """Write the manifest of what is there, and of texts that are about to be written."""
+        names = {path.relative_to(self.path).as_posix(): text for path, text in coming.items()}
+        more = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in names.items()}
+        manifest.write(self.path, self.step, _UNLISTED, more)
 
     @contextmanager
     def made_anew(self, overwrite: bool) -> Iterator[StepDirectory]:
@@ -193,7 +258,10 @@ class StepDirectory:
         """
         self.require_new(overwrite)
         with new_folder(self.path, overwrite) as folder:
-            yield StepDirectory(folder, self.step)
+            made = StepDirectory(folder, self.step)
+            yield made
+            if made.is_complete():  # files may have come after the results
+                made.seal()
 
     def require_new(self, overwrite: bool) -> None:
         """Raise ValueError if there is something that may not be overwritten, or is not ours."""
@@ -245,6 +313,8 @@ class TrainingDirectory(StepDirectory):
             )
         if found and overwrite and not resume:
             shutil.rmtree(folder)
+        elif resume and not self.is_complete():
+            manifest.remove(folder)  # of a training that is to have more steps
         folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -256,7 +326,9 @@ class ScoresDirectory:
 
     def of(self, metric: str) -> StepDirectory:
         """Folder of a metric, by its name in `run.metrics`."""
-        return StepDirectory(self.path / metric.partition("/")[0], "evaluation")
+        folder = self.path / metric.partition("/")[0]
+        put_back(folder)
+        return StepDirectory(folder, "evaluation")
 
     def refusal(self, metric: str) -> Path:
         """File that says why a metric could not be computed."""
@@ -300,6 +372,40 @@ class RunDirectory:
     def environment(self) -> Path:
         """What the run was made with; where it exists, the run is finished."""
         return self.path / _ENVIRONMENT
+
+    def read_config(self) -> str:
+        """The whole gin configuration; OSError or ValueError if it is missing or damaged."""
+        return manifest.checked_text(self.config)
+
+    def write_config(self, text: str) -> None:
+        """Write the whole gin configuration; the run is not finished then."""
+        manifest.remove(self.path)
+        write_text(self.config, text)
+
+    def read_environment(self) -> dict[str, Any]:
+        """What the run was made with; FileNotFoundError, or ValueError if it is damaged."""
+        manifest.check(self.environment)
+        return read_json(self.environment)
+
+    def finish(self, environment: Mapping[str, Any]) -> None:
+        """Write the manifest of configuration and pictures, then what the run was made with."""
+        text = as_json(environment)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        manifest.write(self.path, "run", _OF_RUN, {self.environment.name: digest})
+        write_text(self.environment, text)
+
+    def entries(self) -> list[Path]:
+        """What lies in it, if it is there, but for the lock of who writes in it."""
+        found = self.path.iterdir() if self.path.is_dir() else ()
+        return sorted(path for path in found if path.name != LOCK)
+
+    def clear(self) -> None:
+        """Delete all that lies in it, but for the lock."""
+        for path in self.entries():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     @property
     def log(self) -> Path:

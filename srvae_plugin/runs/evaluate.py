@@ -13,6 +13,7 @@ from srvae_plugin.config import gin_files, gin_reach
 from srvae_plugin.config.gin_config import Config
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
+from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.directory import RunDirectory, ScoresDirectory
@@ -91,7 +92,8 @@ def evaluate_run(
     failed: list[str] = []
     for kind in kinds:
         try:
-            scores[kind] = score_representation(metrics, directory, kind, config, overwrite)
+            with only_writer(directory.path):
+                scores[kind] = score_representation(metrics, directory, kind, config, overwrite)
         except MetricsFailedError as error:
             scores[kind] = error.scores
             failed += [f"{kind}: {reason}" if len(kinds) > 1 else reason for reason in error.failed]
@@ -179,9 +181,9 @@ def evaluate_function(
         foreign = foreign._replace(model={**foreign.model, "content": content})
     if not is_table:
         function = pipeline.cached(function, to_score(data))
-    return score_all(
-        metrics, Scored(function, data, directory, of_what, foreign=foreign), config, overwrite
-    )
+    scored = Scored(function, data, directory, of_what, foreign=foreign)
+    with only_writer(directory.path):
+        return score_all(metrics, scored, config, overwrite)
 
 
 def _planned(config: Config) -> tuple[Sequence[str], Sequence[str] | None]:

@@ -90,6 +90,7 @@ from srvae_plugin.runs.trained_on import (
 from srvae_plugin.runs.trained_on import (
     say_other_data as say_other_data,
 )
+from srvae_plugin.training import checkpoint
 from srvae_plugin.training.loop import TrainingSettings, shape_of, train
 from srvae_plugin.training.weights import save_weights
 
@@ -154,7 +155,7 @@ def train_in(
     scores = {**losses, "elapsed_time": losses["training_seconds"]}
     directory.write(scores, gin.operative_config_str(), records=Records(record))
     if not settings.keep_checkpoint:
-        directory.files.checkpoint.unlink(missing_ok=True)
+        checkpoint.delete(directory.files.checkpoint)
     return model
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from srvae_plugin.config.gin_config import Config, Uses
 from srvae_plugin.config.gin_files import Choice, Texts
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.files import write_json, write_text
+from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.runs import pipeline
@@ -130,10 +129,15 @@ def run(
     """
     directory = RunDirectory(Path(output))
     checked = check(files, bindings, study)
+    with only_writer(directory.path):
+        _prepare(directory, checked.config, resume, overwrite)
+        return _steps(directory, checked, study)
+
+
+def _steps(directory: RunDirectory, checked: Checked, study: StepChoices | None) -> RunSummary:
+    """All steps that are not finished yet; in a directory that is locked."""
     plan, data = checked.plan, checked.bound.data
     begun = time.monotonic()
-    _prepare(directory, checked.config, resume, overwrite)
-
     model = _train(directory, checked)
     summary = RunSummary(directory, directory.model.read(), {}, {})
     for kind in plan.representations:
@@ -148,7 +152,7 @@ def run(
         summary.pictures = pictures.save_all(model(), data, curves, directory.pictures)
     environment = made_with(checked.device, torch.get_num_threads(), time.monotonic() - begun)
     environment["data_source"] = getattr(data, "source", None)
-    write_json(directory.environment, environment)
+    directory.finish(environment)
     return summary
 
 
@@ -205,7 +209,7 @@ def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:
 def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool) -> None:
     """Make the run directory, or check that it may be gone on with."""
     output, saved = directory.path, directory.config
-    if output.exists() and any(output.iterdir()) and not overwrite:
+    if directory.entries() and not overwrite:
         if not resume:
             raise ValueError(
                 f"{output} exists: --resume goes on with it, --overwrite deletes it, --output "
@@ -213,7 +217,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
             )
         if not saved.is_file():
             raise ValueError(f"{output} is not a run directory ({saved.name} is missing)")
-        before = saved.read_text(encoding="utf-8")
+        before = directory.read_config()
         if other := other_content(before, config):
             raise ValueError(
                 f"{output}: {other}. Put the former data back, choose another --output, or "
@@ -221,7 +225,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
             )
         changed = differing_lines(before, config)
         if changed and all(line.partition(" = ")[0] in FREE for line in changed):
-            write_text(saved, config)  # more steps than before, say
+            directory.write_config(config)  # more steps than before, say
         elif changed:
             raise ValueError(
                 f"{output} was made with another configuration; lines that differ: "
@@ -229,7 +233,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
                 "srvae-evaluate scores what is trained already with other metric settings"
             )
         if record_in(before) is None and not directory.model.path.exists():
-            write_text(saved, config)  # a study wrote it, which does not open data
+            directory.write_config(config)  # a study wrote it, which does not open data
         elif record_in(before) is None:
             logger.warning(
                 "%s was made by an older version: it does not say what its data contained, which "
@@ -237,7 +241,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
             )  # fmt: skip
         return
     if overwrite and output.exists():
-        if any(output.iterdir()) and not saved.is_file():
+        if directory.entries() and not saved.is_file():
             raise ValueError(f"{output} is not a run directory: --overwrite does not delete it")
-        shutil.rmtree(output)
-    write_text(saved, config)
+        directory.clear()
+    directory.write_config(config)

@@ -144,8 +144,7 @@ def _is_kept(target: StepDirectory, identity: str, elsewhere: str) -> bool:
     """
     if not target.is_complete():
         return False
-    folder, saved = target.path, target.identity
-    before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    folder, before = target.path, target.read_identity()
     advice = f"--overwrite scores it again{elsewhere}"
     if other := other_content(before, identity):
         raise ValueError(f"{folder}: {other}: {advice}")

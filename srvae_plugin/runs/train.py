@@ -14,13 +14,12 @@ from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
-from srvae_plugin.files import write_json, write_text
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import described_data, described_model, described_training
 from srvae_plugin.runs.directory import Records, RunDirectory
 from srvae_plugin.runs.environment import environment
 from srvae_plugin.runs.trained import Run
-from srvae_plugin.training import loop
+from srvae_plugin.training import checkpoint, loop
 from srvae_plugin.training.optimizers import Rate
 from srvae_plugin.training.plain import prepared
 from srvae_plugin.training.settings import shape_of
@@ -95,18 +94,18 @@ def train(
     lines = described_model(model, shape) + described_training(ready, learning_rate)
     bound = described_data(source)
     text = "\n".join([*lines, *bound, ""])
-    write_text(run.config, with_record(text, record))
+    run.write_config(with_record(text, record))
     scores = {**losses, "elapsed_time": losses["training_seconds"]}
     run.model.write(scores, text, records=Records(record))
     if not ready.keep_checkpoint:
-        run.model.files.checkpoint.unlink(missing_ok=True)
+        checkpoint.delete(run.model.files.checkpoint)
     with run.representation("mean").made_anew(overwrite=True) as mean:
         shutil.copy(run.model.weights, mean.weights)
         took = {"elapsed_time": 0.0}
         mean.write(took, "\n".join([*_POSTPROCESS, *bound, ""]), run.model.results)
     device = str(next(model.parameters()).device)
     made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
-    write_json(run.environment, {**made, "data_source": getattr(source, "source", None)})
+    run.finish({**made, "data_source": getattr(source, "source", None)})
     return Run(run.path, model)
 
 

@@ -262,8 +262,7 @@ def _is_kept(place: StepDirectory, identity: str) -> bool:
     """Whether these very scores are there; ValueError if others are."""
     if not place.is_complete():
         return False
-    saved = place.identity
-    before = saved.read_text(encoding="utf-8") if saved.is_file() else ""
+    before = place.read_identity()
     if other := other_content(before, identity):
         raise ValueError(f"{place.path}: {other}: --overwrite scores it again")
     if before.split("\n")[0] != identity.split("\n")[0] or differing_lines(before, identity):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import operator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.models.base import DisentanglementModel, Shape
 
 __all__ = ["load", "shape_in"]
@@ -15,8 +17,15 @@ __all__ = ["load", "shape_in"]
 
 def shape_in(path: Path) -> Shape:
     """(channel, height, width) of the observations that the weights were built for."""
-    with safe_open(path, "pt") as file:
-        channel, height, width = json.loads(file.metadata()["observation_shape"])
+    manifest.check(path)
+    try:
+        with safe_open(path, "pt") as file:
+            shape = json.loads(file.metadata()["observation_shape"])
+            channel, height, width = (operator.index(side) for side in shape)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"weights {path} are missing, damaged or do not say their images' shape: {error}"
+        ) from None
     return channel, height, width
 
 
@@ -28,9 +37,11 @@ def load(model: DisentanglementModel, path: Path, build: bool = True) -> None:
         path: a file of `training.weights.save_weights`.
         build: build the model for the shape in the file.
     """
+    manifest.check(path)
+    shape = shape_in(path) if build else None
     try:
-        if build:
-            model.build(shape_in(path))
+        if shape is not None:
+            model.build(shape)
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]

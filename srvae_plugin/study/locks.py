@@ -8,33 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from srvae_plugin.files import open_lock
+from srvae_plugin.data.storage.lock import LOCK, only_writer
+
+__all__ = ["only_process_at", "only_study_in"]
 
 __all__ = ["LOCK", "only_process_at", "only_study_in"]
 
 
 logger = logging.getLogger("srvae_plugin")
 
-LOCK = ".lock"
-"""Name of the file in a study's directory that is locked while `srvae-study` is at work there."""
-
 
 @contextlib.contextmanager
 def only_study_in(study: Path) -> Iterator[None]:
     """Keep a second `srvae-study` out of the directory; ValueError if there is one in it."""
-    try:
-        import fcntl
-    except ImportError:  # no locks here
-        yield
-        return
-    study.mkdir(parents=True, exist_ok=True)
-    with open_lock(study / LOCK) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another srvae-study is at work in {study}") from None
-        except OSError:  # some network file systems have no locks
-            logger.warning("%s cannot be locked: see that only one srvae-study uses it", study)
+    with only_writer(study):
         yield
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import logging
+import os
 import random
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +16,18 @@ from torch import nn
 from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import differing_lines, other_content
+from srvae_plugin.data.storage.manifest import sha256_of
 from srvae_plugin.files import replacing
 from srvae_plugin.training.average import WeightAverage
+
+logger = logging.getLogger("srvae_plugin")
 
 __all__ = [
     "FREE",
     "Checkpoint",
     "State",
+    "before",
+    "delete",
     "load",
     "require_more_steps",
     "save",
@@ -27,7 +35,11 @@ __all__ = [
     "steps_done",
 ]
 
-_FORMAT = 1
+_FORMATS = (1, 2)
+"""From 2 on the file ends with its digest."""
+_MARK = b"\nsrvae_plugin sha256 "
+_TAIL = len(_MARK) + 64
+_BLOCK = 1 << 20
 _NO_STEPS = ("training_steps", "eval_steps", "checkpoint_every", "keep_every", "keep_checkpoint")
 FREE = frozenset(f"model.{name}" for name in _NO_STEPS)
 """Bindings that change nothing of a step: a checkpoint may be gone on from with others.
@@ -42,6 +54,8 @@ class Checkpoint(NamedTuple):
 
     step: int
     seconds: float
+    curve: str | None = None
+    """Digest of the table of scalars; None in one of an older version."""
 
 
 class State(NamedTuple):
@@ -72,9 +86,10 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
         OSError: the file cannot be written; an earlier checkpoint is then still there.
     """
     content: dict[str, Any] = {
-        "format": _FORMAT,
+        "format": _FORMATS[-1],
         "step": at.step,
         "seconds": at.seconds,
+        "curve": at.curve,
         "config": config,
         "model": state.model.state_dict(),
         "optimizers": {name: each.state_dict() for name, each in state.optimizers.items()},
@@ -87,9 +102,40 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
     try:
         with replacing(path) as temporary:
             torch.save(content, temporary)
+            digest = sha256_of(temporary)
+            with temporary.open("ab") as file:
+                file.write(_MARK + digest.encode())
+            _keep(path)
     except RuntimeError as error:  # what torch raises when a write falls short
         reason = str(error).splitlines()[0]
         raise OSError(f"checkpoint {path} cannot be written (disk full?): {reason}") from None
+
+
+def before(path: Path) -> Path:
+    """Where the checkpoint before the last one is kept."""
+    return path.with_name(f"{path.stem}_before{path.suffix}")
+
+
+def delete(path: Path) -> None:
+    """Delete a checkpoint and the one before."""
+    for file in (path, before(path)):
+        file.unlink(missing_ok=True)
+
+
+def _keep(path: Path) -> None:
+    """Give the checkpoint that is there the name of the one before; it keeps its own, too.
+
+    A damaged one does not take the place of a whole one.
+    """
+    if not path.is_file() or not _is_whole(path):
+        return
+    second = path.with_name(f".{before(path).name}.tmp")
+    second.unlink(missing_ok=True)
+    try:
+        os.link(path, second)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, second)
+    os.replace(second, before(path))
 
 
 def load(path: Path, config: str, state: State) -> Checkpoint:
@@ -105,7 +151,7 @@ def load(path: Path, config: str, state: State) -> Checkpoint:
         ValueError: the file is damaged or was made under another configuration, or with data
             of another content.
     """
-    content = _read(path)
+    path, content = _read_either(path)
     _require_same(path, content["config"], config)
     model, average = state.model, state.average
     try:
@@ -124,7 +170,7 @@ def load(path: Path, config: str, state: State) -> Checkpoint:
     if content["cuda_rng"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(content["cuda_rng"])
     _unpack(content["numpy_rng"], state.random_state)
-    return Checkpoint(content["step"], content["seconds"])
+    return Checkpoint(content["step"], content["seconds"], content.get("curve"))
 
 
 def steps_done(path: Path) -> int | None:
@@ -136,7 +182,7 @@ def steps_done(path: Path) -> int | None:
     Raises:
         ValueError: the file is damaged.
     """
-    return int(_read(path)["step"]) if path.is_file() else None
+    return int(_read_either(path)[1]["step"]) if path.is_file() else None
 
 
 def require_more_steps(path: Path, done: int, asked: int) -> None:
@@ -149,17 +195,59 @@ def require_more_steps(path: Path, done: int, asked: int) -> None:
         )
 
 
+def _read_either(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The content of a checkpoint or, if it is damaged, of the one before; and which it is."""
+    try:
+        return path, _read(path)
+    except ValueError as error:
+        second = before(path)
+        if not second.is_file():
+            raise
+        content = _read(second)
+        logger.warning(
+            "%s; going on from the one before, %s, of step %s", error, second, content["step"]
+        )
+        return second, content
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
+        signed = _is_signed(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if content["format"] != _FORMAT:
+        if content["format"] not in _FORMATS:
             raise KeyError("format")
-    except (RuntimeError, EOFError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
+        if content["format"] > 1 and not signed:
+            raise EOFError("no digest")
+    except Exception as error:  # torch's reader raises whatever the bytes lead to
         raise ValueError(
             f"checkpoint {path} cannot be read ({type(error).__name__}): it is damaged or of "
             "another version; start again with --overwrite"
         ) from None
     return content
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return _is_signed(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_signed(path: Path) -> bool:
+    """Whether a file ends with its digest; ValueError if that is of other bytes."""
+    digest, left = hashlib.sha256(), path.stat().st_size - _TAIL
+    if left < 0:
+        return False
+    with path.open("rb") as file:
+        while left and (block := file.read(min(_BLOCK, left))):
+            digest.update(block)
+            left -= len(block)
+        tail = file.read()
+    if not tail.startswith(_MARK):
+        return False
+    if tail[len(_MARK) :] != digest.hexdigest().encode():
+        raise ValueError("its sha256 is another")
+    return True
 
 
 def _require_same(path: Path, saved: str, now: str) -> None:

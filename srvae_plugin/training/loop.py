@@ -108,7 +108,7 @@ def train(
 
     def save() -> None:
         require_finite(weights=True)
-        at = checkpoint.Checkpoint(step, time.monotonic() - begun)
+        at = checkpoint.Checkpoint(step, time.monotonic() - begun, scalars.seen())
         checkpoint.save(path, at, config, state)
 
     def losses_of(drawn: Tensor, step: int | Tensor) -> Losses:
@@ -137,7 +137,7 @@ def train(
         model.train()
         with (
             drawing(source, settings.batch_size, batches, device) as drawn,
-            ScalarLog(files.scalars, step, settings.log_every) as scalars,
+            ScalarLog(files.scalars, step, settings.log_every, at.curve) as scalars,
             Progress("training", settings.training_steps, step) as progress,
         ):
             while step < settings.training_steps:

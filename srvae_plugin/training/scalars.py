@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
-from srvae_plugin.files import replacing, scalar_rows
+from srvae_plugin.files import scalar_rows, write_bytes, writing
 from srvae_plugin.training.callbacks import Callback, Start
 
 __all__ = ["ScalarLog", "TensorBoard", "flatten", "require_tensorboard"]
+
+logger = logging.getLogger("srvae_plugin")
 
 
 def flatten(logs: Mapping[str, Tensor]) -> dict[str, float]:
@@ -35,11 +41,17 @@ class ScalarLog:
         path: the table.
         start: the step that training begins with.
         every: steps between rows.
+        seen: `seen()` when the checkpoint of step `start` was written.
+
+    Raises:
+        ValueError: the table is damaged.
     """
 
-    def __init__(self, path: Path, start: int, every: int = 1):
-        self._names = _cut(path, start, every)
-        self._file = path.open("a", newline="", encoding="utf-8")
+    def __init__(self, path: Path, start: int, every: int = 1, seen: str | None = None):
+        self._every, self._path = every, path
+        self._names, content = _cut(path, start, every, seen)
+        self._digest = hashlib.sha256(content)
+        self._file = path.open("ab")
 
     def __enter__(self) -> ScalarLog:
         return self
@@ -49,23 +61,55 @@ class ScalarLog:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append the values of one step; the first row's names are the header."""
-        rows = csv.writer(self._file, lineterminator="\n")
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
         if self._names is None:
             self._names = list(values)
             rows.writerow(["step", *self._names])
         rows.writerow([step, *(repr(values[name]) for name in self._names)])
-        self._file.flush()
+        content = text.getvalue().encode("utf-8")
+        with writing(self._path):
+            self._file.write(content)
+            self._file.flush()
+        if step % self._every == 0:
+            self._digest.update(content)
+
+    def seen(self) -> str:
+        """Digest of the rows that lie `every` steps apart, which are on the disk from then on."""
+        with writing(self._path):
+            os.fsync(self._file.fileno())
+        return self._digest.hexdigest()
 
 
-def _cut(path: Path, start: int, every: int) -> list[str] | None:
-    """Drop the rows that are not kept; return the names in the header, None if there is none."""
-    kept: list[list[str]] = []
-    if start and path.is_file():
-        header, *rows = scalar_rows(path)
-        kept = [header, *(r for r in rows if int(r[0]) < start and int(r[0]) % every == 0)]
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(kept)
-    return kept[0][1:] if kept else None
+def _cut(path: Path, start: int, every: int, seen: str | None) -> tuple[list[str] | None, bytes]:
+    """Drop the rows that are not kept; return the names in the header, and all that is left."""
+    kept = _kept(path, start, every) if start and path.is_file() else []
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(kept)
+    content = text.getvalue().encode("utf-8")
+    if start and seen is not None and hashlib.sha256(content).hexdigest() != seen:
+        if path.is_file():
+            raise _damage(path, start, "its rows are not those that the checkpoint saw")
+        logger.warning("%s is missing: the learning curve begins at step %d", path, start)
+    write_bytes(path, content)
+    return (kept[0][1:] if kept else None), content
+
+
+def _kept(path: Path, start: int, every: int) -> list[list[str]]:
+    """The header, if there is one, and the rows before `start` that lie `every` steps apart."""
+    try:
+        header, *rows = scalar_rows(path) or [[]]
+        chosen = [row for row in rows if int(row[0]) < start and int(row[0]) % every == 0]
+    except (ValueError, IndexError, csv.Error) as error:
+        raise _damage(path, start, str(error)) from None
+    return [header, *chosen] if header else []
+
+
+def _damage(path: Path, start: int, reason: str) -> ValueError:
+    return ValueError(
+        f"{path} is damaged or was changed: {reason}. Restore it from a copy, or delete it to go "
+        f"on with a curve that begins at step {start}"
+    )
 
 
 class TensorBoard(Callback):

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import replacing
 from srvae_plugin.training.files import WEIGHTS
 
@@ -56,6 +57,7 @@ def weights_of(source: str | Path) -> dict[str, Tensor]:
             f"no weights in {path}: expected a run directory, its model folder or a .safetensors "
             f"file; looked for {' and '.join(map(str, places))}"
         )
+    manifest.check(found)
     try:
         return load_file(found)
     except (OSError, SafetensorError) as error:
