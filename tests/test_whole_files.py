@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from srvae_plugin import files, manifest
+from srvae_plugin import files
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.training import checkpoint
 

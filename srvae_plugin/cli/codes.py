@@ -170,11 +170,9 @@ def _score(
     if source.pca_dim is not None:
         model["pca_dim"] = source.pca_dim
     own_factors = type(table.data) is FactorTable
-    return evaluate.evaluate_function(
-        table, table.data, place, files, options.bind, options.resume, options.overwrite,
-        of_what=source.identity,
-        foreign=evaluate.Foreign(model, _data_record(source) if own_factors else {}),
-    )  # fmt: skip
+    foreign = evaluate.Foreign(model, _data_record(source) if own_factors else {})
+    asked = evaluate.Asked(options.resume, options.overwrite, source.identity, foreign)
+    return evaluate.evaluate_function(table, table.data, place, files, options.bind, asked)
 
 
 def _data_record(source: CodesFile) -> dict[str, Any]:

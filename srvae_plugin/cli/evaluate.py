@@ -187,9 +187,8 @@ def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
     place = options.output or default_place(options, name)
     function, data, of_what = _foreign(options, files)
     foreign = evaluate.Foreign({"name": name, "label": options.label, "seed": options.seed})
-    of_one = evaluate.evaluate_function(
-        function, data, place, files, options.bind, **keep, of_what=of_what, foreign=foreign
-    )
+    asked = evaluate.Asked(**keep, of_what=of_what, foreign=foreign)
+    of_one = evaluate.evaluate_function(function, data, place, files, options.bind, asked)
     return {name: of_one}, place
 
 

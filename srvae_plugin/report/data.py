@@ -127,9 +127,10 @@ def _from_folder(
         if (step := last_step_in(here)) is not None:
             path = step.aggregate
             try:
-                values = step.read_aggregate()
-            except (OSError, ValueError, RecursionError) as error:
-                notes.append(f"{path} is left out: {error}")
+                step.check(path)
+                values = read_json(path)
+            except (OSError, ValueError) as error:
+                notes.append(f"{error}; it is left out")
             else:
                 yield _Record(here, _relative(here, place), values)
         # Temporary folders begin with a dot; the others hold no results.

@@ -32,6 +32,7 @@ from srvae_plugin.runs.score_all import (
 from srvae_plugin.runs.trained_on import BoundData
 
 __all__ = [
+    "Asked",
     "Bindings",
     "Files",
     "Ready",
@@ -139,16 +140,29 @@ def score_representation(
     return score_all(metrics, scored, config, overwrite, ready.choose if ready else Choice)
 
 
+class Asked(NamedTuple):
+    """How a function is scored that was not trained here."""
+
+    resume: bool = False
+    """Keep finished results, as in `evaluate_run`."""
+    overwrite: bool = False
+    """Replace them."""
+    of_what: str = ""
+    """Identifies the representation; `resume` refuses results of another."""
+    foreign: Foreign | None = None
+    """What the results say of the model and, if gin does not bind it, of its data."""
+
+
+_USUAL = Asked()
+
+
 def evaluate_function(
     function: RepresentationFunction,
     data: GroundTruthData | None,
     output: str | Path,
     files: Files = None,
     bindings: Bindings = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    of_what: str = "",
-    foreign: Foreign | None = None,
+    asked: Asked = _USUAL,
 ) -> Scores:
     """Score any representation function with the metrics that gin binds.
 
@@ -159,16 +173,14 @@ def evaluate_function(
         data: None for the data set that gin binds.
         output: folder for `<metric>/results`.
         files, bindings: see `gin_files.configured`.
-        resume, overwrite: as in `evaluate_run`.
-        of_what: identifies the representation; `resume` refuses results of another.
-        foreign: what the results say of the model and, if gin does not bind it, of its data.
+        asked: what becomes of results that are there, and what the new ones say.
 
     Raises:
-        MetricsFailedError,: after the other metrics, if one cannot be computed.
+        MetricsFailedError: after the other metrics, if one cannot be computed.
     """
     directory, config = ScoresDirectory(Path(output)), Config(files, bindings)
     metrics, _ = _planned(config)
-    directory.require_new(metrics, resume, overwrite)
+    directory.require_new(metrics, asked.resume, asked.overwrite)
     with config.active():
         if data is None:
             data = pipeline.bound_dataset()
@@ -176,14 +188,15 @@ def evaluate_function(
     is_table = hasattr(function, "codes_at")
     if not is_table:
         warn_if_random(function, data, seed)
+    foreign = asked.foreign
     if foreign:
         content = content_of(function, data)
         foreign = foreign._replace(model={**foreign.model, "content": content})
     if not is_table:
         function = pipeline.cached(function, to_score(data))
-    scored = Scored(function, data, directory, of_what, foreign=foreign)
+    scored = Scored(function, data, directory, asked.of_what, foreign=foreign)
     with only_writer(directory.path):
-        return score_all(metrics, scored, config, overwrite)
+        return score_all(metrics, scored, config, asked.overwrite)
 
 
 def _planned(config: Config) -> tuple[Sequence[str], Sequence[str] | None]:
