@@ -13,6 +13,7 @@ from srvae_plugin import load_dataset, load_model, representation_function
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.report import report_main
 from srvae_plugin.metrics import compute_udr_sklearn
+from srvae_plugin.runs.directory import last_step_in
 from srvae_plugin.runs.run import run
 from srvae_plugin.runs.udr import gaussian_function, groups_of
 
@@ -46,6 +47,7 @@ def inform(folder):
             metadata = file.metadata()
         grown = {name: w * (2 if w.ndim > 1 else 1) for name, w in load_file(path).items()}
         save_file(grown, path, metadata)
+        last_step_in(path.parent).seal()
 
 
 @pytest.fixture(scope="module")
