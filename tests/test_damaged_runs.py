@@ -67,7 +67,7 @@ def evaluated(run, bindings):
 def reported(run, bindings):
     page = run.parent / "report.html"
     report_main([str(run), "--output", str(page), "--overwrite"])
-    return set(run.parent.joinpath("scores.csv").read_text().splitlines()), page.read_text()
+    return set(page.with_suffix(".csv").read_text().splitlines()), page.read_text()
 
 
 def resumed(run, bindings):
