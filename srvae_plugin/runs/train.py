@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
+from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import described_data, described_model, described_training
 from srvae_plugin.runs.directory import Records, RunDirectory
@@ -86,32 +87,32 @@ def train(
     options: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seed": seed}
     options |= {"learning_rate": learning_rate, "optimizer": optimizer, **settings}
     ready, source, config = prepared(model, data, **options)
-    _make_room(run, resume, overwrite)
-    run.model.prepare(resume)
-    model, losses = loop.train(ready, source, run.model.files, config=config, resume=resume)
-    shape, record = shape_of(source), record_of(source)
-    save_weights(model, run.model.weights, shape)
-    lines = described_model(model, shape) + described_training(ready, learning_rate)
-    bound = described_data(source)
-    text = "\n".join([*lines, *bound, ""])
-    run.write_config(with_record(text, record))
-    scores = {**losses, "elapsed_time": losses["training_seconds"]}
-    run.model.write(scores, text, records=Records(record))
-    if not ready.keep_checkpoint:
-        checkpoint.delete(run.model.files.checkpoint)
-    with run.representation("mean").made_anew(overwrite=True) as mean:
-        shutil.copy(run.model.weights, mean.weights)
-        took = {"elapsed_time": 0.0}
-        mean.write(took, "\n".join([*_POSTPROCESS, *bound, ""]), run.model.results)
-    device = str(next(model.parameters()).device)
-    made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
-    run.finish({**made, "data_source": getattr(source, "source", None)})
-    return Run(run.path, model)
+    with only_writer(run.path):
+        _make_room(run, resume, overwrite)
+        run.model.prepare(resume)
+        model, losses = loop.train(ready, source, run.model.files, config=config, resume=resume)
+        shape, record = shape_of(source), record_of(source)
+        save_weights(model, run.model.weights, shape)
+        lines = described_model(model, shape) + described_training(ready, learning_rate)
+        bound = described_data(source)
+        text = "\n".join([*lines, *bound, ""])
+        run.write_config(with_record(text, record))
+        scores = {**losses, "elapsed_time": losses["training_seconds"]}
+        run.model.write(scores, text, records=Records(record))
+        if not ready.keep_checkpoint:
+            checkpoint.delete(run.model.files.checkpoint)
+        with run.representation("mean").made_anew(overwrite=True) as mean:
+            shutil.copy(run.model.weights, mean.weights)
+            took = {"elapsed_time": 0.0}
+            mean.write(took, "\n".join([*_POSTPROCESS, *bound, ""]), run.model.results)
+        device = str(next(model.parameters()).device)
+        made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
+        run.finish({**made, "data_source": getattr(source, "source", None)})
+        return Run(run.path, model)
 
 
 def _make_room(run: RunDirectory, resume: bool, overwrite: bool) -> None:
-    there = run.path.exists() and any(run.path.iterdir())
-    if not there or resume:
+    if resume or not run.entries():
         return
     if not overwrite:
         raise ValueError(
@@ -120,4 +121,4 @@ def _make_room(run: RunDirectory, resume: bool, overwrite: bool) -> None:
         )
     if not (run.config.is_file() or run.model.files.checkpoint.is_file()):
         raise ValueError(f"{run.path} is not a run directory: overwrite=True does not delete it")
-    shutil.rmtree(run.path)
+    run.clear()
