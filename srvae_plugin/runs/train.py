@@ -90,7 +90,10 @@ def train(
     with only_writer(run.path):
         _make_room(run, resume, overwrite)
         run.model.prepare(resume)
+        done = run.model.read()["global_step"] if run.model.is_complete() else None
         model, losses = loop.train(ready, source, run.model.files, config=config, resume=resume)
+        if done not in (None, losses["global_step"]):
+            run.forget_later_steps()
         shape, record = shape_of(source), record_of(source)
         save_weights(model, run.model.weights, shape)
         lines = described_model(model, shape) + described_training(ready, learning_rate)
