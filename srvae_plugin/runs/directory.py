@@ -39,8 +39,7 @@ from srvae_plugin.files import (
     write_json,
     write_text,
 )
-from srvae_plugin.training.checkpoint import before
-from srvae_plugin.training.files import WEIGHTS, TrainingFiles
+from srvae_plugin.training.files import WEIGHTS, TrainingFiles, before
 
 __all__ = [
     "DECOMPOSITION",

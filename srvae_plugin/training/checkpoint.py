@@ -19,6 +19,7 @@ from srvae_plugin.config.data_record import differing_lines, other_content
 from srvae_plugin.data.storage.manifest import sha256_of
 from srvae_plugin.files import replacing
 from srvae_plugin.training.average import WeightAverage
+from srvae_plugin.training.files import before
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -26,7 +27,6 @@ __all__ = [
     "FREE",
     "Checkpoint",
     "State",
-    "before",
     "delete",
     "load",
     "require_more_steps",
@@ -109,11 +109,6 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
     except RuntimeError as error:  # what torch raises when a write falls short
         reason = str(error).splitlines()[0]
         raise OSError(f"checkpoint {path} cannot be written (disk full?): {reason}") from None
-
-
-def before(path: Path) -> Path:
-    """Where the checkpoint before the last one is kept."""
-    return path.with_name(f"{path.stem}_before{path.suffix}")
 
 
 def delete(path: Path) -> None:

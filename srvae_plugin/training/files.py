@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["WEIGHTS", "TrainingFiles"]
+__all__ = ["WEIGHTS", "TrainingFiles", "before"]
 
 WEIGHTS = "model.safetensors"
 """Weights of a model, in whatever folder they lie."""
@@ -30,3 +30,8 @@ class TrainingFiles(NamedTuple):
     def snapshot(self, step: int) -> Path:
         """Weights after so many steps."""
         return self.snapshots / f"step_{step}" / self.weights.name
+
+
+def before(path: Path) -> Path:
+    """Where the checkpoint before the last one is kept."""
+    return path.with_name(f"{path.stem}_before{path.suffix}")
