@@ -104,9 +104,10 @@ def train(
         run.model.write(scores, text, records=Records(record))
         if not ready.keep_checkpoint:
             checkpoint.delete(run.model.files.checkpoint)
+        represented = time.monotonic()
         with run.representation("mean").made_anew(overwrite=True) as mean:
             shutil.copy(run.model.weights, mean.weights)
-            took = {"elapsed_time": 0.0}
+            took = {"elapsed_time": time.monotonic() - represented}
             mean.write(took, "\n".join([*_POSTPROCESS, *bound, ""]), run.model.results)
         device = str(next(model.parameters()).device)
         made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
