@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import sklearn
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from metric_cases import GRIDS, REPRESENTATIONS, IndexGrid
 from sklearn.ensemble import GradientBoostingClassifier
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from trained_models import require_alive, rows
+from trained_models import MODELS, TINY, require_alive, rows
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import dsprites_full
@@ -14,27 +14,15 @@ from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training.loop import train
 
-TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
-TINY += ["srvae_encoder.base_channels = 4", "srvae_decoder.base_channels = 4"]
-TINY += ["decoder.decoder_fn = @srvae_decoder", "model.random_seed = 1", "model.batch_size = 4"]
-TINY += ["model.eval_steps = 1", "model.training_steps = 3", "model.log_every = 1"]
-MODELS = {
-    "vae": ["vae.beta = 4.0"],
-    "annealed_vae": ["annealed_vae.gamma = 10.0", "annealed_vae.c_max = 25.0"],
-    "beta_tc_vae": ["beta_tc_vae.beta = 6.0"],
-    "dip_vae": ["dip_vae.lambda_od = 10.0", "dip_vae.lambda_d_factor = 10.0"],
-    "factor_vae": ["factor_vae.gamma = 10.0", "fc_discriminator.width = 20"],
-    "sr_vae": [],
-    "seq_vae": [],
-    "res_vae": [],
-}
-MODELS["annealed_vae"].append("annealed_vae.iteration_threshold = 5")
+STEPS = ["model.training_steps = 3", "model.log_every = 1"]
 SCRIPT = Path(__file__).with_name("compiled_models.py")
 
 
 def trained(folder, name, *bindings):
     """The model, its rows, and the types of numbers that its decoder gave."""
-    with gin_files.only(bindings=[*TINY, f"model.model = @{name}()", *MODELS[name], *bindings]):
+    with gin_files.only(
+        bindings=[*TINY, *STEPS, f"model.model = @{name}()", *MODELS[name], *bindings]
+    ):
         settings = pipeline.training_settings()
         build, types = settings.model.build, set()
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from srvae_plugin.data import dsprites, dsprites_renderer
 from srvae_plugin.data.dsprites_original import FILE_NAME

@@ -10,8 +10,7 @@ from numpy.random import RandomState
 from PIL import Image
 
 from srvae_plugin import load_dataset
-from srvae_plugin.data import dsprites_variants as variants
-from srvae_plugin.data import dummy_data
+from srvae_plugin.data import dsprites_variants as variants, dummy_data
 from srvae_plugin.data.dsprites import dsprites_full
 from srvae_plugin.data.ground_truth import GroundTruthData
 

@@ -114,3 +114,34 @@ def test_private_names_are_found(tmp_path):
         "from srvae_plugin.runs.run import _prepare, run\nrun._x\nrun.__doc__\nself._y\n"
     )
     assert list(private(source)) == ["_prepare", "run._x"]
+
+
+RUN_FILES = re.compile(
+    r"\b(config\.gin|environment\.json|checkpoint\w*\.pt|scalars\.csv|model\.safetensors|study\.json"
+    r"|export\.json|identity\.txt|factors\.json|log\.txt|manifest\.sha256|\w+\.refused\.json"
+    r"|(train|postprocess|evaluation)(_(config|results|dataset))?\.(json|gin))\b"
+)
+KNOW_FILES = {"runs/directory.py", "training/files.py", "data/storage/manifest.py"}
+"""A training and a manifest come before runs: what they write, they name themselves."""
+
+
+def file_names(source):
+    """Names of a run directory's files in the texts of a source, but for docs and messages."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
+            yield from (found[0] for found in RUN_FILES.finditer(node.value))
+
+
+def test_one_file_knows_the_names_in_a_run_directory():
+    known = {
+        str(path.relative_to(ROOT)): sorted(names)
+        for path in ROOT.rglob("*.py")
+        if (names := set(file_names(path.read_text())))
+    }
+    assert set(known) == KNOW_FILES
+    assert "checkpoint.pt" in known["runs/directory.py"]
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "model/scalars.csv", "train_results.json"])
+def test_a_file_name_elsewhere_is_caught(name):
+    assert list(file_names(f"path = folder / {name!r}")) == [name.rpartition("/")[2]]

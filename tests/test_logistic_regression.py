@@ -6,8 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from metric_cases import GRIDS, REPRESENTATIONS, IndexGrid
 from sklearn._loss.loss import HalfMultinomialLoss
 from sklearn.exceptions import ConvergenceWarning

@@ -8,8 +8,7 @@ import logging
 import gin
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from metric_cases import (
     CachedLookUp,
     IndexGrid,

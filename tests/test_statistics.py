@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from srvae_plugin.report import bootstrap as b
-from srvae_plugin.report import statistics as s
+from srvae_plugin.report import bootstrap as b, statistics as s
 
 NAN = float("nan")
 CENTRES = [s.mean, s.median, s.interquartile_mean]

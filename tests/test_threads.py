@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from srvae_plugin.cli import command_line
-from srvae_plugin.cli import evaluate as evaluate_cli
-from srvae_plugin.cli import run as run_cli
-from srvae_plugin.cli import study as study_cli
+from srvae_plugin.cli import (
+    command_line,
+    evaluate as evaluate_cli,
+    run as run_cli,
+    study as study_cli,
+)
 
 SCRIPT = Path(sys.executable).with_name("srvae-run")
 TINY = Path(__file__).with_name("tiny.gin")

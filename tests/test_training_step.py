@@ -9,7 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from trained_models import require_alive, rows, same_weights
+from trained_models import MODELS, TINY, require_alive, rows, same_weights
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.byte_table import byte_table_of
@@ -34,27 +34,13 @@ from srvae_plugin.training.capture import CapturedStep, choose_step
 from srvae_plugin.training.finite import FiniteCheck, NonFiniteLossError
 
 CPU = torch.device("cpu")
-TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
-TINY += ["srvae_encoder.base_channels = 4", "srvae_decoder.base_channels = 4"]
-TINY += ["decoder.decoder_fn = @srvae_decoder", "model.random_seed = 1", "model.batch_size = 4"]
-TINY += ["model.eval_steps = 1", "model.training_steps = 7", "model.log_every = 2"]
-TINY += ["model.checkpoint_every = 3", "vae_optimizer.learning_rate = 0.01"]
-MODELS = {
-    "vae": ["vae.beta = 4.0"],
-    "annealed_vae": ["annealed_vae.gamma = 10.0", "annealed_vae.c_max = 25.0"],
-    "beta_tc_vae": ["beta_tc_vae.beta = 6.0"],
-    "dip_vae": ["dip_vae.lambda_od = 10.0", "dip_vae.lambda_d_factor = 10.0"],
-    "factor_vae": ["factor_vae.gamma = 10.0", "fc_discriminator.width = 20"],
-    "sr_vae": [],
-    "seq_vae": [],
-    "res_vae": [],
-}
-MODELS["annealed_vae"].append("annealed_vae.iteration_threshold = 5")
+STEPS = ["model.training_steps = 7", "model.log_every = 2"]
+STEPS += ["model.checkpoint_every = 3", "vae_optimizer.learning_rate = 0.01"]
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def trained(folder, data, name, *bindings, resume=False):
-    bindings = [*TINY, f"model.model = @{name}()", *MODELS[name], *bindings]
+    bindings = [*TINY, *STEPS, f"model.model = @{name}()", *MODELS[name], *bindings]
     with gin_files.only(bindings=bindings):
         model, losses = loop.train(
             pipeline.training_settings(), data, TrainingDirectory(folder).files, resume=resume
@@ -243,7 +229,7 @@ def test_what_cannot_be_captured_is_said(caplog):
 
 
 def test_an_unknown_step_is_refused():
-    bindings = [*TINY, "model.model = @vae()", "vae.beta = 1.0", "model.step = 'fast'"]
+    bindings = [*TINY, *STEPS, "model.model = @vae()", "vae.beta = 1.0", "model.step = 'fast'"]
     with (
         gin_files.only(bindings=bindings),
         pytest.raises(ValueError, match=r"model\.step = 'fast': expected one of auto, plain"),

@@ -8,6 +8,26 @@ from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training.loop import train
 from srvae_plugin.training.plain import prepared
 
+TINY = ["encoder.num_latent = 3", "encoder.encoder_fn = @srvae_encoder"]
+TINY += ["srvae_encoder.base_channels = 4", "srvae_decoder.base_channels = 4"]
+TINY += ["decoder.decoder_fn = @srvae_decoder", "model.random_seed = 1", "model.batch_size = 4"]
+TINY += ["model.eval_steps = 1"]
+MODELS = {
+    "vae": ["vae.beta = 4.0"],
+    "annealed_vae": [
+        "annealed_vae.gamma = 10.0",
+        "annealed_vae.c_max = 25.0",
+        "annealed_vae.iteration_threshold = 5",
+    ],
+    "beta_tc_vae": ["beta_tc_vae.beta = 6.0"],
+    "dip_vae": ["dip_vae.lambda_od = 10.0", "dip_vae.lambda_d_factor = 10.0"],
+    "factor_vae": ["factor_vae.gamma = 10.0", "fc_discriminator.width = 20"],
+    "sr_vae": [],
+    "seq_vae": [],
+    "res_vae": [],
+}
+"""What gin binds for a tiny one of each."""
+
 
 def rows(folder):
     with (folder / "scalars.csv").open(newline="") as file:

@@ -24,8 +24,7 @@ from beartype.door import is_bearable
 from gin import config as gin_state
 
 from srvae_plugin.config import gin_messages, gin_sources, plugins
-from srvae_plugin.config.gin_messages import one_line as one_line
-from srvae_plugin.config.gin_messages import signature_hints
+from srvae_plugin.config.gin_messages import one_line as one_line, signature_hints
 from srvae_plugin.config.gin_sources import packaged_configs as packaged_configs
 
 __all__ = [

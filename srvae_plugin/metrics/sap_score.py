@@ -10,8 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.ground_truth import continuous_factors as continuous_in
+from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors as continuous_in
 from srvae_plugin.metrics.arrays import split
 from srvae_plugin.metrics.checks import (
     check_codes,

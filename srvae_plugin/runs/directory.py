@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -58,6 +59,7 @@ __all__ = [
     "refused_among",
     "refused_folder",
     "run_of",
+    "runs_below",
     "scored_kind",
     "trained_in",
 ]
@@ -490,6 +492,26 @@ def trained_in(folder: Path) -> TrainingDirectory:
     """The training in a run directory, or in the `model` or `postprocessed/<kind>` of one."""
     inner = RunDirectory(folder).model
     return inner if inner.path.is_dir() else TrainingDirectory(folder)
+
+
+def runs_below(place: Path) -> list[RunDirectory]:
+    """Runs with a finished training in a folder, in the order of their paths.
+
+    Raises:
+        ValueError: there is no such folder, or no such run.
+    """
+    if not place.is_dir():
+        raise ValueError(f"{place} is no folder of runs: it does not exist")
+    found = []
+    for folder, folders, _ in os.walk(place):
+        run = RunDirectory(Path(folder))
+        if run.model.is_complete():
+            found.append(run)
+            folders.clear()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    if not found:
+        raise ValueError(f"{place} holds no finished run: expected folders with model/ in them")
+    return found
 
 
 def is_run_directory(files: Iterable[str]) -> bool:

@@ -23,71 +23,33 @@ from srvae_plugin.runs.directory import Records, StepDirectory, TrainingDirector
 # The steps and what they are made of are asked for here, by plug-ins too.
 from srvae_plugin.runs.plan import (
     REPRESENTATIONS as REPRESENTATIONS,
-)
-from srvae_plugin.runs.plan import (
     RunPlan as RunPlan,
-)
-from srvae_plugin.runs.plan import (
     function_of as function_of,
-)
-from srvae_plugin.runs.plan import (
     kind_of as kind_of,
-)
-from srvae_plugin.runs.plan import (
     run_plan as run_plan,
 )
 from srvae_plugin.runs.represent import (
     PostprocessSettings as PostprocessSettings,
-)
-from srvae_plugin.runs.represent import (
     in_use as in_use,
-)
-from srvae_plugin.runs.represent import (
     load_model as load_model,
-)
-from srvae_plugin.runs.represent import (
     load_representation as load_representation,
-)
-from srvae_plugin.runs.represent import (
     mean_representation as mean_representation,
-)
-from srvae_plugin.runs.represent import (
     represent as represent,
-)
-from srvae_plugin.runs.represent import (
     representation_function as representation_function,
-)
-from srvae_plugin.runs.represent import (
     sampled_representation as sampled_representation,
 )
 from srvae_plugin.runs.scoring import (
     Beside as Beside,
-)
-from srvae_plugin.runs.scoring import (
     EvaluationSettings as EvaluationSettings,
-)
-from srvae_plugin.runs.scoring import (
     cached as cached,
-)
-from srvae_plugin.runs.scoring import (
     described_factors as described_factors,
-)
-from srvae_plugin.runs.scoring import (
     needs_factors as needs_factors,
-)
-from srvae_plugin.runs.scoring import (
     require_factors as require_factors,
-)
-from srvae_plugin.runs.scoring import (
     score as score,
 )
 from srvae_plugin.runs.trained_on import (
     bound_dataset as bound_dataset,
-)
-from srvae_plugin.runs.trained_on import (
     require_shape as require_shape,
-)
-from srvae_plugin.runs.trained_on import (
     say_other_data as say_other_data,
 )
 from srvae_plugin.training import checkpoint

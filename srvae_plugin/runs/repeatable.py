@@ -50,7 +50,7 @@ def warn_if_random(
     It is then seeded and called once more: a generator of its own does not follow the global seeds.
 
     Raises:
-        ValueError,: in one line, if it cannot encode them at all.
+        ValueError: in one line, if it cannot encode them at all.
     """
     observations = data.sample_observations(_NUM_TRIED, np.random.RandomState(seed))
     with seeded(seed):

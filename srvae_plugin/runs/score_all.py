@@ -86,7 +86,7 @@ def score_all(
     """Score with every metric; one that cannot be computed does not stop the others.
 
     Raises:
-        MetricsFailedError,: after the other metrics, if one cannot be computed.
+        MetricsFailedError: after the other metrics, if one cannot be computed.
     """
     if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
         scored.output.delete(metrics)

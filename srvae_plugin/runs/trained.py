@@ -18,7 +18,7 @@ from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.plots.curves import learning_curves
 from srvae_plugin.runs import pipeline, weights
-from srvae_plugin.runs.directory import RunDirectory, TrainingDirectory
+from srvae_plugin.runs.directory import RunDirectory, runs_below
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.scores import Scores
 
@@ -169,13 +169,7 @@ def load_runs(*places: str | os.PathLike[str]) -> Runs:
     Raises:
         ValueError: a place does not exist or holds no run.
     """
-    found = []
-    for place in map(Path, places):
-        runs = [path.parents[3] for path in place.rglob("train.json") if _is_training(path)]
-        if not runs:
-            raise ValueError(f"{place} holds no finished run: expected folders with model/ in them")
-        found += sorted(runs)
-    return Runs(Run(path) for path in found)
+    return Runs(Run(run.path) for place in places for run in runs_below(Path(place)))
 
 
 def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int = 11) -> Figure:
@@ -216,9 +210,3 @@ def as_observations(images: Any) -> NDArray[np.float32]:
 
 def _model(run: Run | DisentanglementModel) -> DisentanglementModel:
     return run.model if isinstance(run, Run) else run.eval()
-
-
-def _is_training(aggregate: Path) -> bool:
-    return TrainingDirectory(aggregate.parents[2]).aggregate == aggregate and (
-        aggregate.parents[2].name == RunDirectory(aggregate.parents[3]).model.path.name
-    )

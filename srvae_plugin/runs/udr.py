@@ -9,7 +9,6 @@ they read a metric's. Its gin files (`udr_sklearn.*`, `evaluation.random_seed`) 
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ from srvae_plugin.runs.directory import (
     RunDirectory,
     StepDirectory,
     TrainingDirectory,
+    runs_below,
 )
 from srvae_plugin.training.numerics import memory_format, numerics
 
@@ -71,7 +71,7 @@ def groups_of(places: Sequence[Path]) -> list[Group]:
         ValueError: a place that is no folder or holds no trained run; no two runs are alike; two
             runs alike have the same seed.
     """
-    runs = sorted({run for place in places for run in _runs_below(place)})
+    runs = sorted({run.path for place in places for run in runs_below(place)})
     alike: dict[tuple[Any, ...], dict[str, Path]] = defaultdict(dict)
     for run in runs:
         config = gin_dict(RunDirectory(run).model.gin_file().read_text(encoding="utf-8"))
@@ -105,21 +105,6 @@ def groups_of(places: Sequence[Path]) -> list[Group]:
 
 def _as_number(seed: str) -> tuple[int, str]:
     return (int(seed), "") if seed.isdecimal() else (-1, seed)
-
-
-def _runs_below(place: Path) -> list[Path]:
-    if not place.is_dir():
-        raise ValueError(f"{place} is no folder of runs: it does not exist")
-    found = []
-    for folder, folders, _ in os.walk(place):
-        here = Path(folder)
-        if RunDirectory(here).model.is_complete():
-            found.append(here)
-            folders.clear()
-        folders[:] = [name for name in folders if not name.startswith(".")]
-    if not found:
-        raise ValueError(f"{place} holds no trained run: expected folders with model/ in them")
-    return found
 
 
 def _settings(run: Path, config: Mapping[str, str]) -> tuple[Any, ...]:

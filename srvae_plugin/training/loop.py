@@ -29,11 +29,9 @@ from srvae_plugin.training.scalars import ScalarLog, TensorBoard, flatten
 from srvae_plugin.training.schedules import set_learning_rates
 from srvae_plugin.training.settings import (
     TrainingSettings,
+    check_seed as check_seed,  # the pipeline looks for it here
     find_device,
     shape_of,
-)
-from srvae_plugin.training.settings import (
-    check_seed as check_seed,  # the pipeline looks for it here
 )
 from srvae_plugin.training.updates import Clipping, compiled, update_parameters
 from srvae_plugin.training.weights import load_weights
