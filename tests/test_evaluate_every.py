@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 import srvae_plugin as sv
 from srvae_plugin.cli.report import report_main
 from srvae_plugin.cli.run import run_main
+from srvae_plugin.config.text import gin_dict
 from srvae_plugin.plots.pictures import save_all
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.testing.complete_run import Bars
@@ -72,8 +73,10 @@ def test_the_training_does_not_notice(watched, tmp_path):
     assert same(weights(plain), weights(watched))
     assert plain.model.files.scalars.read_bytes() == watched.model.files.scalars.read_bytes()
     assert not plain.evaluations.path.exists()
-    operative = [run.model.gin_file().read_text() for run in (plain, watched)]
-    assert operative[0] == operative[1]
+    # Defaults of a data set are recorded by the run that loads it, not by one that finds it loaded.
+    recorded = [gin_dict(run.model.gin_file().read_text()) for run in (plain, watched)]
+    ours = [{k: v for k, v in of.items() if k != "dsprites_full.path"} for of in recorded]
+    assert ours[0] == ours[1]
 
 
 def test_keep_every_has_two_names(watched, short, tmp_path, capsys):
@@ -114,13 +117,24 @@ class FailsAt(Callback):
             raise OSError("as if killed")
 
 
+class Listens(Callback):
+    def __init__(self):
+        self.heard = []
+
+    def on_scores(self, step, values):
+        self.heard.append((step, values))
+
+
 def fit(folder, steps, **how):
     model = sv.VAE(beta=1.0, num_latent=2)
     return sv.train(model, DATA, folder, steps=steps, **{**PYTHON, **how})
 
 
 def test_a_killed_training_repeats_none_and_loses_none(tmp_path):
-    whole = fit(tmp_path / "whole", 8, evaluate_every=2)
+    listens = Listens()
+    whole = fit(tmp_path / "whole", 8, evaluate_every=2, callbacks=[listens])
+    heard = [(step, values["mig.discrete_mig"]) for step, values in listens.heard]
+    assert heard == list(whole.history["mig.discrete_mig"].dropna().items())
     # It dies after the evaluation of step 4 and goes on from the checkpoint of step 3.
     with pytest.raises(OSError, match="as if killed"):
         fit(tmp_path / "cut", 8, evaluate_every=2, callbacks=[FailsAt(5)])
@@ -203,7 +217,7 @@ def test_a_run_says_at_which_steps_it_was_looked_at(watched):
         False,
         True,
     ]
-    assert run.scores(step=8).headline() == run.scores().headline()
+    assert set(run.scores(step=8).headline()) == set(run.scores().headline())
     with pytest.raises(ValueError, match="not evaluated at step 5; it was at: 4, 8"):
         run.scores(step=5)
     file = watched.evaluations.scores_in(watched.evaluations.of(4))
@@ -241,13 +255,13 @@ def test_a_training_starts_from_another_run(short, tmp_path, capsys):
 def test_the_report_shows_a_curve_of_each_score(watched, short, tmp_path):
     page = tmp_path / "page.html"
     folders = [str(watched.path)]
-    report_main([*folders, "--output", str(page)])
+    report_main([*folders, "--output", str(page), "--overwrite"])
     text = page.read_text()
     for title in ("MIG", "FactorVAE score"):
         assert f">{title}</text>" in text
     value = watched.evaluations.read(4)["scores"]["mean"]["mig"]["discrete_mig"]
     assert f"{watched.path.name}, step 4: {value:.6g}</title>" in text
-    report_main([str(short.path), "--output", str(page)])
+    report_main([str(short.path), "--output", str(page), "--overwrite"])
     assert "step 4: " not in page.read_text()
 
 
@@ -255,12 +269,12 @@ def test_curves_of_other_settings_are_drawn_apart(tmp_path):
     for name, points in (("a", 10), ("b", 9)):
         how = {"evaluate_every": 1, "metrics": {"mig": {"num_train": points}}}
         fit(tmp_path / name, 2, **how)
-    report_main([str(tmp_path), "--output", str(tmp_path / "page.html")])
+    report_main([str(tmp_path), "--output", str(tmp_path / "page.html"), "--overwrite"])
     text = (tmp_path / "page.html").read_text()
     for points in (9, 10):
         assert f">MIG [mig.num_train = {points}]</text>" in text
     file = tmp_path / "a/evaluations/step_2/scores.json"
     file.write_text(file.read_text() + " ")
-    report_main([str(tmp_path), "--output", str(tmp_path / "page.html")])
+    report_main([str(tmp_path), "--output", str(tmp_path / "page.html"), "--overwrite"])
     text = (tmp_path / "page.html").read_text()
     assert "scores.json is damaged or was changed" in text

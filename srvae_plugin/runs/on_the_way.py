@@ -22,6 +22,7 @@ from srvae_plugin.runs.directory import EvaluationsDirectory
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics, metric_settings, score_function
 from srvae_plugin.runs.score_all import MetricsFailedError, Scores
+from srvae_plugin.runs.scores import flat_scores
 from srvae_plugin.training.callbacks import Callback, Start
 from srvae_plugin.training.weights import digest_of_weights
 
@@ -87,11 +88,11 @@ class Evaluations(Callback):
                 self.every, start.training_steps,
             )  # fmt: skip
 
-    def on_interval(self, step: int, model: DisentanglementModel) -> None:
-        """Score the model and draw its traversals, if that is not done."""
+    def on_interval(self, step: int, model: DisentanglementModel) -> Mapping[str, float] | None:
+        """Score the model and draw its traversals, if that is not done; return the scores."""
         weights, begun = digest_of_weights(model), time.monotonic()
         if self._is_there(step, weights):
-            return
+            return None
         found = self._scoring.score(model) if self._scoring else Found({}, {})
         with new_folder(self._directory.of(step), overwrite=True) as folder:
             if self._data is not None:
@@ -107,6 +108,7 @@ class Evaluations(Callback):
                 "elapsed_time": time.monotonic() - begun,
             }
             write_json(EvaluationsDirectory.scores_in(folder), content)
+        return flat_scores(found.scores)
 
     def _is_there(self, step: int, weights: str) -> bool:
         if step not in self._directory.steps():
