@@ -157,6 +157,21 @@ def test_a_killed_training_repeats_none_and_loses_none(tmp_path):
         assert found.traversals_in(found.of(step)).read_bytes() == drawn[TRAVERSALS].read_bytes()
 
 
+@pytest.mark.slow
+def test_two_hundred_steps_and_two_hundred_more(tmp_path):
+    how = {"evaluate_every": 200, "keep_every": 200, "checkpoint_every": 1000}
+    whole = fit(tmp_path / "whole", 400, **how)
+    fit(tmp_path / "longer", 200, **how)
+    longer = fit(tmp_path / "longer", 400, resume=True, **how)
+    stopped = fit(tmp_path / "stopped", 200, metrics=None)
+    assert same(weights(whole.directory), weights(longer.directory))
+    assert whole.history.equals(longer.history)
+    snapshot = whole.directory.model.files.snapshot(200)
+    assert same(load_file(snapshot), weights(stopped.directory))
+    scores = timeless(sv.score(stopped, DATA, ["mig"]))
+    assert timeless(whole.scores(step=200)) == timeless(longer.scores(step=200)) == scores
+
+
 def test_what_is_of_other_weights_is_found_anew(tmp_path):
     fit(tmp_path / "a", 4, evaluate_every=2)
     with pytest.raises(OSError, match="as if killed"):

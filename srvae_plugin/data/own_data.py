@@ -160,7 +160,7 @@ def image_folder(
     channels: int = 3,
     held_out: float | None = None,
     white: int | None = None,
-    factors: str | os.PathLike[str] | None = None,
+    factors: str | Path | None = None,
     factor_bins: Bins = None,
     factor_kinds: Kinds = None,
     cached: bool = True,

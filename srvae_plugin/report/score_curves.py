@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +13,10 @@ from srvae_plugin.report.keys import Score, headlines, numbers, order
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.run import Run
 
-__all__ = ["score_charts"]
+__all__ = ["Read", "score_charts"]
 
 Read = Callable[[Callable[[], dict[str, Any]]], dict[str, Any] | None]
+"""Calls a function that reads; None if what it reads is damaged."""
 
 
 class _Way(NamedTuple):
@@ -53,7 +55,7 @@ def _points(run: Run, read: Read) -> dict[_Way, dict[int, float]]:
     found: dict[_Way, dict[int, float]] = {}
     directory = run.directory.evaluations
     for step in directory.steps():
-        content = read(lambda step=step: directory.read(step)) or {}
+        content = read(functools.partial(directory.read, step)) or {}
         for kind, metrics in content.get("scores", {}).items():
             for metric, scores in metrics.items():
                 settings = content.get("settings", {}).get(kind, {}).get(metric, "")
