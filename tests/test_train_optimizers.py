@@ -1,6 +1,9 @@
 """Optimizers and schedules: the original's test, and TensorFlow's formulas as plain loops."""
 
+import ast
+import importlib.util
 import math
+from pathlib import Path
 
 import gin
 import numpy as np
@@ -39,6 +42,20 @@ ORIGINAL = [
         0.03486784401,
     ),
 ]
+
+
+def test_these_are_all_cases_of_the_originals_test():
+    package = importlib.util.find_spec("disentanglement_lib")
+    if package is None:
+        pytest.skip("disentanglement_lib is not installed")
+    file = Path(package.submodule_search_locations[0]) / "methods/shared/optimizers_test.py"
+    name = "_make_vae_optimizer_configs"  # a function of plain lists; the rest needs TensorFlow 1
+    nodes = [n for n in ast.parse(file.read_text()).body if getattr(n, "name", "") == name]
+    scope = {}
+    exec(compile(ast.Module(nodes, []), str(file), "exec"), scope)
+    descent = "vae_optimizer.optimizer_fn = @GradientDescentOptimizer"
+    ours = [([descent, *bindings], rate) for bindings, rate in ORIGINAL]
+    assert list(scope[name]()) == ours
 
 
 def bound_optimizer(parameters):

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from srvae_plugin.config import gin_files
+from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.training import trackers
 from srvae_plugin.training.callbacks import Start
 from srvae_plugin.training.trackers import MLflow, WandB
@@ -15,16 +16,19 @@ LOSSES = {0: 5.5, 2: 4.25}
 
 def logged(callback, folder, step=0, error=None):
     folder.mkdir(exist_ok=True)
-    callback.on_start(Start(folder, step, 9, "vae.beta = 4.0\n# data set: {}\n", (1, 64, 64)))
+    files = TrainingDirectory(folder).files
+    callback.on_start(Start(files, step, 9, "vae.beta = 4.0\n# data set: {}\n", (1, 64, 64)))
     for at, loss in LOSSES.items():
         callback.on_log(step + at, {"loss": loss})
+    callback.on_scores(step + 3, {"mig.a:b": 0.5})
     callback.on_end(step + 3, error)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_has_rows_settings_and_one_run_for_a_resumed_training(tmp_path):
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
-    pytest.importorskip("sqlalchemy", reason="MLflow's database needs sqlalchemy")
+    for package in ("sqlalchemy", "alembic"):
+        pytest.importorskip(package, reason=f"MLflow's database needs {package}")
     uri = f"sqlite:///{tmp_path}/all.db"
     logged(MLflow(uri), tmp_path / "run")
     logged(MLflow(uri), tmp_path / "run", step=10)
@@ -33,6 +37,8 @@ def test_mlflow_has_rows_settings_and_one_run_for_a_resumed_training(tmp_path):
     (run,) = client.search_runs([experiment.experiment_id])
     found = {m.step: m.value for m in client.get_metric_history(run.info.run_id, "loss")}
     assert found == {0: 5.5, 2: 4.25, 10: 5.5, 12: 4.25}
+    scores = client.get_metric_history(run.info.run_id, "mig.a_b")
+    assert {m.step: m.value for m in scores} == {3: 0.5, 13: 0.5}
     assert run.data.params == {"vae.beta": "4.0", "training_steps": "9"}
     assert run.info.run_name == "run"
     assert run.info.status == "FINISHED"

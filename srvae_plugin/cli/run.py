@@ -67,6 +67,12 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
     add_output(
         parser, "run directory (default: runs/ and the names of the gin files, or study and number)"
     )
+    parser.add_argument(
+        "--init-from",
+        metavar="DIR",
+        help="start from the weights of another run: its directory, a snapshot's folder or a "
+        "safetensors file; the same as binding model.init_from",
+    )
     add_existing(parser, "go on with a run that was stopped", "delete the run directory first")
     add_threads(parser)
     options = parser.parse_args(arguments)
@@ -90,13 +96,24 @@ def _list(options: argparse.Namespace) -> None:
     print("\n".join(lines))
 
 
+def _init_from(options: argparse.Namespace) -> list[str]:
+    if options.init_from is None:
+        return []
+    for binding in options.bind:
+        if binding.partition("=")[0].strip() == "model.init_from":
+            raise ValueError(
+                f"--init-from and --bind '{binding}' say the same thing: leave one out"
+            )
+    return [f"model.init_from = {options.init_from!r}"]
+
+
 def _run(options: argparse.Namespace) -> None:
     use_threads(options.threads)
     from srvae_plugin.runs import summary
     from srvae_plugin.runs.run import run
     from srvae_plugin.study import numbered
 
-    files, bindings, study = options.gin, options.bind, None
+    files, bindings, study = options.gin, [*options.bind, *_init_from(options)], None
     if options.study:
         known = numbered.find_study(options.study)
         if options.model_num is None:

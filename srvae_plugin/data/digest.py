@@ -69,7 +69,9 @@ def _compute(data: Any) -> str:
 
 
 def _files_of(data: Any) -> list[Path] | None:
-    """The image files that a folder's data set reads, if it reads not all that is there."""
+    """The files that a folder's data set reads, if it reads not all that is there."""
+    if files := getattr(data, "source_files", ()):
+        return list(files)
     images = getattr(data, "_images", None)
     return list(images.files) if isinstance(images, ImageFiles) else None
 
@@ -113,7 +115,8 @@ def _of_path(path: Path, chosen: Iterable[Path] | None = None) -> str:
     files = sorted(chosen if chosen is not None else _below(path))
 
     def read() -> str:
-        parts = [f"{file.relative_to(path).as_posix()} {digest_of_file(file)}" for file in files]
+        named = {file: file.relative_to(path).as_posix() for file in files if path in file.parents}
+        parts = [f"{named.get(file, file.name)} {digest_of_file(file)}" for file in files]
         return _hashed("folder", *parts)
 
     return _kept(path, files, read)

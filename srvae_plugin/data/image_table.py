@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class ImageTable(FactorTable):
     ) -> None:
         super().__init__(factors, factor_names, held_out, factor_kinds)
         self.source = source
+        self.source_files: tuple[Path, ...] = ()
+        """The files that `source` stands for, if it is a folder of which not all is read."""
         self._load_images = load_images
         self._observation_shape = [int(side) for side in observation_shape]
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from srvae_plugin.data.factor_columns import (
     FACTOR_ARRAYS,
@@ -23,10 +26,12 @@ from srvae_plugin.data.factor_columns import (
     places_of_values,
     read_columns,
 )
+from srvae_plugin.data.folder_factors import read_folder_factors
 from srvae_plugin.data.held_out import SomeImages, split
 from srvae_plugin.data.image_scale import Layout, Scale
 from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.data.images_only import ImagesOnly
+from srvae_plugin.data.storage.decoded_files import DecodedFiles
 from srvae_plugin.data.storage.image_files import picture_names
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.data.storage.mapped_images import StoredImages
@@ -100,19 +105,27 @@ def npz(
         return _images_only(images, "npz", str(file), held_out)
     arrays = {name: read_array(file, name) for name in FACTOR_ARRAYS if name in names}
     try:
-        columns = read_columns(arrays, len(images), factor_kinds, factor_bins)
-        if held_out is None:
-            return _table(columns, images, str(file))
-        places = places_of_values(arrays["factors"], len(images))
-        train, score = split(len(images), held_out, images.digests, places)
-        data = _table(chosen_rows(columns, train), SomeImages(images, train), str(file))
-        data.held_out_data = _table(
-            chosen_rows(columns, score), SomeImages(images, score), str(file)
-        )
-        _log.info("%s: %d images to train on, %d to score on", file, len(train), len(score))
-        return data
+        return _with_factors(arrays, images, (factor_kinds, factor_bins), held_out, str(file))
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
+
+
+def _with_factors(
+    arrays: Mapping[str, NDArray[Any]],
+    images: NpzImages | ImageFiles,
+    bound: tuple[Kinds, Bins],
+    held_out: float | None,
+    source: str,
+) -> ImageTable:
+    columns = read_columns(arrays, len(images), *bound)
+    if held_out is None:
+        return _table(columns, images, source)
+    places = places_of_values(arrays["factors"], len(images))
+    train, score = split(len(images), held_out, images.digests, places)
+    data = _table(chosen_rows(columns, train), SomeImages(images, train), source)
+    data.held_out_data = _table(chosen_rows(columns, score), SomeImages(images, score), source)
+    _log.info("%s: %d images to train on, %d to score on", source, len(train), len(score))
+    return data
 
 
 def _table(columns: FactorColumns, images: StoredImages, source: str) -> ImageTable:
@@ -147,13 +160,18 @@ def image_folder(
     channels: int = 3,
     held_out: float | None = None,
     white: int | None = None,
-) -> ImagesOnly:
-    """Returns the image files of a folder and its subfolders, which have no factors.
+    factors: str | Path | None = None,
+    factor_bins: Bins = None,
+    factor_kinds: Kinds = None,
+    cached: bool = True,
+) -> ImageTable | ImagesOnly:
+    """Returns the image files of a folder and its subfolders, with their factors if there are some.
 
-    They can be learned and looked at, and scored by metrics that need no factors. Each is turned
-    upright by its EXIF orientation, cut to the square in its middle and resized to ``size`` x
-    ``size`` (bilinear and antialiased); what is transparent is white. The order is that of the
-    relative paths. Files are read when they are asked for; only their names are kept in memory.
+    Without factors they can be learned and looked at, and scored by metrics that need none. Each is
+    turned upright by its EXIF orientation, cut to the square in its middle and resized to ``size``
+    x ``size`` (bilinear and antialiased); what is transparent is white. The order is that of the
+    relative paths. When the first image is asked for all files are decoded, once: the pixels are
+    kept in the cache folder, memory-mapped, until a file changes (small sets in memory).
 
     Args:
         path: the folder.
@@ -161,11 +179,16 @@ def image_folder(
         channels: 3 for RGB, 1 for grey.
         held_out: as in `npz`; files of the same bytes are on one side.
         white: the value of a pixel that becomes 1, 255 by default.
+        factors: a csv or tsv with a line for each file, in the folder or elsewhere: a column
+            ``file`` with its path below the folder, and a factor in each other column. Files
+            without a line are left out.
+        factor_bins, factor_kinds: as in `npz`.
+        cached: keep the decoded pixels; otherwise files are decoded each time they are asked for.
 
     Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if it holds no image, or for another size or number of channels. A damaged file
-            is an error when it is read.
+        FileNotFoundError: if there is no such folder or table.
+        ValueError: if it holds no image, or for another size or number of channels, or a table that
+            does not fit. A damaged file is an error when it is read.
     """
     folder = _required(path, "a folder of images")
     if channels not in (1, 3):
@@ -182,8 +205,29 @@ def image_folder(
         )
     if white is not None and not 1 <= white <= 255:
         raise ValueError(f"dataset.white = {white}: expected 1 to 255")
-    images = ImageFiles([folder / name for name in names], size, channels, white)
-    return _images_only(images, "image_folder", str(folder), held_out)
+    kind = DecodedFiles if cached else ImageFiles
+
+    def images_of(some: list[str]) -> ImageFiles:
+        return kind([folder / name for name in some], size, channels, white)
+
+    if factors is None:
+        if factor_bins is not None or factor_kinds is not None:
+            raise ValueError(
+                "dataset.factor_bins and dataset.factor_kinds have no meaning without "
+                "dataset.factors: bind that to a csv, or unbind them"
+            )
+        return _images_only(images_of(names), "image_folder", str(folder), held_out)
+    inside = folder / factors
+    table = inside if inside.is_file() else expanded(factors)
+    found = read_folder_factors(table, names)
+    arrays = {"factors": found.factors}
+    kept = images_of(found.names)
+    try:
+        data = _with_factors(arrays, kept, (factor_kinds, factor_bins), held_out, str(folder))
+    except ValueError as error:
+        raise ValueError(f"{table}: {error}") from None
+    data.source_files = (*kept.files, table)
+    return data
 
 
 def _required(path: str | os.PathLike[str] | None, expected: str) -> Path:

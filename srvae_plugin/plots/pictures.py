@@ -44,6 +44,7 @@ __all__ = [
     "reconstruction_grid",
     "reconstructions",
     "save_all",
+    "save_traversals",
     "traversal_animation",
     "traversal_grid",
     "traversals",
@@ -264,6 +265,20 @@ def save_all(
     for name, content in files.items():
         write_bytes(output_dir / name, content)
     return {name: output_dir / name for name in files}
+
+
+def save_traversals(
+    model: DisentanglementModel, data: ObservationSource, file: Path, seed: int = 0
+) -> None:
+    """Write the traversals alone, the very picture that `save_all` makes of the same model.
+
+    Args:
+        model, data, seed: see `save_all`.
+        file: the picture.
+    """
+    observations = data.sample_observations(_KL_OBSERVATIONS, np.random.RandomState(seed))
+    kl = latent_kl(model, observations)
+    write_bytes(file, _png(traversal_grid(model, observations[0], kl)))
 
 
 def _label(latent: int, kl: LatentKL) -> str:

@@ -34,7 +34,7 @@ class Curve(NamedTuple):
     values: NDArray[np.float64]
 
 
-def curve_chart(curves: Sequence[Curve], title: str) -> str:
+def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str:
     """Learning curves of one scalar; empty without any finite value.
 
     Of more than 40 runs the median of each model's is drawn, and the band of their middle half.
@@ -43,6 +43,7 @@ def curve_chart(curves: Sequence[Curve], title: str) -> str:
     Args:
         curves: one a run.
         title: what the values are.
+        every: show all values, the first ones too, and mark each: there are few.
     """
     sound = [_finite(curve) for curve in curves]
     bands: list[Curve] = []
@@ -53,9 +54,10 @@ def curve_chart(curves: Sequence[Curve], title: str) -> str:
         lines, bands = _quartiles(lines)
     x = axis([float(end) for c in lines for end in (c.steps[0], c.steps[-1])],
              _LEFT, _WIDTH - 12, True)  # fmt: skip
-    every = np.concatenate([curve.values for curve in (*lines, *bands)])
+    values = np.concatenate([curve.values for curve in (*lines, *bands)])
     # The first losses are far above all others and would flatten them.
-    y = axis([float(every.min()), float(np.percentile(every, 98))], _HEIGHT - 36, _TOP)
+    top = float(np.percentile(values, 100 if every else 98))
+    y = axis([float(values.min()), top], _HEIGHT - 36, _TOP)
     parts = [element("text", text=title, x=_LEFT, y=16, class_="title"), *_grids(x, y)]
     for curve in bands:
         fill = color(curve.model.number)
@@ -68,6 +70,7 @@ def curve_chart(curves: Sequence[Curve], title: str) -> str:
             element("polyline", curve.name, points=_points(curve, x, y), fill="none",
                     stroke=color(curve.model.number), class_="curve")
         )  # fmt: skip
+        parts += _marks(curve, x, y) if every else []
     return document(_WIDTH, _HEIGHT, parts, title)
 
 
@@ -95,6 +98,14 @@ def _points(curve: Curve, x: Axis, y: Axis) -> str:
     if len(pixels) == 1:
         pixels.append((pixels[0][0] + 0.1, pixels[0][1]))
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in pixels)
+
+
+def _marks(curve: Curve, x: Axis, y: Axis) -> list[str]:
+    return [
+        element("circle", f"{curve.name}, step {step:,.0f}: {value:.6g}", cx=x.at(step),
+                cy=y.at(value), r=2.6, fill=color(curve.model.number), class_="seed")
+        for step, value in zip(curve.steps, curve.values, strict=True)
+    ]  # fmt: skip
 
 
 def _quartiles(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:

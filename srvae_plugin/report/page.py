@@ -36,6 +36,7 @@ from srvae_plugin.report.pictures import (
 )
 from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
 from srvae_plugin.report.published import CONFIDENCE, PublishedScore, mean_text
+from srvae_plugin.report.score_curves import score_charts
 from srvae_plugin.report.scores import (
     Table,
     data_sets,
@@ -203,6 +204,7 @@ def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[M
                 for name in _SCALARS.keys() & columns.keys():
                     curves[name].append(Curve(model, run.name, columns["step"], columns[name]))
         charts = [curve_chart(curves[name], title) for name, title in _SCALARS.items()]
+        charts += score_charts(models, data_set, partial(_or_note, notes=notes))
         if any(charts):
             found.append((data_set, [Markup(chart) for chart in charts if chart]))
     return found

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from srvae_plugin.config.optional import require
 from srvae_plugin.data.factor_columns import FACTOR_ARRAYS
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
-from srvae_plugin.runs.text_tables import read_text_columns
+from srvae_plugin.data.text_tables import read_text_columns
 
 __all__ = ["SUFFIXES", "Arrays", "Columns", "arrays_of_frame", "read_arrays", "read_factors"]
 

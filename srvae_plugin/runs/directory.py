@@ -5,6 +5,7 @@
     <run>/postprocessed/<kind>/         the representation
     <run>/metrics/<kind>/<metric>/      scores
     <run>/visualizations/               pictures
+    <run>/evaluations/step_N/           scores and traversals on the way, where they are asked for
     <run>/exports/<kind>/<format>/      the representation in another format
 
 Each step but the pictures has `results/{gin/<step>.gin, json/<step>_config.json,
@@ -48,6 +49,7 @@ __all__ = [
     "NO_STEPS",
     "STUDY_FILE",
     "TRAVERSALS",
+    "EvaluationsDirectory",
     "Records",
     "RunDirectory",
     "ScoresDirectory",
@@ -80,6 +82,7 @@ _CHECKPOINT, _SCALARS, _TENSORBOARD = "checkpoint.pt", "scalars.csv", "tensorboa
 _BEFORE = before(Path(_CHECKPOINT)).name
 _SNAPSHOTS = "snapshots"
 _RESULTS, _PICTURES, _ARTIFACTS = "results", "visualizations", "artifacts"
+_EVALUATIONS = "evaluations"
 _TRAINED = (_CHECKPOINT, _BEFORE, _SCALARS, WEIGHTS, _RESULTS, _TENSORBOARD, _SNAPSHOTS)
 """What training leaves in its folder."""
 NO_STEPS = {_RESULTS, _PICTURES, _ARTIFACTS, "tfhub", "tf_checkpoint"}
@@ -293,6 +296,10 @@ class TrainingDirectory(StepDirectory):
             self.weights,
         )
 
+    def begun(self) -> bool:
+        """Whether there is something that a training would go on from, or that is finished."""
+        return self.files.checkpoint.is_file() or self.is_complete()
+
     def prepare(self, resume: bool = False, overwrite: bool = False) -> None:
         """Make the folder, or check that it may be gone on with or replaced.
 
@@ -356,6 +363,47 @@ class ScoresDirectory:
         for folder in (self.of(metric).path for metric in metrics):
             if folder.exists():
                 shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class EvaluationsDirectory:
+    """What was found of a model while it was trained: a folder for each step it was looked at."""
+
+    path: Path
+
+    def of(self, step: int) -> Path:
+        """Folder of a step."""
+        folder = self.path / f"step_{step}"
+        put_back(folder)
+        return folder
+
+    @staticmethod
+    def scores_in(folder: Path) -> Path:
+        """The scores in a step's folder."""
+        return folder / "scores.json"
+
+    @staticmethod
+    def traversals_in(folder: Path) -> Path:
+        """The traversals in a step's folder."""
+        return folder / "traversals.png"
+
+    def steps(self) -> list[int]:
+        """Steps that there are scores of, ascending."""
+        named = (path.name.removeprefix("step_") for path in self.path.glob("step_*"))
+        return sorted(int(n) for n in named if n.isdecimal() and self._is_complete(int(n)))
+
+    def read(self, step: int) -> dict[str, Any]:
+        """What `scores_in` holds; OSError or ValueError if it is missing or damaged."""
+        file = self.scores_in(self.of(step))
+        manifest.check(file)
+        return read_json(file)
+
+    def delete(self, step: int) -> None:
+        """Delete what was found at a step."""
+        shutil.rmtree(self.of(step))
+
+    def _is_complete(self, step: int) -> bool:
+        return self.scores_in(self.of(step)).is_file()
 
 
 @dataclass(frozen=True)
@@ -432,6 +480,11 @@ class RunDirectory:
     def pictures(self) -> Path:
         """Folder of the pictures."""
         return self.path / _PICTURES
+
+    @property
+    def evaluations(self) -> EvaluationsDirectory:
+        """Scores and traversals on the way."""
+        return EvaluationsDirectory(self.path / _EVALUATIONS)
 
     def forget_later_steps(self) -> None:
         """Delete what was made from weights that have changed: codes, scores and pictures."""

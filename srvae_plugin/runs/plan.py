@@ -28,16 +28,30 @@ class RunPlan:
             have a scope, as in "trees/downstream_task", with bindings of its own
             (`trees/predictor.predictor_fn = ...`); its results are then called by the scope.
         pictures: draw traversals, reconstructions, decomposition and curves.
+        evaluate_every: steps of the training between evaluations on the way, each of which scores
+            the representations with the metrics, as a run that ends there would be, and draws the
+            traversals; 0 for none.
+        keep_every: the same as `model.keep_every`: steps between snapshots of the weights.
     """
 
     representations: Sequence[str] = ("mean",)
     metrics: Sequence[str] = ("factor_vae_score", "dci", "mig", "sap_score")
     pictures: bool = True
+    evaluate_every: int = 0
+    keep_every: int = 0
 
     def __post_init__(self) -> None:
         for key in ("representations", "metrics"):
             if isinstance(value := getattr(self, key), str):
                 raise ValueError(f"run.{key} = {value!r}: expected a list, [{value!r}]")
+        for key in ("evaluate_every", "keep_every"):
+            if (steps := getattr(self, key)) < 0:
+                raise ValueError(f"run.{key} = {steps}: expected at least 0, which is never")
+        if self.evaluate_every and not (self.metrics or self.pictures):
+            raise ValueError(
+                f"run.evaluate_every = {self.evaluate_every}: nothing to evaluate with; bind "
+                "run.metrics or run.pictures = True"
+            )
         function = gin_files.bound("postprocess.postprocess_fn")
         known = list(dict.fromkeys([*REPRESENTATIONS, *([kind_of(function)] if function else [])]))
         for name in self.representations:

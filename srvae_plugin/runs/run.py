@@ -20,19 +20,21 @@ from srvae_plugin.config.data_record import (
     record_of,
 )
 from srvae_plugin.config.gin_config import Config, Uses
-from srvae_plugin.config.gin_files import Choice, Texts
+from srvae_plugin.config.gin_files import Choice, ConfigError, Texts
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.bound_scoring import bound_scoring, represented
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.environment import environment as made_with
 from srvae_plugin.runs.evaluate import Ready, score_representation
+from srvae_plugin.runs.on_the_way import Evaluations
 from srvae_plugin.runs.plan import RunPlan
-from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.trained_on import BoundData
+from srvae_plugin.runs.weights import require_start
 from srvae_plugin.training.checkpoint import FREE
 from srvae_plugin.training.loop import TrainingSettings, build_early, find_device, shape_of
 from srvae_plugin.training.optimizers import make_optimizers
@@ -92,6 +94,7 @@ def check(files: Texts, bindings: Texts, study: StepChoices | None = None) -> Ch
         plan = pipeline.run_plan()
         with uses.noted():
             settings = pipeline.training_settings()
+            settings.keep_every = _keep_every(plan, settings)
             device = find_device(settings.device)
             if settings.tensorboard:
                 require_tensorboard()
@@ -129,6 +132,8 @@ def run(
     """
     directory = RunDirectory(Path(output))
     checked = check(files, bindings, study)
+    if checked.settings.init_from and (overwrite or not directory.model.begun()):
+        require_start(checked.settings.model, checked.settings.init_from, directory.path)
     with only_writer(directory.path):
         _prepare(directory, checked.config, resume, overwrite)
         return _steps(directory, checked, study)
@@ -138,10 +143,10 @@ def _steps(directory: RunDirectory, checked: Checked, study: StepChoices | None)
     """All steps that are not finished yet; in a directory that is locked."""
     plan, data = checked.plan, checked.bound.data
     begun = time.monotonic()
-    model = _train(directory, checked)
+    model = _train(directory, checked, study)
     summary = RunSummary(directory, directory.model.read(), {}, {})
     for kind in plan.representations:
-        function = _represent(directory, kind, checked, model, study)
+        function = represented(directory, kind, checked, model, study)
         choose = functools.partial(study.evaluation, kind) if study else Choice
         ready = Ready(function, checked.bound, choose)
         summary.scores[kind] = score_representation(
@@ -156,10 +161,17 @@ def _steps(directory: RunDirectory, checked: Checked, study: StepChoices | None)
     return summary
 
 
-def _train(directory: RunDirectory, checked: Checked) -> Callable[[], DisentanglementModel]:
+def _train(
+    directory: RunDirectory, checked: Checked, study: StepChoices | None
+) -> Callable[[], DisentanglementModel]:
     """Train if that is not done; return what gives the trained model."""
     former = directory.model.read()["uuid"] if directory.model.is_complete() else None
-    settings = checked.settings
+    settings, plan = checked.settings, checked.plan
+    if plan.evaluate_every or directory.evaluations.path.exists():
+        scoring = bound_scoring(checked, study) if plan.evaluate_every else None
+        drawn = checked.bound.data if plan.pictures else None
+        evaluations = Evaluations(plan.evaluate_every, directory.evaluations, scoring, drawn)
+        settings.callbacks = [*settings.callbacks, evaluations]
     with checked.resolved.active():
         checked.uses.repeat()
         trained = pipeline.train_in(
@@ -167,6 +179,11 @@ def _train(directory: RunDirectory, checked: Checked) -> Callable[[], Disentangl
         )
     if former is not None and directory.model.read()["uuid"] != former:
         directory.forget_later_steps()
+    elif former is not None and plan.evaluate_every and not directory.evaluations.steps():
+        logger.warning(
+            "run.evaluate_every = %d: nothing is evaluated on the way, the training is finished",
+            plan.evaluate_every,
+        )
 
     @functools.cache
     def model() -> DisentanglementModel:
@@ -177,21 +194,14 @@ def _train(directory: RunDirectory, checked: Checked) -> Callable[[], Disentangl
     return model
 
 
-def _represent(
-    directory: RunDirectory,
-    kind: str,
-    checked: Checked,
-    model: Callable[[], DisentanglementModel],
-    study: StepChoices | None,
-) -> Representation:
-    """Make a representation, or take up one that is finished."""
-    target = directory.representation(kind)
-    if target.is_complete():
-        return pipeline.load_representation(target.path, model())
-    choice = study.postprocess(kind) if study else Choice(checked.functions[kind])
-    bind = functools.partial(checked.bound.of_step, choice=choice)
-    with checked.resolved.choosing("postprocess.postprocess_fn", choice):
-        return pipeline.represent(directory.model, target, True, model, bind)
+def _keep_every(plan: RunPlan, settings: TrainingSettings) -> int:
+    """Steps between snapshots, which has two names."""
+    if plan.keep_every and settings.keep_every not in (0, plan.keep_every):
+        raise ConfigError(
+            f"run.keep_every = {plan.keep_every} and model.keep_every = {settings.keep_every} "
+            "are two names of one number: bind one of them"
+        )
+    return plan.keep_every or settings.keep_every
 
 
 def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:

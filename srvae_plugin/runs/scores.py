@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +11,9 @@ from srvae_plugin.config import plugins
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["HeadlineScore", "Scores"]
+__all__ = ["HeadlineScore", "Scores", "flat_scores"]
+
+_NO_SCORES = ("elapsed_time",)
 
 
 class HeadlineScore(NamedTuple):
@@ -107,6 +109,20 @@ class Scores(dict[str, dict[str, Any]]):
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
         )
         return f"<table><tr>{cells}</tr>{''.join(lines)}</table>"
+
+
+def flat_scores(by_kind: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, float]:
+    """Numbers of scores[representation][metric][key] by name: `mig.discrete_mig`.
+
+    With several representations the name begins with theirs: `sampled/mig.discrete_mig`.
+    """
+    return {
+        (f"{kind}/" if len(by_kind) > 1 else "") + f"{metric}.{key}": value
+        for kind, metrics in by_kind.items()
+        for metric, scores in metrics.items()
+        for key, value in scores.items()
+        if isinstance(value, int | float) and key not in _NO_SCORES
+    }
 
 
 _ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$"}

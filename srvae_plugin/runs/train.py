@@ -14,12 +14,16 @@ from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
+from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import described_data, described_model, described_training
 from srvae_plugin.runs.directory import Records, RunDirectory
 from srvae_plugin.runs.environment import environment
+from srvae_plugin.runs.on_the_way import Evaluations, named_scoring, usual_metrics
+from srvae_plugin.runs.score import Metrics
 from srvae_plugin.runs.trained import Run
+from srvae_plugin.runs.weights import require_start
 from srvae_plugin.training import checkpoint, loop
 from srvae_plugin.training.optimizers import Rate
 from srvae_plugin.training.plain import prepared
@@ -44,6 +48,10 @@ def train(
     learning_rate: Rate = None,
     seed: int = 0,
     optimizer: str | Optimizer | Callable[..., Any] = "Adam",
+    init_from: str | os.PathLike[str] | Run | None = None,
+    evaluate_every: int = 0,
+    metrics: Metrics | None = None,
+    keep_every: int = 0,
     resume: bool = False,
     overwrite: bool = False,
     **settings: Any,
@@ -62,10 +70,20 @@ def train(
         seed: seed of the weights, the noise and the batches.
         optimizer: a name ("Adam", "AdamW", "RMSPropOptimizer", ...), a class, a function of the
             parameters, or an optimizer.
+        init_from: start from the weights of another run: the `Run`, its directory, a snapshot's
+            folder or a safetensors file. Names and shapes must be the same.
+        evaluate_every: steps between evaluations on the way: scores as `srvae_plugin.score` gives
+            them of a run that ends there, and traversals, in `evaluations/step_N` of the
+            directory. `Run.history` and `Run.scores(step=N)` have the scores; 0 for none. The
+            weights are the same with them as without.
+        metrics: what is scored on the way, see `srvae_plugin.score`; by default FactorVAE, DCI, MIG
+            and SAP, or the unsupervised metrics of data without factors. At the end nothing is
+            scored by itself.
+        keep_every: steps between snapshots of the weights, `model/snapshots/step_N`; 0 for none.
         resume: go on from the checkpoint in the directory, for more steps too.
         overwrite: delete the directory first.
         settings: further fields of `TrainingSettings`: `device`, `log_every`, `eval_steps`,
-            `checkpoint_every`, `callbacks`, `ema_decay`, `clip_norm`, `keep_every`, ...
+            `checkpoint_every`, `callbacks`, `ema_decay`, `clip_norm`, ...
 
     Returns:
         The run, its model in eval mode.
@@ -85,8 +103,16 @@ def train(
     """
     begun, run = time.monotonic(), RunDirectory(Path(directory))
     options: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seed": seed}
-    options |= {"learning_rate": learning_rate, "optimizer": optimizer, **settings}
+    options |= {"learning_rate": learning_rate, "optimizer": optimizer, "keep_every": keep_every}
+    options |= {"init_from": _source(init_from), **settings}
     ready, source, config = prepared(model, data, **options)
+    if ready.init_from and (overwrite or not run.model.begun()):
+        if not ready.built:
+            loop.build_early(ready, shape_of(source))
+        require_start(model, ready.init_from, run.path)
+    evaluations = _evaluations(run, source, evaluate_every, metrics)
+    if evaluate_every or run.evaluations.path.exists():
+        ready.callbacks = [*ready.callbacks, evaluations]
     with only_writer(run.path):
         _make_room(run, resume, overwrite)
         run.model.prepare(resume)
@@ -113,6 +139,29 @@ def train(
         made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
         run.finish({**made, "data_source": getattr(source, "source", None)})
         return Run(run.path, model)
+
+
+def _source(init_from: str | os.PathLike[str] | Run | None) -> str:
+    if isinstance(init_from, Run):
+        return str(init_from.path)
+    return "" if init_from is None else os.fspath(init_from)
+
+
+def _evaluations(
+    run: RunDirectory, data: GroundTruthData, every: int, metrics: Metrics | None
+) -> Evaluations:
+    """What looks at the model on the way."""
+    if isinstance(every, bool) or not isinstance(every, int) or every < 0:
+        raise ValueError(f"evaluate_every = {every!r}: expected a number of steps, or 0 for never")
+    if not every:
+        if metrics is not None:
+            raise ValueError(
+                "metrics: nothing is scored without evaluate_every; srvae_plugin.score(run, data, "
+                "metrics) scores the run that train returns"
+            )
+        return Evaluations(0, run.evaluations)
+    chosen = usual_metrics(data) if metrics is None else metrics
+    return Evaluations(every, run.evaluations, named_scoring(data, chosen, 0), data)
 
 
 def _make_room(run: RunDirectory, resume: bool, overwrite: bool) -> None:

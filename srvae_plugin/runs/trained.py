@@ -20,7 +20,7 @@ from srvae_plugin.plots.curves import learning_curves
 from srvae_plugin.runs import pipeline, weights
 from srvae_plugin.runs.directory import RunDirectory, runs_below
 from srvae_plugin.runs.representation import Representation
-from srvae_plugin.runs.scores import Scores
+from srvae_plugin.runs.scores import Scores, flat_scores
 
 if TYPE_CHECKING:
     import pandas
@@ -105,22 +105,52 @@ class Run:
 
     @property
     def history(self) -> pandas.DataFrame:
-        """What training logged, one row per logged step; the index is the step."""
+        """What training logged, one row per logged step; the index is the step.
+
+        With `evaluate_every` it has the scores on the way, too: a column such as
+        `mig.discrete_mig` for each number, `sampled/mig.discrete_mig` if several representations
+        were scored, and NaN where a step was not evaluated, or not logged. Both losses and scores
+        in the row N are of the weights after N updates.
+        """
         import pandas
 
         columns = read_scalars(self.directory.model.files.scalars)
-        return pandas.DataFrame(columns).astype({"step": int}).set_index("step")
+        logged = pandas.DataFrame(columns).astype({"step": int}).set_index("step")
+        found = self.directory.evaluations
+        scores = {step: flat_scores(found.read(step)["scores"]) for step in found.steps()}
+        if not any(scores.values()):
+            return logged
+        return logged.join(pandas.DataFrame.from_dict(scores, orient="index"), how="outer")
 
-    def scores(self, kind: str | None = None) -> Scores:
-        """What the run was scored with; `kind` is needed if several representations were.
+    def scores(self, kind: str | None = None, *, step: int | None = None) -> Scores:
+        """What the run was scored with.
+
+        Args:
+            kind: the representation; it is needed if several were scored.
+            step: the scores on the way, after so many steps; None: those of the trained model.
 
         Raises:
-            ValueError: several representations were scored and `kind` does not say which.
+            ValueError: several representations were scored and `kind` does not say which, or the
+                step was not evaluated.
         """
+        if step is not None:
+            return self._scores_at(step, kind)
         kinds = self.directory.kinds()
         if kind is None and len(kinds) > 1:
             raise ValueError(f"{self.path} has representations {', '.join(kinds)}: say kind=...")
         return Scores(self.directory.scores(kind or kinds[0]).read_all())
+
+    def _scores_at(self, step: int, kind: str | None) -> Scores:
+        found = self.directory.evaluations
+        if step not in (steps := found.steps()):
+            there = ", ".join(map(str, steps)) or "none"
+            raise ValueError(f"{self.path} was not evaluated at step {step}; it was at: {there}")
+        scores = found.read(step)["scores"]
+        if kind is None and len(scores) > 1:
+            raise ValueError(f"{self.path} has representations {', '.join(scores)}: say kind=...")
+        if kind is not None and kind not in scores:
+            raise ValueError(f"step {step} of {self.path} has no representation {kind!r}")
+        return Scores(scores[kind] if kind else next(iter(scores.values()), {}))
 
     def plot_history(self) -> Figure | None:
         """Learning curves; None if nothing was logged."""

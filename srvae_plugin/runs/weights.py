@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.models.base import DisentanglementModel, Shape
+from srvae_plugin.training.weights import fitting_weights
 
-__all__ = ["load", "shape_in"]
+__all__ = ["load", "require_start", "shape_in"]
 
 
 def shape_in(path: Path) -> Shape:
@@ -46,3 +47,19 @@ def load(model: DisentanglementModel, path: Path, build: bool = True) -> None:
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"weights {path} are missing, damaged or do not fit: {reason}") from None
+
+
+def require_start(model: DisentanglementModel, source: str, run: Path) -> None:
+    """Raise ValueError unless a training in the directory `run` can start from other weights.
+
+    Args:
+        model: a built model.
+        source: see `training.weights.weights_of`.
+        run: the run directory, or the training's own, that is made or made anew.
+    """
+    if Path(source).expanduser().resolve().is_relative_to(run.resolve()):
+        raise ValueError(
+            f"init_from = '{source}' lies in {run}, which is made anew: choose another output, or "
+            "copy the weights first"
+        )
+    fitting_weights(model, source)

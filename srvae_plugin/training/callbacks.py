@@ -68,11 +68,16 @@ class Callback:
     def on_log(self, step: int, values: Mapping[str, float]) -> None:
         """Called with each row of scalars.csv."""
 
-    def on_interval(self, step: int, model: DisentanglementModel) -> None:
+    def on_interval(self, step: int, model: DisentanglementModel) -> Mapping[str, float] | None:
         """Called every `every` steps, with the weights that a run of that many steps ends with.
 
         The model is in eval mode. After a kill the step of the last checkpoint may come again.
+        Numbers that it returns are handed to `on_scores` of every callback.
         """
+        return None
+
+    def on_scores(self, step: int, values: Mapping[str, float]) -> None:
+        """Called with the numbers that an `on_interval` returned."""
 
     def on_end(self, step: int, error: BaseException | None) -> None:
         """Called when training is over, well or not; `error` is what ended it."""
@@ -131,9 +136,13 @@ class Callbacks:
             with kept_random_states(), torch.no_grad():
                 for callback in self._callbacks:
                     if callback.every and step % callback.every == 0:
-                        callback.on_interval(step, model)
+                        self._scores(step, callback.on_interval(step, model))
         finally:
             model.train(training)
+
+    def _scores(self, step: int, values: Mapping[str, float] | None) -> None:
+        for callback in self._callbacks if values else ():
+            callback.on_scores(step, values or {})
 
 
 @contextlib.contextmanager

@@ -41,7 +41,8 @@ _MARK = b"\nsrvae_plugin sha256 "
 _TAIL = len(_MARK) + 64
 _BLOCK = 1 << 20
 _NO_STEPS = ("training_steps", "eval_steps", "checkpoint_every", "keep_every", "keep_checkpoint")
-FREE = frozenset(f"model.{name}" for name in _NO_STEPS)
+_WATCHED = ("run.evaluate_every", "run.keep_every")
+FREE = frozenset((*(f"model.{name}" for name in _NO_STEPS), *_WATCHED))
 """Bindings that change nothing of a step: a checkpoint may be gone on from with others.
 
 A schedule that depends on the number of steps has it in a binding of its own, which must not

@@ -125,6 +125,10 @@ class TensorBoard(Callback):
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
+    def on_scores(self, step: int, values: Mapping[str, float]) -> None:
+        """Write scores on the way."""
+        self.on_log(step, values)
+
     def on_end(self, step: int, error: BaseException | None) -> None:
         """Close the files."""
         if hasattr(self, "_writer"):

@@ -1,4 +1,5 @@
-"""Weights & Biases and MLflow, each an optional extra: the rows of scalars.csv go there too.
+"""Weights & Biases and MLflow, each an optional extra: the rows of scalars.csv, and
+scores on the way, go there too.
 
 In gin::
 
@@ -11,6 +12,7 @@ Nothing is imported or sent before training starts.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from srvae_plugin.training.callbacks import Callback, Start
 
 __all__ = ["MLflow", "WandB"]
 
+_OTHER = re.compile(r"[^\w/. -]")
+"""Characters that MLflow takes in no name of a metric, such as a colon."""
 _LONGEST = 500
 """Characters of a parameter that every version of MLflow takes."""
 
@@ -61,6 +65,10 @@ class WandB(Callback):
     def on_log(self, step: int, values: Mapping[str, float]) -> None:
         """Send a row."""
         self._run.log(dict(values), step=step)
+
+    def on_scores(self, step: int, values: Mapping[str, float]) -> None:
+        """Send scores on the way."""
+        self.on_log(step, values)
 
     def on_end(self, step: int, error: BaseException | None) -> None:
         """Finish the run, as failed if an error ended the training."""
@@ -112,7 +120,11 @@ class MLflow(Callback):
     def on_log(self, step: int, values: Mapping[str, float]) -> None:
         """Send a row."""
         for name, value in values.items():
-            self._client.log_metric(self._run, name, value, step=step)
+            self._client.log_metric(self._run, _OTHER.sub("_", name), value, step=step)
+
+    def on_scores(self, step: int, values: Mapping[str, float]) -> None:
+        """Send scores on the way."""
+        self.on_log(step, values)
 
     def on_end(self, step: int, error: BaseException | None) -> None:
         """Finish the run, as failed if an error ended the training."""

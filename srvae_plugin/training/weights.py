@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import replacing
 from srvae_plugin.training.files import WEIGHTS
 
-__all__ = ["load_weights", "save_weights", "weights_of"]
+__all__ = ["digest_of_weights", "fitting_weights", "load_weights", "save_weights", "weights_of"]
 
 _NAMED = 3
 """Differences that a message names."""
@@ -64,6 +66,16 @@ def weights_of(source: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"weights {found} cannot be read, they are damaged: {error}") from None
 
 
+def digest_of_weights(model: nn.Module) -> str:
+    """SHA-256 of a model's weights, the same on every device and in every layout."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
+        digest.update(plain.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def load_weights(model: nn.Module, source: str | Path | Mapping[str, Tensor]) -> None:
     """Give a model the weights of another one of the same names and shapes.
 
@@ -74,6 +86,13 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Tensor]) ->
     Raises:
         ValueError: there are no weights, or they do not fit; nothing is changed then.
     """
+    model.load_state_dict(fitting_weights(model, source))
+
+
+def fitting_weights(
+    model: nn.Module, source: str | Path | Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The weights that `load_weights` gives a model; it raises the same."""
     given = source if isinstance(source, Mapping) else weights_of(source)
     where = "the weights given" if isinstance(source, Mapping) else f"the weights of {source}"
     own = model.state_dict()
@@ -92,7 +111,7 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Tensor]) ->
             f"{where} do not fit {type(model).__name__}: {'; '.join(found)}. Train the same "
             "network with the same number of latents on images of the same shape"
         )
-    model.load_state_dict(dict(given))
+    return dict(given)
 
 
 def _listed(what: str, names: Iterable[str]) -> str:

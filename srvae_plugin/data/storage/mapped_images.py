@@ -59,6 +59,10 @@ class MappedImages:
         """Returns the images of these indices, float32 in [0, 1]: value / 255."""
         return np.divide(self._images[indices], 255, dtype=np.float32)
 
+    def stored(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images of these indices as they are stored."""
+        return self._images[indices]
+
     def byte_table(self) -> ByteTable:
         """All images, as they are stored."""
         return ByteTable(self._images)
