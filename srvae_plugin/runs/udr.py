@@ -31,8 +31,7 @@ from srvae_plugin.runs.directory import (
     RunDirectory,
     StepDirectory,
 )
-from srvae_plugin.runs.udr_groups import Group as Group
-from srvae_plugin.runs.udr_groups import groups_of as groups_of
+from srvae_plugin.runs.udr_groups import Group as Group, groups_of as groups_of
 from srvae_plugin.training.numerics import memory_format, numerics
 
 __all__ = ["FUNCTION", "gaussian_function", "rank_groups"]
