@@ -23,6 +23,7 @@ from srvae_plugin.cli.study_worker import run_job
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.data_record import differing_lines
 from srvae_plugin.config.text import record_in
+from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.run import run as run_alone
 from srvae_plugin.study import table
@@ -43,7 +44,7 @@ from srvae_plugin.study.engine import (
     thread_variables,
 )
 from srvae_plugin.study.job import Job
-from srvae_plugin.study.locks import only_process_at, only_study_in
+from srvae_plugin.study.locks import only_study_in
 from srvae_plugin.study.numbered import NumberedModel, find_study
 from srvae_plugin.study.plan import PlannedRun, plan
 from srvae_plugin.study.run import (
@@ -698,17 +699,19 @@ def test_a_run_of_a_numbered_study_has_its_seeds(tmp_path):
 
 
 def test_a_run_waits_for_the_end_of_its_former_process(tmp_path):
-    config = tmp_path / "config.gin"
-    config.write_text("# a run's\n")
-    got = []
-    former = only_process_at(config)
-    thread = threading.Thread(target=lambda: got.append(only_process_at(config)), daemon=True)
-    thread.start()
-    thread.join(0.3)
-    assert got == []
-    former.close()
+    order = []
+
+    def second():
+        with only_writer(tmp_path / "run", wait=True):
+            order.append("second")
+
+    with only_writer(tmp_path / "run"):
+        thread = threading.Thread(target=second, daemon=True)
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
     thread.join(10)
-    got[0].close()
+    assert order == ["first", "second"]
 
 
 FAILING = f"""

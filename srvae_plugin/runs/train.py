@@ -14,17 +14,17 @@ from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
-from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import described_data, described_model, described_training
 from srvae_plugin.runs.directory import Records, RunDirectory
 from srvae_plugin.runs.environment import environment
+from srvae_plugin.runs.locks import only_writer_in
 from srvae_plugin.runs.trained import Run
 from srvae_plugin.training import checkpoint, loop
 from srvae_plugin.training.optimizers import Rate
 from srvae_plugin.training.plain import prepared
 from srvae_plugin.training.settings import shape_of
-from srvae_plugin.training.weights import save_weights
+from srvae_plugin.training.weights import require_source, save_weights
 
 __all__ = ["train"]
 
@@ -87,13 +87,14 @@ def train(
     options: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seed": seed}
     options |= {"learning_rate": learning_rate, "optimizer": optimizer, **settings}
     ready, source, config = prepared(model, data, **options)
-    with only_writer(run.path):
+    with only_writer_in(run.path):
+        if ready.init_from and not (resume and run.entries()):
+            require_source(ready.init_from, run.path)
         _make_room(run, resume, overwrite)
         run.model.prepare(resume)
-        done = run.model.read()["global_step"] if run.model.is_complete() else None
-        model, losses = loop.train(ready, source, run.model.files, config=config, resume=resume)
-        if done not in (None, losses["global_step"]):
-            run.forget_later_steps()
+        model, losses = loop.train(
+            ready, source, run.model.files, config=config, resume=resume, begin=run.reopen
+        )
         shape, record = shape_of(source), record_of(source)
         save_weights(model, run.model.weights, shape)
         lines = described_model(model, shape) + described_training(ready, learning_rate)
@@ -102,6 +103,7 @@ def train(
         run.write_config(with_record(text, record))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
         run.model.write(scores, text, records=Records(record))
+        run.forget_stale_steps()
         if not ready.keep_checkpoint:
             checkpoint.delete(run.model.files.checkpoint)
         represented = time.monotonic()

@@ -14,7 +14,7 @@ from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import replacing
 from srvae_plugin.training.files import WEIGHTS
 
-__all__ = ["load_weights", "save_weights", "weights_of"]
+__all__ = ["load_weights", "require_source", "save_weights", "weights_of"]
 
 _NAMED = 3
 """Differences that a message names."""
@@ -62,6 +62,24 @@ def weights_of(source: str | Path) -> dict[str, Tensor]:
         return load_file(found)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"weights {found} cannot be read, they are damaged: {error}") from None
+
+
+def require_source(source: str | Path, folder: Path) -> None:
+    """Check weights that a training is to start from, before anything is deleted for it.
+
+    Args:
+        source: see `weights_of`.
+        folder: the training's own, in which they may not lie.
+
+    Raises:
+        ValueError: they do, or there are none, or they cannot be read.
+    """
+    if Path(source).expanduser().resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"model.init_from = {str(source)!r} lies in {folder}, which this training writes: copy "
+            "the weights to another place, or train in another folder"
+        )
+    weights_of(source)
 
 
 def load_weights(model: nn.Module, source: str | Path | Mapping[str, Tensor]) -> None:
