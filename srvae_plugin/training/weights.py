@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from srvae_plugin.data.storage import manifest
-from srvae_plugin.files import replacing
+from srvae_plugin.files import UnwritableError, replacing
 from srvae_plugin.training.files import WEIGHTS
 
 __all__ = ["load_weights", "require_source", "save_weights", "weights_of"]
@@ -37,7 +38,9 @@ def save_weights(model: nn.Module, path: Path, observation_shape: Sequence[int])
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata)
     except SafetensorError as error:
-        raise OSError(f"weights {path} cannot be written (disk full?): {error}") from None
+        full = UnwritableError(f"weights {path} cannot be written (disk full?): {error}")
+        full.errno = errno.ENOSPC
+        raise full from None
 
 
 def weights_of(source: str | Path) -> dict[str, Tensor]:
