@@ -37,6 +37,7 @@ __all__ = [
     "sync",
     "sync_folder",
     "sync_tree",
+    "system_error",
     "take_place",
     "write_bytes",
     "write_json",
@@ -120,13 +121,24 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
         other = error.filename is not None and Path(os.fsdecode(error.filename)) not in own
         if other or isinstance(error, UnwritableError):
             raise
-        named = UnwritableError(f"cannot write {path}: {_reason(path, error)}")
-        named.errno = error.errno
-        raise named from error
+        reason = f"cannot write {path}: {_reason(path, error)}"
+        raise UnwritableError(reason, error.errno) from error
 
 
 class UnwritableError(OSError):
-    """A file cannot be written; it is named. `errno` is the system's."""
+    """A file cannot be written; it is named."""
+
+    def __init__(self, message: str, number: int | None):
+        super().__init__(message)
+        # gin hands on errors that know their own attributes, but no `errno`.
+        self.errno = self.number = number
+
+
+def system_error(error: BaseException) -> int | None:
+    """The system's number of what went wrong; None for what is no error of the system."""
+    if not isinstance(error, OSError):
+        return None
+    return getattr(error, "number", None) or error.errno
 
 
 def _reason(path: Path, error: OSError) -> str:

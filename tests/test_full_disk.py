@@ -63,6 +63,19 @@ def filling(monkeypatch, owner, name, disk, at=1):
     monkeypatch.setattr(owner, name, called)
 
 
+def plain(value, left_out=()):
+    """What is compared: gin lists a data set's defaults in the process that opened it alone."""
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if ".npz." not in f".{k}"}
+        return {k: v for k, v in kept.items() if not k.endswith(left_out)}
+    if isinstance(value, bytes) and b" = " in value:
+        lines = [line for line in value.splitlines() if b"npz." not in line.partition(b"=")[0]]
+        names = tuple(name.encode() for name in left_out)
+        lines = [line for line in lines if not line.partition(b" =")[0].endswith(names)]
+        return [line for line in lines if line.strip(b"# =\n") and b"for npz" not in line]
+    return value
+
+
 MOMENTS = {
     "first checkpoint": (checkpoint, "save", 1, "checkpoint.pt", "config.gin"),
     "second checkpoint": (checkpoint, "save", 2, "checkpoint.pt", "model/checkpoint.pt"),
@@ -96,17 +109,11 @@ def test_a_run_on_a_full_disk_goes_on(place, small_disk, monkeypatch, capsys, mo
     (small_disk / "filler").unlink()
     assert status_of(run_main, [*words, "--resume"]) == 0, last_line(capsys)
     expected, made = content(place / "out"), content(small_disk / "out")
-    assert made.keys() == expected.keys() - {"model/checkpoint_before.pt"} | {
-        name for name in made if name == "model/checkpoint_before.pt"
-    }
-    of_settings = ("config.gin", "train.gin", "train_config.json", "train.json", "evaluation.json",
-                   "postprocess.json", "checkpoint_before.pt")  # fmt: skip
-    differing = [name for name in made if made[name] != expected[name]]
-    if moment == "scalars":  # it has another number of steps between checkpoints
-        differing = [name for name in differing if not name.endswith(of_settings)]
-    import difflib
-    for n in differing[:40]:
-        if n.endswith(".gin"): print(n, "\n".join(difflib.unified_diff(expected[n].decode().split("\n"), made[n].decode().split("\n"), lineterm="", n=0)))
+    if moment == "scalars":  # its only checkpoint is the last
+        del expected["model/checkpoint_before.pt"]
+    assert made.keys() == expected.keys()
+    other = ("checkpoint_every",) if moment == "scalars" else ()
+    differing = [name for name in made if plain(made[name], other) != plain(expected[name], other)]
     assert differing == []
 
 
@@ -151,7 +158,6 @@ def test_other_commands_on_a_full_disk(place, small_disk, capsys, name):
     assert status_of(main, words) == 2
     line = last_line(capsys)
     assert f"cannot write {small_disk}" in line
-    print("LINE", line)
     assert "No space left on device; what was finished before is whole: make room" in line
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
     filler.unlink()
@@ -196,6 +202,7 @@ def test_a_run_in_a_place_that_cannot_be_written(place, small_disk, capsys, trou
     assert [path.name for path in small_disk.iterdir()] == (["file"] if trouble == "file" else [])
 
 
+@pytest.mark.slow
 def test_a_study_on_a_full_disk(place, small_disk, tmp_path, capsys):
     words = run_words(place, "")
     text = f"study.models = {{'A': {[str(words[1]), *words[5::2]]}}}\n"

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from srvae_plugin.files import system_error
 from srvae_plugin.training.allocator import keep_freed_memory
 from srvae_plugin.version import __version__
 
@@ -201,7 +202,7 @@ def _reason(error: Exception) -> str:
             f"out of memory{said}: finished steps are kept; take smaller batches or fewer threads "
             "(--threads), or a machine with more memory, and --resume"
         )
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if system_error(error) in _FULL:
         return (
             f"{text}; what was finished before is whole: make room, then go on with the same "
             "command (and --resume, where it has that)"

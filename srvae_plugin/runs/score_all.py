@@ -19,7 +19,7 @@ from srvae_plugin.config.gin_files import Choice
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
-from srvae_plugin.files import write_json
+from srvae_plugin.files import system_error, write_json
 from srvae_plugin.runs.directory import Records, ScoresDirectory, StepDirectory
 from srvae_plugin.runs.replaced import finish_replacing, replaced
 from srvae_plugin.runs.representation import RepresentationFunction
@@ -152,7 +152,7 @@ def _score_one(scored: Scored, metric: str, choice: Choice) -> Exception | None:
     try:
         score(scored.function, to_score(data), target, True, beside)
     except Exception as error:  # a representation of the user's may raise anything
-        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        if system_error(error) in _UNWRITABLE:
             raise  # whatever the metric, and no property of what is scored
         # For reports: without it the metric would seem not to have been asked for.
         refusal = {"metric": choice.function, "error": said(error)}

@@ -109,9 +109,8 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
             _keep(path)
     except RuntimeError as error:  # what torch raises when a write falls short
         reason = str(error).splitlines()[0]
-        full = UnwritableError(f"checkpoint {path} cannot be written (disk full?): {reason}")
-        full.errno = errno.ENOSPC
-        raise full from None
+        said = f"checkpoint {path} cannot be written (disk full?): {reason}"
+        raise UnwritableError(said, errno.ENOSPC) from None
 
 
 def delete(path: Path) -> None:

@@ -38,9 +38,8 @@ def save_weights(model: nn.Module, path: Path, observation_shape: Sequence[int])
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata)
     except SafetensorError as error:
-        full = UnwritableError(f"weights {path} cannot be written (disk full?): {error}")
-        full.errno = errno.ENOSPC
-        raise full from None
+        said = f"weights {path} cannot be written (disk full?): {error}"
+        raise UnwritableError(said, errno.ENOSPC) from None
 
 
 def weights_of(source: str | Path) -> dict[str, Tensor]:

@@ -120,7 +120,8 @@ def _locked(
             if error.errno is None:  # a link
                 raise
             if error.errno in _UNWRITABLE:
-                raise UnwritableError(f"cannot write {what}: {error.strerror}") from error
+                said = f"cannot write {what}: {error.strerror}"
+                raise UnwritableError(said, error.errno) from error
             logger.warning("%s cannot be locked: see that only one process writes there", what)
             return None
         try:
