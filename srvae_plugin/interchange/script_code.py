@@ -53,6 +53,6 @@ def require_no_files_in(path: Path, module: Any) -> None:
 
 def _refused(path: Path, name: str) -> ValueError:
     return ValueError(
-        f"{path} is not run: its code calls torch.{name}, which writes or maps files of any name; a "
-        "model needs no such thing"
+        f"{path} is not run: its code calls torch.{name}, which writes or maps files of any name; "
+        "a model needs no such thing"
     )
