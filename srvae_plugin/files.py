@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "UnwritableError",
     "as_json",
     "copy_tree",
+    "delete_folder",
     "last_step",
     "new_folder",
     "open_lock",
@@ -35,6 +37,8 @@ __all__ = [
     "sync",
     "sync_folder",
     "sync_tree",
+    "system_error",
+    "take_place",
     "write_bytes",
     "write_json",
     "write_text",
@@ -108,23 +112,42 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
     One that names another file than these two is left as it is: it was being read.
 
     Raises:
-        OSError: of the same number as the system's.
+        UnwritableError: of the same number as the system's.
     """
     try:
         yield
     except OSError as error:
         own = (path, temporary, *path.parents)
-        if error.filename is not None and Path(os.fsdecode(error.filename)) not in own:
+        other = error.filename is not None and Path(os.fsdecode(error.filename)) not in own
+        if other or isinstance(error, UnwritableError):
             raise
-        named = OSError(f"cannot write {path}: {_reason(path, error)}")
-        named.errno = error.errno
-        raise named from error
+        reason = f"cannot write {path}: {_reason(path, error)}"
+        raise UnwritableError(reason, error.errno) from error
+
+
+class UnwritableError(OSError):
+    """A file cannot be written; it is named."""
+
+    def __init__(self, message: str, number: int | None):
+        super().__init__(message)
+        # gin hands on errors that know their own attributes, but no `errno`.
+        self.errno = self.number = number
+
+
+def system_error(error: BaseException) -> int | None:
+    """The system's number of what went wrong; None for what is no error of the system."""
+    if not isinstance(error, OSError):
+        return None
+    return getattr(error, "number", None) or error.errno
 
 
 def _reason(path: Path, error: OSError) -> str:
-    for folder in path.parents:
-        if folder.is_file():
-            return f"{folder} is a file, expected a folder"
+    with contextlib.suppress(OSError):  # a name that is too long
+        for folder in path.parents:
+            if folder.is_file():
+                return f"{folder} is a file, expected a folder"
+        if isinstance(error, FileExistsError) and path.is_file():
+            return "it is a file, expected a folder"
     return error.strerror or str(error)
 
 
@@ -224,22 +247,37 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         ValueError: if `path` exists and `overwrite` is false.
+        UnwritableError: the folder cannot be made.
     """
-    put_back(path)
-    require_new(path, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    temporary = path.with_name(f".{path.name[:_NAME_SHOWN]}.{os.getpid()}.tmp")
+    with writing(path, temporary):
+        put_back(path)
+        require_new(path, overwrite)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(path)
         temporary.mkdir()
+    try:
         yield temporary
-        sync_tree(temporary)
-        _take_place(temporary, path)
+        with writing(path, temporary):
+            sync_tree(temporary)
+            take_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _take_place(new: Path, path: Path) -> None:
+def delete_folder(path: Path) -> None:
+    """Delete a folder, if it is there, so that no part of it is ever there under its name.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    if path.exists():
+        aside = path.with_name(f".{path.name[:_NAME_SHOWN]}.{os.getpid()}.tmp")
+        path.rename(aside)
+        shutil.rmtree(aside)
+
+
+def take_place(new: Path, path: Path) -> None:
     """Rename a folder to `path`; what is there is moved aside and deleted only then."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.old")
     there = path.exists()

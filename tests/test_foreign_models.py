@@ -298,6 +298,54 @@ def test_files_that_cannot_be_scored_are_one_line(folder, data, tmp_path, capsys
     assert not (tmp_path / "o").exists()
 
 
+class Writes(nn.Module):
+    """Writes a file when it is called, by either of TorchScript's ways."""
+
+    def __init__(self, path: str, how: str):
+        super().__init__()
+        self.path, self.how = path, how
+
+    def forward(self, x):
+        if self.how == "map":
+            torch.from_file(self.path, True, 4, dtype=torch.float32).fill_(1.0)
+        else:
+            torch.save(x, self.path)
+        return x.flatten(1)[:, :2]
+
+
+class WritesOnLoad(nn.Module):
+    """Writes a file as soon as it is loaded."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.path = path
+
+    def forward(self, x):
+        return x.flatten(1)[:, :2]
+
+    @torch.jit.export
+    def __getstate__(self):
+        return (self.path, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]):
+        self.path, self.training = state[0], state[1]
+        torch.save(torch.zeros(2), state[0])
+
+
+def test_a_file_whose_code_writes_files_is_not_run(folder, tmp_path, capsys):
+    written = tmp_path / "written"
+    bindings = finished_runs.colour_images(folder)
+    models = [Writes(str(written), how) for how in ("map", "save")]
+    for number, model in enumerate([*models, WritesOnLoad(str(written))]):
+        path = save_script(model, tmp_path / f"{number}.pt")
+        assert evaluate("--model", path, "--output", tmp_path / "o", bindings=bindings) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{path} is not run: its code calls torch." in line
+    assert not written.exists()
+    assert not (tmp_path / "o").exists()
+
+
 def test_the_options_go_together(folder, data, capsys):
     assert evaluate("--codes", "c.npz", "--layout", "NHWC") == 2
     assert "--layout goes with --model" in capsys.readouterr().err

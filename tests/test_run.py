@@ -1,11 +1,8 @@
 """The whole command, from gin files to scores and pictures."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -215,50 +212,6 @@ def test_a_diverging_run_stops_with_one_line(tmp_path, capsys):
     message = capsys.readouterr().err.splitlines()[-1]
     assert "not finite" in message
     assert "step 1" in message
-
-
-def started(output, *extra):
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [SCRIPT, "--gin", TINY, "--output", output, "--bind", "model.training_steps = 200"]
-    return subprocess.Popen([*command, *extra], env=env, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(path, process):
-    for _ in range(1200):
-        if path.exists():
-            return
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    raise TimeoutError(path)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run that nothing stopped, as long as those that are killed."""
-    output = tmp_path_factory.mktemp("whole") / "run"
-    process = started(output)
-    _, message = process.communicate()
-    assert process.returncode == 0, message
-    return output
-
-
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_resumes_bit_identically(whole, tmp_path, signum):
-    cut = started(tmp_path / "cut")
-    wait_for(tmp_path / "cut/model/checkpoint.pt", cut)
-    cut.send_signal(signum)
-    _, message = cut.communicate()
-    if signum == signal.SIGINT:
-        assert cut.returncode == 130
-        assert "checkpoint written" in message
-        assert "--resume" in message
-    assert not (tmp_path / "cut/model/model.safetensors").exists()
-    resumed = started(tmp_path / "cut", "--resume")
-    _, message = resumed.communicate()
-    assert resumed.returncode == 0, message
-    weights = [load_file(run / "model/model.safetensors") for run in (whole, tmp_path / "cut")]
-    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert scores_of(whole) == scores_of(tmp_path / "cut")
 
 
 def test_model_without_parentheses_says_so(tmp_path):

@@ -15,14 +15,17 @@ import gin
 import numpy as np
 import oracle
 import pytest
+from forked import command
 from rich.console import Console
 from safetensors.torch import load_file
+from small_runs import bound, run_words
 
 from srvae_plugin.cli.study import _engine, study_main
 from srvae_plugin.cli.study_worker import run_job
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.data_record import differing_lines
 from srvae_plugin.config.text import record_in
+from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.run import run as run_alone
 from srvae_plugin.study import table
@@ -43,7 +46,7 @@ from srvae_plugin.study.engine import (
     thread_variables,
 )
 from srvae_plugin.study.job import Job
-from srvae_plugin.study.locks import only_process_at, only_study_in
+from srvae_plugin.study.locks import only_study_in
 from srvae_plugin.study.numbered import NumberedModel, find_study
 from srvae_plugin.study.plan import PlannedRun, plan
 from srvae_plugin.study.run import (
@@ -360,11 +363,6 @@ def test_an_existing_directory_needs_a_word(tmp_path):
     out = tmp_path / "out"
     with only_study_in(out):
         prepare_directory(out, False, False)  # the lock alone does not count
-        with (
-            pytest.raises(ValueError, match=rf"is being written by .*process {os.getpid()}"),
-            only_study_in(out),
-        ):
-            pass
     StudyJson(out, {}, states).write()
     (out / "runs/SR-VAE/seed-0").mkdir(parents=True)
     (out / "notes.txt").write_text("mine")
@@ -608,39 +606,49 @@ def arguments_of(tmp_path, jobs, *more):
 
 
 @needs_proc
-def test_a_killed_study_goes_on_bit_by_bit(tmp_path, capsys):
-    one_seed = "study.seeds = 1"
-    arguments, out = arguments_of(tmp_path, 1, "--bind", one_seed), tmp_path / "out"
-    study = start(arguments)
-    wait_until(lambda: (out / "runs/VAE/seed-0/model/checkpoint.pt").exists(), study)
-    assert len(workers_of(out)) == 1
-    study.kill()
-    study.communicate()
-    require_no_workers(out)
-    assert "SIGTERM at step" in (out / "runs/VAE/seed-0/log.txt").read_text()
-    finished = out / "runs/SR-VAE/seed-0/environment.json"
-    written = finished.stat().st_mtime_ns
+def test_a_stopped_and_a_killed_study_go_on_bit_by_bit(tmp_path):
+    """Its second run is stopped with the study, and loses it the next time."""
+    short = ["study.seeds = 1", "model.training_steps = 400", "model.checkpoint_every = 40"]
+    (tmp_path / "my.gin").write_text(small_study(tmp_path))
+    runs, out = planned(tmp_path, small_study(tmp_path), *short), tmp_path / "out"
+    first, second = (out / run.folder for run in runs)
+    arguments = ["--gin", tmp_path / "my.gin", "--output", out, "--threads", "1"]
+    arguments = [str(word) for word in [*arguments, *bound(*short)]]
+    StudyJson(out, {}, []).write()
+    run_alone(runs[0].files, runs[0].bindings, first)  # finished: not to be run again
+    written = (first / "environment.json").stat().st_mtime_ns
 
-    study_main([*arguments, "--resume"])
-    assert "2 finished" in capsys.readouterr().out
-    assert finished.stat().st_mtime_ns == written, "a finished run was run again"
-    require_the_runs_of_srvae_run(tmp_path, PAIR, one_seed)
-
-
-@needs_proc
-def test_a_stopped_study_waits_for_its_runs_checkpoints(tmp_path):
-    arguments = arguments_of(tmp_path, 1, "--bind", "model.training_steps = 100000")
-    out = tmp_path / "out"
-    study = start(arguments)
-    wait_until(lambda: (out / "runs/SR-VAE/seed-0/model/checkpoint.pt").exists(), study)
-    study.send_signal(signal.SIGTERM)
-    _, message = study.communicate()
-    assert study.returncode == 143
-    assert "stopped with 0 of 4 runs finished; go on with the same command and --res" in message
+    study = command(study_main, *arguments, "--resume")
+    study.wait_for((second / "model/checkpoint.pt").exists)
+    study.send(signal.SIGTERM)
+    assert study.wait() == 143
+    assert "stopped with 1 of 2 runs finished; go on with the same command and --r" in study.said
     assert workers_of(out) == []
-    statuses = [entry["status"] for entry in read_study_json(out)["runs"]]
-    assert statuses == ["interrupted", "planned", "planned", "planned"]
-    assert "SIGTERM at step" in (out / "runs/SR-VAE/seed-0/log.txt").read_text()
+    assert [run["status"] for run in read_study_json(out)["runs"]] == ["finished", "interrupted"]
+    assert "SIGTERM at step" in (second / "log.txt").read_text()
+
+    study = command(study_main, *arguments, "--resume")
+    study.wait_for(lambda: (second / ".lock").exists())
+    assert study.kill() == -signal.SIGKILL
+    # At once: a run whose former process is still there waits for its end.
+    study = command(study_main, *arguments, "--resume")
+    assert study.wait() == 0, study.said
+    require_no_workers(out)
+    assert "2 finished" in study.said
+    assert (first / "environment.json").stat().st_mtime_ns == written, "it was run again"
+    run_alone(runs[1].files, runs[1].bindings, tmp_path / "alone")
+    one, other = (load_file(p / "model/model.safetensors") for p in (second, tmp_path / "alone"))
+    assert all(np.array_equal(one[name], other[name]) for name in other)
+    assert scores_of(second) == scores_of(tmp_path / "alone")
+    assert json.loads((second / "environment.json").read_text())["threads"] == 1
+
+
+def small_study(folder):
+    """Two models on the small data set."""
+    words = run_words(folder, "")
+    chosen = [str(words[1]), *words[5::2], "run.pictures = False", "run.metrics = ['mig']"]
+    models = {"A": chosen, "B": [*chosen, "vae.beta = 2.0"]}
+    return f"study.models = {models}\n"
 
 
 @needs_proc
@@ -698,17 +706,19 @@ def test_a_run_of_a_numbered_study_has_its_seeds(tmp_path):
 
 
 def test_a_run_waits_for_the_end_of_its_former_process(tmp_path):
-    config = tmp_path / "config.gin"
-    config.write_text("# a run's\n")
-    got = []
-    former = only_process_at(config)
-    thread = threading.Thread(target=lambda: got.append(only_process_at(config)), daemon=True)
-    thread.start()
-    thread.join(0.3)
-    assert got == []
-    former.close()
+    order = []
+
+    def second():
+        with only_writer(tmp_path / "run", wait=True):
+            order.append("second")
+
+    with only_writer(tmp_path / "run"):
+        thread = threading.Thread(target=second, daemon=True)
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
     thread.join(10)
-    got[0].close()
+    assert order == ["first", "second"]
 
 
 FAILING = f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import select
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from srvae_plugin.files import system_error
 from srvae_plugin.training.allocator import keep_freed_memory
 from srvae_plugin.version import __version__
 
@@ -100,6 +102,7 @@ _NO_MEMORY = (
     "Cannot allocate memory",
 )
 """What torch's allocators say."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
@@ -198,6 +201,11 @@ def _reason(error: Exception) -> str:
         return (
             f"out of memory{said}: finished steps are kept; take smaller batches or fewer threads "
             "(--threads), or a machine with more memory, and --resume"
+        )
+    if system_error(error) in _FULL:
+        return (
+            f"{text}; what was finished before is whole: make room, then go on with the same "
+            "command (and --resume, where it has that)"
         )
     if isinstance(error, OSError) and error.filename is None and text.startswith("[Errno"):
         return f"{error.strerror} (the system names no file; --debug shows what was done)"

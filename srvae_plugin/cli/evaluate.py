@@ -94,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="encoder in TorchScript (.pt, .pth, .ts) or ONNX (.onnx): images in [0, 1] to codes "
-        "(batch, latent); of several outputs the first is taken. A TorchScript file runs "
-        "code, which can read and write files: take it from whom you trust",
+        "(batch, latent); of several outputs the first is taken. A TorchScript file runs code, "
+        "of which what opens files is refused: take it from whom you trust all the same",
     )
     add_codes(what, parser)
     what.add_argument(

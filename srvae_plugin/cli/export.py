@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,22 +66,24 @@ def export(
     """
     from srvae_plugin.config import gin_files, gin_reach, plugins
     from srvae_plugin.data.storage import manifest
-    from srvae_plugin.files import new_folder, write_json
+    from srvae_plugin.files import write_json
     from srvae_plugin.interchange.exporters import Exported, load_trained
     from srvae_plugin.runs.directory import EXPORT_FILE, RunDirectory
+    from srvae_plugin.runs.locks import only_writer_of
 
     exporter = plugins.find("exporters", to)
     run, bindings = Path(run), gin_files.as_list(bindings)
     target = Path(output or RunDirectory(run).export(representation, to)).absolute()
-    _require_replaceable(target, overwrite)
     with gin_files.configured((), bindings):
         roots = [gin_reach.Root("srvae_plugin.dataset"), *gin_reach.roots_of(exporter)]
         gin_reach.require_read(roots, bindings)
-    trained = load_trained(run, representation, bindings)
+    RunDirectory(run).finished_representation(representation)
     with (
+        only_writer_of(target),
         gin_files.configured((), bindings),
-        new_folder(target, overwrite) as folder,
+        _replacing(target, overwrite) as folder,
     ):
+        trained = load_trained(run, representation, bindings)
         done = exporter(trained, folder)
         about = {
             "format": to,
@@ -99,15 +102,19 @@ def export(
     return Exported(target / about["file"], done.facts)
 
 
-def _require_replaceable(target: Path, overwrite: bool) -> None:
+@contextmanager
+def _replacing(target: Path, overwrite: bool) -> Iterator[Path]:
+    """Yield a new folder that takes the target's place, if an export may be there."""
+    from srvae_plugin.files import new_folder, put_back
     from srvae_plugin.runs.directory import EXPORT_FILE
 
-    if not target.exists():
-        return
-    if not overwrite:
+    put_back(target)
+    if target.exists() and not overwrite:
         raise ValueError(f"{target} exists: --overwrite replaces it, --output names another folder")
-    if not (target / EXPORT_FILE).is_file():
+    if target.exists() and not (target / EXPORT_FILE).is_file():
         raise ValueError(f"{target} holds no export: --overwrite does not delete it")
+    with new_folder(target, overwrite) as folder:
+        yield folder
 
 
 def export_main(arguments: Sequence[str] | None = None) -> None:

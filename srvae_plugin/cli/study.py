@@ -23,6 +23,7 @@ from srvae_plugin.study.directory import (
     StudyJson,
     check_directory,
     look,
+    planned,
     prepare_directory,
     statuses,
 )
@@ -168,10 +169,13 @@ def _run(options: argparse.Namespace, runs: Sequence[PlannedRun]) -> None:
     check_directory(output, options.resume, options.overwrite)
     configs = configurations(runs)
     with only_study_in(output):
-        prepare_directory(output, options.resume, options.overwrite)
-        states = look(output, runs, configs)
+        check_directory(output, options.resume, options.overwrite)
+        # Whatever may fail comes before runs are deleted.
+        see = planned if options.overwrite else look
+        states = see(output, runs, configs)
         todo = with_data(to_do(states, options.retry_failed))
         engine = _engine(options)
+        prepare_directory(output, options.resume, options.overwrite)
         name = Path(options.gin[-1]).stem
         header = {"study": name, "srvae_plugin": __version__, "gin": options.gin}
         header |= {"bind": options.bind, "engine": options.engine, "threads": engine.threads}

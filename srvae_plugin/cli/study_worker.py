@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srvae_plugin.cli.command_line import run_command
+from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.study.job import GRACE_SECONDS, Job
-from srvae_plugin.study.locks import only_process_at
 
 __all__ = ["main", "run_job"]
 
@@ -62,12 +62,9 @@ def run_job(folder: Path, job: Job) -> None:
         look_for_modules_in(job.modules_in)
         numbered = NumberedModel(job.numbered, job.number) if job.numbered else None
         config = RunDirectory(folder).config
-        lock = only_process_at(config)
-        try:
+        # A process that lost its study may still be writing its last checkpoint.
+        with only_writer(folder, wait=True):
             done = run([config], job.bindings, folder, resume=True, study=numbered)
-        finally:
-            if lock is not None:
-                lock.close()
         print(summary.as_text(done))
 
     run_command("srvae-run", work, debug=False)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.optional import require
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.interchange.script_code import require_no_files, require_no_files_in
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.repeatable import same_codes
 
@@ -87,11 +88,13 @@ class TorchScriptFile:
 
     Raises:
         ValueError: if the file is missing, damaged or something else, such as a module that
-            `torch.save` pickled: unpickling would run whatever code the file brings.
+            `torch.save` pickled: unpickling would run whatever code the file brings. Also if its
+            code opens files, which TorchScript's can.
     """
 
     def __init__(self, path: Path):
         self.path = path
+        require_no_files(path)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -101,6 +104,7 @@ class TorchScriptFile:
                 f"{path} is damaged or no TorchScript file (a module saved by torch.save has to "
                 f"go through torch.jit.trace where its code is): {_first_line(error)}"
             ) from None
+        require_no_files_in(path, self._module)
         kinds = {p.dtype for p in self._module.parameters() if p.is_floating_point()}
         self._dtype = kinds.pop() if len(kinds) == 1 else torch.float32
 

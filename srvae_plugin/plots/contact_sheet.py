@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.plugins import load_dataset
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.storage.leftovers import put_right_beside
+from srvae_plugin.data.storage.lock import only_writer_beside
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.files import replacing
 from srvae_plugin.plots.tiles import (
@@ -101,14 +103,22 @@ def write_sheet(
         ValueError: if `output` exists, or the data set is unknown, damaged or cannot be drawn.
         OSError: if a file is missing or `output` cannot be written.
     """
-    if output.exists() and not overwrite:
-        raise ValueError(f"{output} exists: --overwrite replaces it, --output names another file")
+    with only_writer_beside(output):
+        put_right_beside(output)
+        if output.exists() and not overwrite:
+            raise ValueError(
+                f"{output} exists: --overwrite replaces it, --output names another file"
+            )
+        figure = _loaded_sheet(name, path, bindings, seed)
+        with replacing(output) as temporary:
+            figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _loaded_sheet(name: str, path: str | None, bindings: Sequence[str], seed: int) -> Figure:
     own = [f"dataset.name = {name!r}"] + ([] if path is None else [f"dataset.path = {path!r}"])
     with gin_files.configured((), [*own, *bindings]):
         data = gin.get_configurable(load_dataset)()
-    figure = contact_sheet(data, name, seed=seed)
-    with replacing(output) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    return contact_sheet(data, name, seed=seed)
 
 
 def _factor_row(data: GroundTruthData, factor: int, name: str, columns: int, seed: int) -> Row:

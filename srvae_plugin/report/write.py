@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from srvae_plugin.files import write_text
+from srvae_plugin.data.storage.leftovers import put_right_beside
+from srvae_plugin.data.storage.lock import only_writer_beside
+from srvae_plugin.files import replacing, writing
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import Model, group_by_model
 from srvae_plugin.report.page import page
@@ -72,19 +74,28 @@ def write_report(
     for path in (output, scores_csv):
         if path.is_dir():
             raise ValueError(f"{path} is a folder: --output names the page, such as report.html")
-        if path.exists() and not overwrite:
-            raise ValueError(f"{path} exists: --overwrite replaces it, --output names another file")
-    numbers = published_scores(published)
-    found = read_runs(places)
-    models = group_by_model(found.runs)
-    labels = [model.label for model in models]
-    reference = None if compare_with is None else _label_of(compare_with, models)
-    title = title or found.title
-    html = page(
-        (title, output.stem), models, numbers, bootstrap or Bootstrap(), reference, found.notes
-    )
-    write_text(scores_csv, scores_text(models))
-    write_text(output, html)
+    with only_writer_beside(output):
+        put_right_beside(output)
+        put_right_beside(scores_csv)
+        for path in (output, scores_csv):
+            if path.exists() and not overwrite:
+                raise ValueError(
+                    f"{path} exists: --overwrite replaces it, --output names another file"
+                )
+        numbers = published_scores(published)
+        found = read_runs(places)
+        models = group_by_model(found.runs)
+        labels = [model.label for model in models]
+        reference = None if compare_with is None else _label_of(compare_with, models)
+        title = title or found.title
+        html = page(
+            (title, output.stem), models, numbers, bootstrap or Bootstrap(), reference, found.notes
+        )
+        # Both or none: the table would be that of another page.
+        with replacing(output) as page_file, replacing(scores_csv) as table_file:
+            table_file.write_bytes(scores_text(models).encode("utf-8"))
+            with writing(output, page_file):
+                page_file.write_bytes(html.encode("utf-8"))
     return Written(output, scores_csv, len(found.runs), labels, len(found.notes))
 
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,10 +29,12 @@ from typing import Any, Literal, NamedTuple
 
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.data.storage import manifest
+from srvae_plugin.data.storage.leftovers import is_leftover
 from srvae_plugin.data.storage.lock import LOCK
 from srvae_plugin.files import (
     as_json,
     copy_tree,
+    delete_folder,
     new_folder,
     put_back,
     read_json,
@@ -56,6 +57,8 @@ __all__ = [
     "Step",
     "StepDirectory",
     "TrainingDirectory",
+    "holding_run",
+    "is_refusal",
     "is_run_directory",
     "last_step_in",
     "refused_among",
@@ -308,22 +311,26 @@ class TrainingDirectory(StepDirectory):
                 are, if nothing there was left by a training.
         """
         folder = self.path
-        found = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+        names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+        found = [name for name in names if not is_leftover(name)]
         if found and not (resume or overwrite):
             raise ValueError(
                 f"{folder} exists already and is not empty: pass overwrite = True to delete it, "
                 "resume = True to go on, or choose another folder"
             )
-        if found and not any(name in _TRAINED or name.endswith(".tmp") for name in found):
+        if found and not any(name in _TRAINED for name in found):
             raise ValueError(
                 f"{folder} has files that are not of a training ({', '.join(sorted(found)[:3])}): "
                 "nothing there is overwritten; choose another folder"
             )
         if found and overwrite and not resume:
-            shutil.rmtree(folder)
-        elif resume and not self.is_complete():
-            manifest.remove(folder)  # of a training that is to have more steps
+            delete_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
+
+    def reopen(self) -> None:
+        """Say that the training is not finished, before its files change."""
+        self.aggregate.unlink(missing_ok=True)
+        manifest.remove(self.path)
 
 
 @dataclass(frozen=True)
@@ -357,12 +364,6 @@ class ScoresDirectory:
         folders = (path for path in self.path.glob("*") if not path.name.startswith("."))
         steps = sorted((self.of(path.name) for path in folders), key=lambda step: step.path)
         return {step.path.name: step.read() for step in steps if step.is_complete()}
-
-    def delete(self, metrics: Sequence[str]) -> None:
-        """Delete the scores of these metrics."""
-        for folder in (self.of(metric).path for metric in metrics):
-            if folder.exists():
-                shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)
@@ -400,7 +401,7 @@ class EvaluationsDirectory:
 
     def delete(self, step: int) -> None:
         """Delete what was found at a step."""
-        shutil.rmtree(self.of(step))
+        delete_folder(self.of(step))
 
     def _is_complete(self, step: int) -> bool:
         return self.scores_in(self.of(step)).is_file()
@@ -446,13 +447,17 @@ class RunDirectory:
     def entries(self) -> list[Path]:
         """What lies in it, if it is there, but for the lock of who writes in it."""
         found = self.path.iterdir() if self.path.is_dir() else ()
-        return sorted(path for path in found if path.name != LOCK)
+        return sorted(path for path in found if path.name != LOCK and not is_leftover(path.name))
 
     def clear(self) -> None:
-        """Delete all that lies in it, but for the lock."""
-        for path in self.entries():
+        """Delete all that lies in it, but for the lock.
+
+        What says that it is finished is deleted first, and last what says that it is a run.
+        """
+        order = {self.environment: 0, self.config: 2}
+        for path in sorted(self.entries(), key=lambda path: order.get(path, 1)):
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
+                delete_folder(path)
             else:
                 path.unlink()
 
@@ -486,12 +491,30 @@ class RunDirectory:
         """Scores and traversals on the way."""
         return EvaluationsDirectory(self.path / _EVALUATIONS)
 
-    def forget_later_steps(self) -> None:
-        """Delete what was made from weights that have changed: codes, scores and pictures."""
-        for folder in (self.representations_path, self.metrics_path, self.pictures):
-            if folder.exists():
-                shutil.rmtree(folder)
+    def reopen(self) -> None:
+        """Say that the run is not finished, before its training goes on."""
         self.environment.unlink(missing_ok=True)
+        self.model.reopen()
+
+    def forget_stale_steps(self) -> None:
+        """Delete what was made from weights that have changed: codes, scores and pictures.
+
+        The codes, by which that is seen, are deleted last.
+        """
+        if all(self._is_of_these_weights(path) for path in self.representations_path.glob("*")):
+            return
+        self.environment.unlink(missing_ok=True)
+        for folder in (self.metrics_path, self.pictures, self.representations_path):
+            delete_folder(folder)
+
+    def _is_of_these_weights(self, folder: Path) -> bool:
+        """Whether a representation, if it is one, is of the training as it is now."""
+        made, trained = StepDirectory(folder, "postprocess"), self.model
+        if not made.is_complete():
+            return True
+        steps = [step.read().get("global_step") for step in (made.at("train"), trained)]
+        weights = [manifest.sha256_of(step.weights) for step in (made, trained)]
+        return steps[0] == steps[1] and weights[0] == weights[1]
 
     def representation(self, kind: str) -> StepDirectory:
         """A representation, by its kind."""
@@ -577,6 +600,22 @@ def last_step_in(folder: Path) -> StepDirectory | None:
     steps: tuple[Step, ...] = ("evaluation", "postprocess", "train")
     found = (StepDirectory(folder, step) for step in steps)
     return next((step for step in found if step.is_complete()), None)
+
+
+def holding_run(folder: Path) -> Path | None:
+    """What would be the run directory of a step, of scores or of an export, by its place."""
+    if folder.name == "model":
+        return folder.parent
+    if folder.parent.name in ("postprocessed", "metrics"):
+        return folder.parents[1]
+    if folder.parent.parent.name in ("metrics", "exports"):
+        return folder.parents[2]
+    return None
+
+
+def is_refusal(path: Path) -> bool:
+    """Whether a file says why a metric could not be computed."""
+    return path.name.endswith(_REFUSED)
 
 
 def refused_among(files: Iterable[str]) -> list[str]:

@@ -13,10 +13,10 @@ from srvae_plugin.config import gin_files, gin_reach
 from srvae_plugin.config.gin_config import Config
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
-from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.directory import RunDirectory, ScoresDirectory
+from srvae_plugin.runs.locks import only_writer_in, only_writer_of_scores
 from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import Representation, RepresentationFunction
 from srvae_plugin.runs.score_all import (
@@ -82,8 +82,20 @@ def evaluate_run(
             scored, if a metric cannot be computed.
     """
     directory, config = RunDirectory(Path(run)), Config(files, bindings)
-    kinds = directory.kinds()
+    directory.kinds()  # before a lock is made in what is no run directory
     metrics, wanted = _planned(config)
+    with only_writer_in(directory.path):
+        return _evaluate_kinds(directory, config, metrics, wanted, (resume, overwrite))
+
+
+def _evaluate_kinds(
+    directory: RunDirectory,
+    config: Config,
+    metrics: Sequence[str],
+    wanted: Sequence[str] | None,
+    keep: tuple[bool, bool],
+) -> dict[str, Scores]:
+    kinds, (resume, overwrite) = directory.kinds(), keep
     for kind in wanted or ():
         directory.finished_representation(kind)
     kinds = [kind for kind in kinds if wanted is None or kind in wanted]
@@ -93,8 +105,7 @@ def evaluate_run(
     failed: list[str] = []
     for kind in kinds:
         try:
-            with only_writer(directory.path):
-                scores[kind] = score_representation(metrics, directory, kind, config, overwrite)
+            scores[kind] = score_representation(metrics, directory, kind, config, overwrite)
         except MetricsFailedError as error:
             scores[kind] = error.scores
             failed += [f"{kind}: {reason}" if len(kinds) > 1 else reason for reason in error.failed]
@@ -115,7 +126,9 @@ def evaluate_representation(
 
     All metrics share one cache of codes.
     """
-    return score_representation(metrics, run, kind, Config(files, bindings), overwrite)
+    config = Config(files, bindings)
+    with only_writer_in(run.path):
+        return score_representation(metrics, run, kind, config, overwrite)
 
 
 def score_representation(
@@ -180,7 +193,19 @@ def evaluate_function(
     """
     directory, config = ScoresDirectory(Path(output)), Config(files, bindings)
     metrics, _ = _planned(config)
-    directory.require_new(metrics, asked.resume, asked.overwrite)
+    with only_writer_of_scores(directory.path):
+        directory.require_new(metrics, asked.resume, asked.overwrite)
+        return _evaluate(function, data, directory, metrics, config, asked)
+
+
+def _evaluate(
+    function: RepresentationFunction,
+    data: GroundTruthData | None,
+    directory: ScoresDirectory,
+    metrics: Sequence[str],
+    config: Config,
+    asked: Asked,
+) -> Scores:
     with config.active():
         if data is None:
             data = pipeline.bound_dataset()
@@ -195,8 +220,7 @@ def evaluate_function(
     if not is_table:
         function = pipeline.cached(function, to_score(data))
     scored = Scored(function, data, directory, asked.of_what, foreign=foreign)
-    with only_writer(directory.path):
-        return score_all(metrics, scored, config, asked.overwrite)
+    return score_all(metrics, scored, config, asked.overwrite)
 
 
 def _planned(config: Config) -> tuple[Sequence[str], Sequence[str] | None]:

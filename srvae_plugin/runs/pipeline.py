@@ -19,6 +19,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.directory import Records, StepDirectory, TrainingDirectory
+from srvae_plugin.runs.locks import only_writer_of
 
 # The steps and what they are made of are asked for here, by plug-ins too.
 from srvae_plugin.runs.plan import (
@@ -52,6 +53,7 @@ from srvae_plugin.runs.trained_on import (
     require_shape as require_shape,
     say_other_data as say_other_data,
 )
+from srvae_plugin.runs.weights import require_start
 from srvae_plugin.training import checkpoint
 from srvae_plugin.training.loop import TrainingSettings, shape_of, train
 from srvae_plugin.training.weights import save_weights
@@ -92,9 +94,12 @@ def train_with_gin(
             more steps; otherwise do nothing if the step is complete.
     """
     directory = TrainingDirectory(Path(model_dir))
-    if not resume:
-        directory.require_new(overwrite)
-    with gin_files.configured(gin_config_files, gin_bindings):
+    with (
+        only_writer_of(directory.path),
+        gin_files.configured(gin_config_files, gin_bindings),
+    ):
+        if not resume:
+            directory.require_new(overwrite)
         train_in(directory, training_settings(), bound_dataset, resume, overwrite)
 
 
@@ -104,15 +109,29 @@ def train_in(
     bind: Callable[[], GroundTruthData],
     resume: bool,
     overwrite: bool = False,
+    begin: Callable[[], None] | None = None,
 ) -> DisentanglementModel | None:
-    """Train within a configuration; return the model, or None if the training was complete."""
+    """Train within a configuration; return the model, or None if the training was complete.
+
+    Args:
+        directory: where; whoever calls this has its lock.
+        settings: what gin bound.
+        bind: gives the data set.
+        resume, overwrite: see `train_with_gin`.
+        begin: called when all is checked, before the first file of a former training changes.
+    """
     if resume and directory.is_complete() and not _goes_on(directory, settings):
         return None
     data = bind()
     record = record_of(data)
-    begun = with_record(gin.config_str(), record)
+    config = with_record(gin.config_str(), record)
+    if settings.init_from and not (resume and directory.files.checkpoint.is_file()):
+        require_start(settings.init_from, directory.path)
     directory.prepare(resume, overwrite)
-    model, losses = train(settings, data, directory.files, config=begun, resume=resume)
+    begin = begin or directory.reopen
+    model, losses = train(
+        settings, data, directory.files, config=config, resume=resume, begin=begin
+    )
     save_weights(model, directory.weights, shape_of(data))
     scores = {**losses, "elapsed_time": losses["training_seconds"]}
     directory.write(scores, gin.operative_config_str(), records=Records(record))
@@ -132,7 +151,6 @@ def _goes_on(directory: TrainingDirectory, settings: TrainingSettings) -> bool:
             "kept no checkpoint (model.keep_checkpoint); train anew, or start from its weights "
             f"with model.init_from = '{directory.path}'"
         )
-    directory.aggregate.unlink()  # not complete until the new steps are done
     return True
 
 
@@ -150,9 +168,9 @@ def postprocess_with_gin(
     """
     source = TrainingDirectory(Path(model_dir))
     target = StepDirectory(Path(output_dir), "postprocess")
-    target.require_new(overwrite)
     source.gin_file()
-    with gin_files.configured(gin_config_files, gin_bindings):
+    with only_writer_of(target.path), gin_files.configured(gin_config_files, gin_bindings):
+        target.require_new(overwrite)
         represent(source, target, overwrite, lambda: load_model(source.path), bound_dataset)
 
 
@@ -171,14 +189,15 @@ def evaluate_with_gin(
         gin_config_files, gin_bindings: see `gin_files.configured`.
     """
     source = StepDirectory(Path(model_dir), "postprocess")
+    target = StepDirectory(Path(output_dir), "evaluation")
     processed = source.gin_file()
-    with gin_files.configured(gin_config_files, gin_bindings):
+    with only_writer_of(target.path), gin_files.configured(gin_config_files, gin_bindings):
+        target.require_new(overwrite)
         whole = bound_dataset(processed)
         require_shape(source, whole)
         say_other_data(source, whole)
         data = to_score(whole)
         function = cached(load_representation(source.path), data)
-        target = StepDirectory(Path(output_dir), "evaluation")
         records = Records(record_of(whole))
         beside = Beside(source.results, None, records)
         return score(function, data, target, overwrite, beside)

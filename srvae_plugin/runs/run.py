@@ -23,7 +23,6 @@ from srvae_plugin.config.gin_config import Config, Uses
 from srvae_plugin.config.gin_files import Choice, ConfigError, Texts
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.runs import pipeline
@@ -31,6 +30,7 @@ from srvae_plugin.runs.bound_scoring import bound_scoring, represented
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.environment import environment as made_with
 from srvae_plugin.runs.evaluate import Ready, score_representation
+from srvae_plugin.runs.locks import only_writer_in
 from srvae_plugin.runs.on_the_way import Evaluations
 from srvae_plugin.runs.plan import RunPlan
 from srvae_plugin.runs.trained_on import BoundData
@@ -132,18 +132,21 @@ def run(
     """
     directory = RunDirectory(Path(output))
     checked = check(files, bindings, study)
-    if checked.settings.init_from and (overwrite or not directory.model.begun()):
-        require_start(checked.settings.model, checked.settings.init_from, directory.path)
-    with only_writer(directory.path):
-        _prepare(directory, checked.config, resume, overwrite)
-        return _steps(directory, checked, study)
+    with only_writer_in(directory.path):
+        source = checked.settings.init_from
+        if source and (overwrite or not directory.model.begun()):
+            require_start(source, directory.path, checked.settings.model)
+        changed = _prepare(directory, checked.config, resume, overwrite)
+        return _steps(directory, checked, study, changed)
 
 
-def _steps(directory: RunDirectory, checked: Checked, study: StepChoices | None) -> RunSummary:
+def _steps(
+    directory: RunDirectory, checked: Checked, study: StepChoices | None, changed: bool
+) -> RunSummary:
     """All steps that are not finished yet; in a directory that is locked."""
     plan, data = checked.plan, checked.bound.data
     begun = time.monotonic()
-    model = _train(directory, checked, study)
+    model = _train(directory, checked, study, changed)
     summary = RunSummary(directory, directory.model.read(), {}, {})
     for kind in plan.representations:
         function = represented(directory, kind, checked, model, study)
@@ -162,28 +165,35 @@ def _steps(directory: RunDirectory, checked: Checked, study: StepChoices | None)
 
 
 def _train(
-    directory: RunDirectory, checked: Checked, study: StepChoices | None
+    directory: RunDirectory, checked: Checked, study: StepChoices | None, changed: bool
 ) -> Callable[[], DisentanglementModel]:
-    """Train if that is not done; return what gives the trained model."""
-    former = directory.model.read()["uuid"] if directory.model.is_complete() else None
+    """Train if that is not done; return what gives the trained model.
+
+    `changed` says whether the configuration that is there has other numbers of steps.
+    """
     settings, plan = checked.settings, checked.plan
     if plan.evaluate_every or directory.evaluations.path.exists():
         scoring = bound_scoring(checked, study) if plan.evaluate_every else None
         drawn = checked.bound.data if plan.pictures else None
         evaluations = Evaluations(plan.evaluate_every, directory.evaluations, scoring, drawn)
         settings.callbacks = [*settings.callbacks, evaluations]
+
+    def begin() -> None:
+        directory.reopen()
+        if changed:
+            directory.write_config(checked.config)
+
     with checked.resolved.active():
         checked.uses.repeat()
         trained = pipeline.train_in(
-            directory.model, settings, lambda: checked.bound.data, resume=True
+            directory.model, settings, lambda: checked.bound.data, resume=True, begin=begin
         )
-    if former is not None and directory.model.read()["uuid"] != former:
-        directory.forget_later_steps()
-    elif former is not None and plan.evaluate_every and not directory.evaluations.steps():
+    if trained is None and plan.evaluate_every and not directory.evaluations.steps():
         logger.warning(
             "run.evaluate_every = %d: nothing is evaluated on the way, the training is finished",
             plan.evaluate_every,
         )
+    directory.forget_stale_steps()
 
     @functools.cache
     def model() -> DisentanglementModel:
@@ -216,8 +226,12 @@ def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:
         logger.warning("not to be scored, since there are no factors: %s", ", ".join(refused))
 
 
-def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool) -> None:
-    """Make the run directory, or check that it may be gone on with."""
+def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool) -> bool:
+    """Make the run directory, or check that it may be gone on with.
+
+    Returns:
+        Whether it was made with other numbers of steps.
+    """
     output, saved = directory.path, directory.config
     if directory.entries() and not overwrite:
         if not resume:
@@ -234,9 +248,8 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
                 "--overwrite"
             )
         changed = differing_lines(before, config)
-        if changed and all(line.partition(" = ")[0] in FREE for line in changed):
-            directory.write_config(config)  # more steps than before, say
-        elif changed:
+        steps = all(line.partition(" = ")[0] in FREE for line in changed)
+        if changed and not steps:
             raise ValueError(
                 f"{output} was made with another configuration; lines that differ: "
                 f"{'; '.join(changed)}. Choose another --output, or --overwrite; "
@@ -249,9 +262,10 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
                 "%s was made by an older version: it does not say what its data contained, which "
                 "is taken to be the same now", output,
             )  # fmt: skip
-        return
+        return bool(changed)
     if overwrite and output.exists():
         if directory.entries() and not saved.is_file():
             raise ValueError(f"{output} is not a run directory: --overwrite does not delete it")
         directory.clear()
     directory.write_config(config)
+    return False

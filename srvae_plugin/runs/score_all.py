@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from srvae_plugin.config import gin_files, gin_reach
@@ -18,8 +19,9 @@ from srvae_plugin.config.gin_files import Choice
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
-from srvae_plugin.files import write_json
+from srvae_plugin.files import system_error, write_json
 from srvae_plugin.runs.directory import Records, ScoresDirectory, StepDirectory
+from srvae_plugin.runs.replaced import finish_replacing, replaced
 from srvae_plugin.runs.representation import RepresentationFunction
 from srvae_plugin.runs.scoring import Beside, score
 from srvae_plugin.runs.trained_on import BoundData
@@ -31,6 +33,7 @@ logger = logging.getLogger("srvae_plugin")
 
 Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _FORM = "# what this metric reads:"
 """Stands in the identities of scores; older ones hold all that gin bound."""
 Choose = Callable[[str], Choice]
@@ -85,14 +88,42 @@ def score_all(
 ) -> Scores:
     """Score with every metric; one that cannot be computed does not stop the others.
 
+    Whoever calls this has the lock of where the scores go.
+
+    Args:
+        metrics: names, as in `run.metrics`.
+        scored: what is scored.
+        config: the configuration.
+        overwrite: replace scores that are there, all at once when the new ones are done: former
+            ones must not stand beside them.
+        choose: what a metric is scored with.
+
     Raises:
         MetricsFailedError: after the other metrics, if one cannot be computed.
+        OSError: the disk is full, or cannot be written; metrics that were done before are kept,
+            but with `overwrite` the former scores.
+        MemoryError: with `overwrite`, if there was too little; the former scores are kept.
     """
-    if overwrite:  # all at once: old scores must not stand beside new ones if this is stopped
-        scored.output.delete(metrics)
+    if overwrite:
+        with replaced(scored.output) as new:
+            scores, failed = _score_each(metrics, replace(scored, output=new), config, choose)
+            for error in failed.values():
+                if isinstance(error, MemoryError):
+                    raise error
+    else:
+        finish_replacing(scored.output)
+        scores, failed = _score_each(metrics, scored, config, choose)
+    if failed:
+        raise MetricsFailedError(list(failed), scores) from next(iter(failed.values()))
+    return scores
+
+
+def _score_each(
+    metrics: Sequence[str], scored: Scored, config: Config, choose: Choose
+) -> tuple[Scores, dict[str, Exception]]:
+    """Scores, and what went wrong with the other metrics, by the line that says so."""
     scores: Scores = {}
-    failed: list[str] = []
-    cause: Exception | None = None
+    failed: dict[str, Exception] = {}
     for metric in metrics:
         name, choice = metric.partition("/")[0], choose(metric)
         with config.choosing("evaluation.evaluation_fn", choice):
@@ -100,12 +131,9 @@ def score_all(
         if error is None:
             scores[name] = scored.output.of(metric).read()
         else:
-            failed.append(f"{name}: {said(error)}")
+            failed[f"{name}: {said(error)}"] = error
             logger.error("%s is not scored: %s", name, said(error))
-            cause = cause or error
-    if failed:
-        raise MetricsFailedError(failed, scores) from cause
-    return scores
+    return scores, failed
 
 
 def _score_one(scored: Scored, metric: str, choice: Choice) -> Exception | None:
@@ -124,6 +152,8 @@ def _score_one(scored: Scored, metric: str, choice: Choice) -> Exception | None:
     try:
         score(scored.function, to_score(data), target, True, beside)
     except Exception as error:  # a representation of the user's may raise anything
+        if system_error(error) in _UNWRITABLE:
+            raise  # whatever the metric, and no property of what is scored
         # For reports: without it the metric would seem not to have been asked for.
         refusal = {"metric": choice.function, "error": said(error)}
         write_json(refused, refusal | records.by_name("evaluation"))

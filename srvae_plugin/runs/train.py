@@ -15,11 +15,11 @@ from torch.optim import Optimizer
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import described_data, described_model, described_training
 from srvae_plugin.runs.directory import Records, RunDirectory
 from srvae_plugin.runs.environment import environment
+from srvae_plugin.runs.locks import only_writer_in
 from srvae_plugin.runs.on_the_way import Evaluations, named_scoring, usual_metrics
 from srvae_plugin.runs.score import Metrics
 from srvae_plugin.runs.trained import Run
@@ -106,20 +106,19 @@ def train(
     options |= {"learning_rate": learning_rate, "optimizer": optimizer, "keep_every": keep_every}
     options |= {"init_from": _source(init_from), **settings}
     ready, source, config = prepared(model, data, **options)
-    if ready.init_from and (overwrite or not run.model.begun()):
-        if not ready.built:
-            loop.build_early(ready, shape_of(source))
-        require_start(model, ready.init_from, run.path)
     evaluations = _evaluations(run, source, evaluate_every, metrics)
-    if evaluate_every or run.evaluations.path.exists():
-        ready.callbacks = [*ready.callbacks, evaluations]
-    with only_writer(run.path):
+    with only_writer_in(run.path):
+        if ready.init_from and (overwrite or not run.model.begun()):
+            if not ready.built:
+                loop.build_early(ready, shape_of(source))
+            require_start(ready.init_from, run.path, model)
+        if evaluate_every or run.evaluations.path.exists():
+            ready.callbacks = [*ready.callbacks, evaluations]
         _make_room(run, resume, overwrite)
         run.model.prepare(resume)
-        done = run.model.read()["global_step"] if run.model.is_complete() else None
-        model, losses = loop.train(ready, source, run.model.files, config=config, resume=resume)
-        if done not in (None, losses["global_step"]):
-            run.forget_later_steps()
+        model, losses = loop.train(
+            ready, source, run.model.files, config=config, resume=resume, begin=run.reopen
+        )
         shape, record = shape_of(source), record_of(source)
         save_weights(model, run.model.weights, shape)
         lines = described_model(model, shape) + described_training(ready, learning_rate)
@@ -128,6 +127,7 @@ def train(
         run.write_config(with_record(text, record))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
         run.model.write(scores, text, records=Records(record))
+        run.forget_stale_steps()
         if not ready.keep_checkpoint:
             checkpoint.delete(run.model.files.checkpoint)
         represented = time.monotonic()

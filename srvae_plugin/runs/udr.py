@@ -8,6 +8,7 @@ they read a metric's. Its gin files (`udr_sklearn.*`, `evaluation.random_seed`) 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from srvae_plugin.runs.directory import (
     RunDirectory,
     StepDirectory,
 )
+from srvae_plugin.runs.locks import only_writer_in
 from srvae_plugin.runs.udr_groups import Group as Group, groups_of as groups_of
 from srvae_plugin.training.numerics import memory_format, numerics
 
@@ -106,6 +108,21 @@ def rank_groups(
         gin_reach.require_read(gin_reach.steps_of_scoring([FUNCTION]), bindings)
     name = f"udr_{kind}"
     bindings = [*bindings, f"evaluation.evaluation_fn = @{name}/{FUNCTION}"]
+    with contextlib.ExitStack() as locks:
+        runs = {run for group in groups for run in group.runs}
+        for folder in [*sorted(runs), *([output] if output is not None else [])]:
+            locks.enter_context(only_writer_in(folder))
+        return _rank_all(groups, output, (files, bindings), name, (resume, overwrite))
+
+
+def _rank_all(
+    groups: Sequence[Group],
+    output: Path | None,
+    config: tuple[gin_files.Texts, Sequence[str]],
+    name: str,
+    keep: tuple[bool, bool],
+) -> dict[Path, dict[str, Any]]:
+    resume, overwrite = keep
     places = [_place(run, name).path for group in groups for run in group.runs]
     if output is not None:
         places += [output / group.name for group in groups]
@@ -115,7 +132,7 @@ def rank_groups(
     scores: dict[Path, dict[str, Any]] = {}
     for group in groups:
         target = None if output is None else StepDirectory(output / group.name, "evaluation")
-        with gin_files.configured(files, bindings):
+        with gin_files.configured(*config):
             scores |= _rank(group, name, target, overwrite)
     return scores
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.models.base import DisentanglementModel, Shape
-from srvae_plugin.training.weights import fitting_weights
+from srvae_plugin.training.weights import fitting_weights, weights_of
 
 __all__ = ["load", "require_start", "shape_in"]
 
@@ -49,17 +49,20 @@ def load(model: DisentanglementModel, path: Path, build: bool = True) -> None:
         raise ValueError(f"weights {path} are missing, damaged or do not fit: {reason}") from None
 
 
-def require_start(model: DisentanglementModel, source: str, run: Path) -> None:
+def require_start(source: str, run: Path, model: DisentanglementModel | None = None) -> None:
     """Raise ValueError unless a training in the directory `run` can start from other weights.
 
     Args:
-        model: a built model.
         source: see `training.weights.weights_of`.
         run: the run directory, or the training's own, that is made or made anew.
+        model: a built model, which they must fit.
     """
     if Path(source).expanduser().resolve().is_relative_to(run.resolve()):
         raise ValueError(
             f"init_from = '{source}' lies in {run}, which is made anew: choose another output, or "
             "copy the weights first"
         )
-    fitting_weights(model, source)
+    if model is None:
+        weights_of(source)
+    else:
+        fitting_weights(model, source)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from typing import Any, Literal
 
 from srvae_plugin.config.data_record import differing_lines
 from srvae_plugin.config.text import gin_dict, record_in, with_record
-from srvae_plugin.files import read_json, write_json, write_text
+from srvae_plugin.data.storage.leftovers import is_leftover, put_right
+from srvae_plugin.files import delete_folder, read_json, write_json, write_text
 from srvae_plugin.runs.directory import STUDY_FILE, RunDirectory
-from srvae_plugin.study.locks import LOCK
+from srvae_plugin.study.locks import LOCK, require_no_writer_in
 from srvae_plugin.study.plan import PlannedRun
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "check_directory",
     "claim",
     "look",
+    "planned",
     "prepare_directory",
     "read_study_json",
     "statuses",
@@ -110,7 +111,8 @@ def check_directory(study: Path, resume: bool, overwrite: bool) -> bool:
     Raises:
         ValueError: if there is something and neither is asked for, or it is no study.
     """
-    there = study.is_dir() and any(path.name != LOCK for path in study.iterdir())
+    names = {path.name for path in study.iterdir()} if study.is_dir() else set()
+    there = any(name != LOCK and not is_leftover(name) for name in names)
     if there and not (resume or overwrite):
         raise ValueError(
             f"{study} exists: --resume goes on with what is not finished, --overwrite deletes its "
@@ -129,9 +131,19 @@ def prepare_directory(study: Path, resume: bool, overwrite: bool) -> None:
     """
     if check_directory(study, resume, overwrite) and overwrite:
         logger.info("deleting %s", study / "runs")
-        shutil.rmtree(study / "runs", ignore_errors=True)
+        require_no_writer_in(study / "runs")
+        delete_folder(study / "runs")
         (study / STUDY_FILE).unlink()
+    put_right(study, below=False)
     study.mkdir(parents=True, exist_ok=True)
+
+
+def planned(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> list[RunState]:
+    """States of planned runs of which nothing is there."""
+    return [
+        RunState(run, study / run.folder, config, _dataset_name(config))
+        for run, config in zip(runs, configs, strict=True)
+    ]
 
 
 def look(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> list[RunState]:
@@ -145,9 +157,9 @@ def look(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> lis
         ValueError: if a run directory was made under another configuration than planned.
     """
     errors = _errors(study)
-    states, others = [], []
-    for run, config in zip(runs, configs, strict=True):
-        state = RunState(run, study / run.folder, config, _dataset_name(config))
+    states, others = planned(study, runs, configs), []
+    for state in states:
+        run = state.run
         if changed := _changed_lines(state):
             others.append(f"{run.folder} ({'; '.join(changed)})")
         state.status = _status(state.folder, run.folder in errors)
@@ -155,7 +167,6 @@ def look(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> lis
             state.error = errors[run.folder]
         elif state.status == "finished":
             state.seconds = _seconds(state.folder)
-        states.append(state)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         raise ValueError(

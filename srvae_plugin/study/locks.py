@@ -6,13 +6,10 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from srvae_plugin.data.storage.lock import LOCK, only_writer
 
-__all__ = ["only_process_at", "only_study_in"]
-
-__all__ = ["LOCK", "only_process_at", "only_study_in"]
+__all__ = ["LOCK", "only_study_in", "require_no_writer_in"]
 
 
 logger = logging.getLogger("srvae_plugin")
@@ -25,20 +22,11 @@ def only_study_in(study: Path) -> Iterator[None]:
         yield
 
 
-def only_process_at(config: Path) -> IO[bytes] | None:
-    """Wait until no other process is at a run, and keep others from it until the file is closed.
+def require_no_writer_in(runs: Path) -> None:
+    """Raise ValueError if a process is at work in a run below a folder.
 
-    One that lost its study may still be writing its last checkpoint. `config` is the run's gin
-    file, which every process of the run locks; None if it cannot be locked.
+    One that lost its study may still be writing its last checkpoint.
     """
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
-
-        file = config.open("r+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process is still at %s; waiting for its end", config.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        return file
-    return None
+    for lock in sorted(runs.rglob(LOCK)):
+        with only_writer(lock.parent):
+            pass

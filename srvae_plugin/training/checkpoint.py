@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -17,7 +18,7 @@ from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import differing_lines, other_content
 from srvae_plugin.data.storage.manifest import sha256_of
-from srvae_plugin.files import replacing
+from srvae_plugin.files import UnwritableError, replacing
 from srvae_plugin.training.average import WeightAverage
 from srvae_plugin.training.files import before
 
@@ -109,7 +110,8 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
             _keep(path)
     except RuntimeError as error:  # what torch raises when a write falls short
         reason = str(error).splitlines()[0]
-        raise OSError(f"checkpoint {path} cannot be written (disk full?): {reason}") from None
+        said = f"checkpoint {path} cannot be written (disk full?): {reason}"
+        raise UnwritableError(said, errno.ENOSPC) from None
 
 
 def delete(path: Path) -> None:

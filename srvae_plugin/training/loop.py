@@ -25,7 +25,7 @@ from srvae_plugin.training.finite import FiniteCheck, refuse_to_go_on
 from srvae_plugin.training.interrupts import InterruptedTrainingError, stop_signals
 from srvae_plugin.training.numerics import memory_format, numerics
 from srvae_plugin.training.random_states import RandomStates
-from srvae_plugin.training.scalars import ScalarLog, TensorBoard, flatten
+from srvae_plugin.training.scalars import Rows, ScalarLog, TensorBoard, flatten
 from srvae_plugin.training.schedules import set_learning_rates
 from srvae_plugin.training.settings import (
     TrainingSettings,
@@ -48,6 +48,7 @@ def train(
     *,
     config: str = "",
     resume: bool = False,
+    begin: Callable[[], None] = lambda: None,
 ) -> tuple[DisentanglementModel, dict[str, Any]]:
     """Train a model; return it with its mean losses over `eval_steps` batches.
 
@@ -58,6 +59,7 @@ def train(
         config: text that identifies the configuration; a checkpoint of another one is refused.
         resume: go on from the checkpoint if there is one, of a training that was
             stopped or of one that is to have more steps now.
+        begin: called when all is checked, before the first file changes.
 
     Raises:
         NonFiniteLossError: a loss or a weight is not finite.
@@ -96,6 +98,7 @@ def train(
     at = checkpoint.load(path, config, state) if resumed else checkpoint.Checkpoint(0, 0.0)
     checkpoint.require_more_steps(path, at.step, settings.training_steps)
     step, begun = at.step, time.monotonic() - at.seconds
+    rows = Rows(step, settings.log_every, resumed and step == settings.training_steps, at.curve)
 
     def require_finite(weights: bool = False) -> None:
         if (bad := finite.first_bad()) is not None:
@@ -135,7 +138,7 @@ def train(
         model.train()
         with (
             drawing(source, settings.batch_size, batches, device) as drawn,
-            ScalarLog(files.scalars, step, settings.log_every, at.curve) as scalars,
+            ScalarLog(files.scalars, rows, begin) as scalars,
             Progress("training", settings.training_steps, step) as progress,
         ):
             while step < settings.training_steps:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from torch import Tensor
 
 from srvae_plugin.files import scalar_rows, write_bytes, writing
 from srvae_plugin.training.callbacks import Callback, Start
 
-__all__ = ["ScalarLog", "TensorBoard", "flatten", "require_tensorboard"]
+__all__ = ["Rows", "ScalarLog", "TensorBoard", "flatten", "require_tensorboard"]
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -31,33 +33,53 @@ def flatten(logs: Mapping[str, Tensor]) -> dict[str, float]:
     return flat
 
 
+class Rows(NamedTuple):
+    """Which rows of an earlier training are kept."""
+
+    start: int
+    """The step that training begins with."""
+    every: int = 1
+    """Steps between rows."""
+    is_end: bool = False
+    """Whether no step follows."""
+    seen: str | None = None
+    """`ScalarLog.seen()` when the checkpoint of step `start` was written."""
+
+
 class ScalarLog:
     """Appends a row a time to the table of scalars.
 
     Of an earlier training it keeps the rows before step `start` that lie `every` steps apart: a
-    finished one has logged its last step besides, which is not the last any more.
+    finished one has logged its last step besides, which is not the last any more. If no step
+    follows the table is left as it is.
 
     Args:
         path: the table.
-        start: the step that training begins with.
-        every: steps between rows.
-        seen: `seen()` when the checkpoint of step `start` was written.
+        rows: see `Rows`.
+        begin: called when the table is checked, before it changes.
 
     Raises:
-        ValueError: the table is damaged.
+        ValueError: the table is damaged; `begin` was not called then.
+        OSError: it cannot be written.
     """
 
-    def __init__(self, path: Path, start: int, every: int = 1, seen: str | None = None):
-        self._every, self._path = every, path
-        self._names, content = _cut(path, start, every, seen)
+    def __init__(self, path: Path, rows: Rows, begin: Callable[[], None] = lambda: None):
+        self._every, self._path = rows.every, path
+        self._names, content = _kept(path, rows)
         self._digest = hashlib.sha256(content)
-        self._file = path.open("ab")
+        begin()
+        self._file: IO[bytes] | None = None
+        if not rows.is_end:
+            write_bytes(path, content)
+            with writing(path):
+                self._file = path.open("ab", buffering=0)
 
     def __enter__(self) -> ScalarLog:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append the values of one step; the first row's names are the header."""
@@ -68,34 +90,37 @@ class ScalarLog:
             rows.writerow(["step", *self._names])
         rows.writerow([step, *(repr(values[name]) for name in self._names)])
         content = text.getvalue().encode("utf-8")
+        assert self._file is not None
         with writing(self._path):
-            self._file.write(content)
-            self._file.flush()
+            # Unbuffered: what a full disk did not take would be tried once more when it is closed.
+            if self._file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if step % self._every == 0:
             self._digest.update(content)
 
     def seen(self) -> str:
         """Digest of the rows that lie `every` steps apart, which are on the disk from then on."""
-        with writing(self._path):
-            os.fsync(self._file.fileno())
+        if self._file is not None:
+            with writing(self._path):
+                os.fsync(self._file.fileno())
         return self._digest.hexdigest()
 
 
-def _cut(path: Path, start: int, every: int, seen: str | None) -> tuple[list[str] | None, bytes]:
-    """Drop the rows that are not kept; return the names in the header, and all that is left."""
-    kept = _kept(path, start, every) if start and path.is_file() else []
+def _kept(path: Path, rows: Rows) -> tuple[list[str] | None, bytes]:
+    """The names in the header, and all that is kept, as it is written."""
+    start = rows.start
+    kept = _chosen(path, start, rows.every) if start and path.is_file() else []
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(kept)
     content = text.getvalue().encode("utf-8")
-    if start and seen is not None and hashlib.sha256(content).hexdigest() != seen:
+    if start and rows.seen is not None and hashlib.sha256(content).hexdigest() != rows.seen:
         if path.is_file():
             raise _damage(path, start, "its rows are not those that the checkpoint saw")
         logger.warning("%s is missing: the learning curve begins at step %d", path, start)
-    write_bytes(path, content)
     return (kept[0][1:] if kept else None), content
 
 
-def _kept(path: Path, start: int, every: int) -> list[list[str]]:
+def _chosen(path: Path, start: int, every: int) -> list[list[str]]:
     """The header, if there is one, and the rows before `start` that lie `every` steps apart."""
     try:
         header, *rows = scalar_rows(path) or [[]]

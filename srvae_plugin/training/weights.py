@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from srvae_plugin.data.storage import manifest
-from srvae_plugin.files import replacing
+from srvae_plugin.files import UnwritableError, replacing
 from srvae_plugin.training.files import WEIGHTS
 
 __all__ = ["digest_of_weights", "fitting_weights", "load_weights", "save_weights", "weights_of"]
@@ -39,7 +40,8 @@ def save_weights(model: nn.Module, path: Path, observation_shape: Sequence[int])
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata)
     except SafetensorError as error:
-        raise OSError(f"weights {path} cannot be written (disk full?): {error}") from None
+        said = f"weights {path} cannot be written (disk full?): {error}"
+        raise UnwritableError(said, errno.ENOSPC) from None
 
 
 def weights_of(source: str | Path) -> dict[str, Tensor]:

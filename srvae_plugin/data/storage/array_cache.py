@@ -190,6 +190,8 @@ def _found(
     except (FileNotFoundError, NotADirectoryError):
         return _in_memory.get(file)
     except (OSError, DamagedError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError(f"{file} cannot be mapped") from error  # and it may well be whole
         _log.warning("cache file %s cannot be used and will be made again: %s", file, error)
         return _in_memory.get(file)
     return array
