@@ -294,7 +294,8 @@ def _parse_file(path: Path, reader: gin_sources.Reader) -> None:
             asked = " ".join(f"--import {name}" for name in dict.fromkeys(gin_sources.not_imported))
             message += (
                 f"; it was made with the module {modules}, and a run directory imports nothing of "
-                f"its own accord: add {asked} (found in the working directory too)"
+                f"its own accord: add {asked} (found in the working directory too), in Python "
+                f"load_run(path, imports={gin_sources.not_imported[0]!r})"
             )
         raise ConfigError(message) from None
 

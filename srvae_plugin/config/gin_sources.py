@@ -38,6 +38,7 @@ Key = tuple[str, str, str]
 _DATASET = ("srvae_plugin.dataset", "name")
 """What disentanglement_lib's files bind to "auto": "the step before knows", never a name."""
 _IMPORT = re.compile(r"^(?:import|from)[ \t]+([\w.]+).*$", re.MULTILINE)
+_REFERENCE = re.compile(r"@([\w.]+)\.(\w+)")
 _BOTH_ORDERS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -104,6 +105,7 @@ class Reader:
         self._recorded = recorded
         self._named = ""
         self._stack: list[Path] = []
+        self._references: list[tuple[str, str]] = []
 
     @property
     def file(self) -> Path | None:
@@ -143,11 +145,13 @@ class Reader:
 
         def if_imported(parsing: Any, statement: Any) -> None:
             module = statement.module
-            if module.startswith("__gin__.") or module in sys.modules:
-                process(parsing, statement)
-            else:
+            known = module.startswith("__gin__.") or module in sys.modules
+            if not known or (self._own_names(module) and module not in _imported_by_user):
                 not_imported.append(module)
                 raise ImportError(f"it imports {module}")
+            process(parsing, statement)
+            for name in self._own_names(module):
+                _register_own(module, name)
 
         def if_users(parsing: Any, names: Sequence[str], values: Sequence[Any]) -> Any:
             home = getattr(values[-1], "__module__", None)
@@ -167,6 +171,12 @@ class Reader:
             gin_state.bind_parameter, gin_state.parse_config_file = bind, parse_file
             context.process_import, context._register = process, register
 
+    def _own_names(self, module: str) -> list[str]:
+        """Names that the file refers to in a module and that gin does not know."""
+        names = dict.fromkeys(name for place, name in self._references if place == module)
+        registry = gin_state._REGISTRY
+        return [name for name in names if registry.get_match(f"{module}.{name}") is None]
+
     def _include(self, name: str) -> Any:
         """Beside the file that includes it, from the working directory, or a packaged one."""
         if self._recorded:
@@ -183,6 +193,7 @@ class Reader:
         if path in self._stack:
             raise ValueError(f"{path} includes itself")
         text = read_text(path)
+        self._references = _REFERENCE.findall(text) if self._recorded else []
         if not self._recorded:
             _make_importable(text, [path.parent, Path.cwd(), *_look_in])
         stream = io.StringIO(text)
@@ -227,13 +238,23 @@ def _find_module(name: str, folders: Sequence[Path]) -> None:
             return
 
 
+def _register_own(module: str, name: str) -> None:
+    """Let gin know what a module that the user imported defines itself, under its full name."""
+    value = getattr(sys.modules[module], name, None)
+    if not callable(value) or getattr(value, "__module__", None) != module:
+        raise ValueError(f"{module} defines no class or function {name}")
+    gin_state.register(name, module=module)(value)
+
+
 def look_for_modules_in(folders: Sequence[str | Path]) -> None:
     """Let gin files and `import_modules` find modules in these folders too."""
     _look_in.extend(Path(folder) for folder in folders)
 
 
-def import_modules(names: Sequence[str], beside: Sequence[str | Path] = ()) -> None:
-    """Import modules by name, as `--import` has them.
+def import_modules(
+    names: Sequence[str], beside: Sequence[str | Path] = (), asked_by: str = "--import "
+) -> None:
+    """Import modules by name, as `--import` has them; `asked_by` begins messages.
 
     They are looked for in the working directory, beside the files and wherever Python looks.
 
@@ -248,6 +269,6 @@ def import_modules(names: Sequence[str], beside: Sequence[str | Path] = ()) -> N
             importlib.import_module(name)
         except Exception as error:  # a module of the user's may raise anything
             raise ValueError(
-                f"--import {name}: {type(error).__name__}: {error} (looked in "
+                f"{asked_by}{name}: {type(error).__name__}: {error} (looked in "
                 f"{', '.join(dict.fromkeys(map(str, folders)))} and where Python looks)"
             ) from error

@@ -14,6 +14,7 @@ from srvae_plugin.config import gin_files
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs import weights
+from srvae_plugin.runs.described import require_rebuilt
 from srvae_plugin.runs.directory import StepDirectory, TrainingDirectory, trained_in
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.training.numerics import memory_format
@@ -67,6 +68,7 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
         ValueError: if it is not such a folder, or the weights are damaged or do not fit.
     """
     directory = trained_in(Path(run_dir))
+    require_rebuilt(directory.gin_file().read_text(encoding="utf-8"), run_dir)
     with gin_files.only([directory.gin_file()], recorded=True):
         settings = gin_files.made(TrainingSettings, "srvae_plugin.model")
         model = settings.model

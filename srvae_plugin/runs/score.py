@@ -24,7 +24,7 @@ from srvae_plugin.runs.repeatable import seeded, warn_if_random
 from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes
 from srvae_plugin.runs.scores import Scores
 
-__all__ = ["DEFAULT_METRICS", "Metrics", "score_codes", "score_function"]
+__all__ = ["DEFAULT_METRICS", "Metrics", "score_codes", "score_function", "settings_of"]
 
 DEFAULT_METRICS = ("factor_vae_score", "dci", "mig", "sap_score")
 Metrics = str | Sequence[str] | Mapping[str, Mapping[str, Any]]
@@ -80,7 +80,7 @@ def score_function(
     function: RepresentationFunction, data: GroundTruthData, metrics: Metrics, seed: int
 ) -> Scores:
     """Score a representation function: observations (batch, height, width, channel) to codes."""
-    chosen = _settings(metrics)
+    chosen = settings_of(metrics)
     found = {name: plugins.find("metrics", name) for name in chosen}
     if not hasattr(function, "codes_at"):
         warn_if_random(function, data, seed)
@@ -110,7 +110,8 @@ def _score(
         return dict(metric(data, function, **arguments))
 
 
-def _settings(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
+def settings_of(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
+    """The settings of each metric by its name; the metrics are not looked for."""
     if isinstance(metrics, str):
         return {metrics: {}}
     if isinstance(metrics, Mapping):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +11,10 @@ from srvae_plugin.config import plugins
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["HeadlineScore", "Scores"]
+__all__ = ["NOT_SCORES", "HeadlineScore", "Scores", "without_times"]
+
+NOT_SCORES = ("uuid", "elapsed_time")
+"""What stands among the results of a metric in a run directory and is no score."""
 
 
 class HeadlineScore(NamedTuple):
@@ -107,6 +110,14 @@ class Scores(dict[str, dict[str, Any]]):
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
         )
         return f"<table><tr>{cells}</tr>{''.join(lines)}</table>"
+
+
+def without_times(results: Mapping[str, Mapping[str, Any]]) -> Scores:
+    """The scores among the results of a run directory: what is equal if it is scored again."""
+    return Scores({
+        metric: {key: value for key, value in result.items() if key not in NOT_SCORES}
+        for metric, result in results.items()
+    })  # fmt: skip
 
 
 _ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$"}

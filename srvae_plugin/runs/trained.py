@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.config.gin_sources import import_modules
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.data.from_python import as_data
 from srvae_plugin.files import read_scalars
+from srvae_plugin.metrics.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.plots.curves import learning_curves
 from srvae_plugin.runs import pipeline, weights
 from srvae_plugin.runs.directory import RunDirectory, TrainingDirectory
+from srvae_plugin.runs.kept_scores import score_and_keep
 from srvae_plugin.runs.representation import Representation
-from srvae_plugin.runs.scores import Scores
+from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics
+from srvae_plugin.runs.scores import Scores, without_times
 
 if TYPE_CHECKING:
     import pandas
@@ -47,6 +51,7 @@ class Run:
     Args:
         path: the run directory.
         model: the trained model; None: it is loaded when it is asked for.
+        data: what it was trained on, if that is at hand.
 
     Example:
         >>> import numpy as np, srvae_plugin as sv, tempfile
@@ -60,9 +65,14 @@ class Run:
         (8, 64, 64, 1)
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: DisentanglementModel | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: DisentanglementModel | None = None,
+        data: Any = None,
+    ):
         self.directory = RunDirectory(Path(path))
-        self._given = model
+        self._given, self._data = model, data
 
     @property
     def path(self) -> Path:
@@ -84,12 +94,16 @@ class Run:
         return self.directory.config.read_text(encoding="utf-8")
 
     def codes(self, images: Any, kind: str = "mean") -> NDArray[np.float32]:
-        """Codes (num, latent) of images; `kind` is "mean" or "sampled", see `Representation`."""
-        return Representation(self.model, kind)(as_observations(images))
+        """Codes (num, latent) of images; `kind` is "mean" or "sampled", see `Representation`.
+
+        Raises:
+            ValueError: they are no images, or not of the model's shape.
+        """
+        return Representation(self.model, kind)(self._observations(images))
 
     def reconstruct(self, images: Any) -> NDArray[np.float32]:
         """The model's output (num, height, width, channel) for images, in [0, 1]."""
-        return pictures.reconstructions(self.model, as_observations(images))
+        return pictures.reconstructions(self.model, self._observations(images))
 
     def traverse(
         self, image: Any, values: Sequence[float] | NDArray[Any] | None = None
@@ -101,7 +115,18 @@ class Run:
             values: 11 values from -3 to 3 by default.
         """
         given = np.linspace(-pictures.RANGE, pictures.RANGE, 11) if values is None else values
-        return pictures.traversals(self.model, as_observations(image[None])[0], np.asarray(given))
+        return pictures.traversals(self.model, self._observations(image[None])[0], np.array(given))
+
+    def _observations(self, images: Any) -> NDArray[np.float32]:
+        found = as_observations(images)
+        channel, height, width = weights.shape_in(self.directory.model.weights)
+        if found.shape[1:] != (height, width, channel):
+            shapes = [" x ".join(map(str, s)) for s in (found.shape[1:], (height, width, channel))]
+            raise ValueError(
+                f"images: got shape {tuple(images.shape)}, observations of {shapes[0]} (height, "
+                f"width, channels); the model of {self.path} takes {shapes[1]}"
+            )
+        return found
 
     @property
     def history(self) -> pandas.DataFrame:
@@ -112,15 +137,71 @@ class Run:
         return pandas.DataFrame(columns).astype({"step": int}).set_index("step")
 
     def scores(self, kind: str | None = None) -> Scores:
-        """What the run was scored with; `kind` is needed if several representations were.
+        """The scores that are kept in the directory, by `evaluate` or by the commands.
+
+        Args:
+            kind: the representation, if there are several.
 
         Raises:
-            ValueError: several representations were scored and `kind` does not say which.
+            ValueError: there are several and `kind` does not say which.
         """
+        return without_times(self.directory.scores(self._kind(kind)).read_all())
+
+    def evaluate(
+        self,
+        metrics: Metrics = DEFAULT_METRICS,
+        data: Any = None,
+        *,
+        seed: Seed = 0,
+        random_state: Seed | None = None,
+        kind: str | None = None,
+        overwrite: bool = False,
+    ) -> Scores:
+        """Score the run and keep the scores in its directory, as `srvae-evaluate` does.
+
+        `scores()` and `srvae-report` show them. What is there already, of the same weights, data,
+        settings and seed, is not computed again. `sv.score` scores without keeping anything.
+
+        Args:
+            metrics: names, or a dictionary with the settings of each, as in `sv.score`.
+            data: as in `sv.score`; by default what it was trained on.
+            seed: a whole number, a numpy Generator or a RandomState; `random_state` is the same.
+            kind: the representation, if there are several.
+            overwrite: replace scores of other data, settings or seeds.
+
+        Returns:
+            The scores of these metrics.
+
+        Raises:
+            ValueError: an argument cannot be used, or there are scores made otherwise.
+            MetricsFailedError: after the others are scored, if a metric cannot be computed.
+
+        Example:
+            >>> import numpy as np, srvae_plugin as sv, tempfile
+            >>> factors = np.argwhere(np.ones((8, 8)))
+            >>> images = np.zeros((64, 8, 8), np.float32)
+            >>> images[np.arange(64), factors[:, 0], factors[:, 1]] = 1
+            >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp() + "/run"
+            >>> run = sv.train(model, (images, factors), folder, steps=1, eval_steps=1)
+            >>> kept = run.evaluate(["mig"])
+            >>> sv.load_run(folder).scores() == kept
+            True
+        """
+        return score_and_keep(
+            self.directory,
+            self._kind(kind),
+            self.model,
+            metrics,
+            self._data if data is None else data,
+            seed_of(seed, random_state),
+            overwrite,
+        )
+
+    def _kind(self, kind: str | None) -> str:
         kinds = self.directory.kinds()
         if kind is None and len(kinds) > 1:
             raise ValueError(f"{self.path} has representations {', '.join(kinds)}: say kind=...")
-        return Scores(self.directory.scores(kind or kinds[0]).read_all())
+        return kind or kinds[0]
 
     def plot_history(self) -> Figure | None:
         """Learning curves; None if nothing was logged."""
@@ -145,30 +226,42 @@ class Runs(list[Run]):
         return pandas.DataFrame(rows)
 
 
-def load_run(path: str | os.PathLike[str], model: DisentanglementModel | None = None) -> Run:
+def load_run(
+    path: str | os.PathLike[str],
+    model: DisentanglementModel | None = None,
+    imports: str | Sequence[str] = (),
+) -> Run:
     """A finished run.
 
     Args:
         path: the run directory.
         model: a model made as that of the run was, not built yet. It is needed only where the
-            run's networks were given as objects, which no name stands for.
+            run's networks were given as objects, or its class is one of a script or a notebook.
+        imports: modules of yours that define the run's model or networks, by name: a run directory
+            imports nothing of its own accord. `--import` is the same for the commands.
 
     Raises:
         ValueError: it is no run directory with a finished training, or the weights do not fit.
     """
     directory = RunDirectory(Path(path))
     directory.model.gin_file()
+    _import(imports)
     if model is not None:
         weights.load(model, directory.model.weights)
     return Run(path, model)
 
 
-def load_runs(*places: str | os.PathLike[str]) -> Runs:
+def load_runs(*places: str | os.PathLike[str], imports: str | Sequence[str] = ()) -> Runs:
     """All runs with a finished training in some folders, in the order of their paths.
+
+    Args:
+        places: folders: of runs, of studies, or above them.
+        imports: see `load_run`.
 
     Raises:
         ValueError: a place does not exist or holds no run.
     """
+    _import(imports)
     found = []
     for place in map(Path, places):
         runs = [path.parents[3] for path in place.rglob("train.json") if _is_training(path)]
@@ -176,6 +269,10 @@ def load_runs(*places: str | os.PathLike[str]) -> Runs:
             raise ValueError(f"{place} holds no finished run: expected folders with model/ in them")
         found += sorted(runs)
     return Runs(Run(path) for path in found)
+
+
+def _import(modules: str | Sequence[str]) -> None:
+    import_modules([modules] if isinstance(modules, str) else modules, asked_by="imports: ")
 
 
 def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int = 11) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,20 @@ def make_gaussian_encoder(
     Raises:
         ValueError: `num_latent` is below 1.
     """
-    return encoder_fn(observation_shape, positive("encoder.num_latent", num_latent))
+    positive("encoder.num_latent", num_latent)
+    if _takes_one(encoder_fn):
+        return encoder_fn(observation_shape)
+    return encoder_fn(observation_shape, num_latent)
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Whether a function has room for the observations' shape alone."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(places) == 1 and not any(p.kind == p.VAR_POSITIONAL for p in parameters)
 
 
 @gin.register("decoder", module="srvae_plugin", allowlist=["decoder_fn"])
