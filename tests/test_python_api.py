@@ -178,3 +178,43 @@ def test_the_names_are_shown_and_codes_need_no_torch():
     code = "import sys, srvae_plugin as sv; sv.load_dataset; sv.metrics.mig; "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_scores_that_are_kept_are_those_of_the_command(run, tmp_path, capsys):
+    mig = {"mig": {"num_train": 200}}
+    expected = sv.score(run, sv.load_dataset("dsprites_full"), mig)
+    kept = run.evaluate(mig, overwrite=True)
+    assert kept == expected
+    assert run.evaluate(mig, sv.load_dataset("dsprites_full")) == kept  # not computed again
+    assert run.scores()["mig"] == kept["mig"]
+    command = ["--bind", "run.metrics = ['mig']", "--bind", "mig.num_train = 200"]
+    evaluate_main([str(run.path), *command, "--overwrite"])
+    assert run.scores()["mig"] == kept["mig"]
+    with pytest.raises(ValueError, match=r"num_train = 200.*overwrite=True scores it again"):
+        run.evaluate({"mig": {"num_train": 100}})
+    fewer = run.evaluate({"mig": {"num_train": 100}}, seed=1, overwrite=True)
+    assert run.scores()["mig"] == fewer["mig"] != kept["mig"]
+    with pytest.raises(ValueError, match="mig: predictor is a function"):
+        run.evaluate({"mig": {"predictor": test_each_core_is_a_function_of_arrays}})
+    report_main([str(run.path), "--output", str(tmp_path / "page.html")])
+    assert "MIG" in (tmp_path / "page.html").read_text()
+
+
+def test_data_of_ones_own_is_scored_and_kept(tmp_path, caplog):
+    bars = Bars((1, 8, 8))
+    pair = (bars[:][0], pandas.DataFrame(bars[:][1].numpy(), columns=bars.factor_names))
+    run = sv.train(sv.VAE(beta=1.0, num_latent=2), pair, tmp_path / "run", **QUICK)
+    few = {"mig": {"num_train": 40}}
+    kept = run.evaluate(few)
+    assert kept == sv.score(run, pair, few) == sv.load_run(run.path).scores()
+    with pytest.raises(ValueError, match=r"run\.evaluate\(metrics, data\)"):
+        sv.load_run(run.path).evaluate(few)
+    assert sv.load_run(run.path).evaluate(few, pair) == kept
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+    of_images = sv.train(sv.VAE(beta=1.0, num_latent=2), pair[0], tmp_path / "b", **QUICK)
+    of_images.evaluate(few, pair)  # the same images with what was not known in training
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+    of_images.evaluate(few, (pair[0].flip(0), pair[1].iloc[:, :2]), overwrite=True)
+    assert "scored on" not in caplog.text or "None" not in caplog.text
+    with pytest.raises(ValueError, match=r"observations of 16 x 16 x 1 .* takes 8 x 8 x 1"):
+        run.codes(np.zeros((3, 16, 16), np.float32))

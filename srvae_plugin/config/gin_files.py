@@ -156,6 +156,10 @@ def configured(
     """
     if load_plugins:
         plugins.load()
+    if recorded:  # before it is settled below what short names mean
+        for path in map(Path, as_list(files)):
+            if path.is_file():
+                gin_sources.register_own(gin_sources.read_text(path))
     with restored():
         gin_state._OPERATIVE_CONFIG.clear()
         with gin.unlock_config():

@@ -30,6 +30,7 @@ __all__ = [
     "note",
     "packaged_configs",
     "read_text",
+    "register_own",
 ]
 
 
@@ -105,7 +106,7 @@ class Reader:
         self._recorded = recorded
         self._named = ""
         self._stack: list[Path] = []
-        self._references: list[tuple[str, str]] = []
+        self._text = ""
 
     @property
     def file(self) -> Path | None:
@@ -146,12 +147,10 @@ class Reader:
         def if_imported(parsing: Any, statement: Any) -> None:
             module = statement.module
             known = module.startswith("__gin__.") or module in sys.modules
-            if not known or (self._own_names(module) and module not in _imported_by_user):
+            if not known or _unknown_in(module, self._text):
                 not_imported.append(module)
                 raise ImportError(f"it imports {module}")
             process(parsing, statement)
-            for name in self._own_names(module):
-                _register_own(module, name)
 
         def if_users(parsing: Any, names: Sequence[str], values: Sequence[Any]) -> Any:
             home = getattr(values[-1], "__module__", None)
@@ -171,12 +170,6 @@ class Reader:
             gin_state.bind_parameter, gin_state.parse_config_file = bind, parse_file
             context.process_import, context._register = process, register
 
-    def _own_names(self, module: str) -> list[str]:
-        """Names that the file refers to in a module and that gin does not know."""
-        names = dict.fromkeys(name for place, name in self._references if place == module)
-        registry = gin_state._REGISTRY
-        return [name for name in names if registry.get_match(f"{module}.{name}") is None]
-
     def _include(self, name: str) -> Any:
         """Beside the file that includes it, from the working directory, or a packaged one."""
         if self._recorded:
@@ -193,7 +186,7 @@ class Reader:
         if path in self._stack:
             raise ValueError(f"{path} includes itself")
         text = read_text(path)
-        self._references = _REFERENCE.findall(text) if self._recorded else []
+        self._text = text
         if not self._recorded:
             _make_importable(text, [path.parent, Path.cwd(), *_look_in])
         stream = io.StringIO(text)
@@ -238,12 +231,25 @@ def _find_module(name: str, folders: Sequence[Path]) -> None:
             return
 
 
-def _register_own(module: str, name: str) -> None:
-    """Let gin know what a module that the user imported defines itself, under its full name."""
-    value = getattr(sys.modules[module], name, None)
-    if not callable(value) or getattr(value, "__module__", None) != module:
-        raise ValueError(f"{module} defines no class or function {name}")
-    gin_state.register(name, module=module)(value)
+def register_own(recorded: str) -> None:
+    """Let gin know what a recorded text refers to in modules that the user imported.
+
+    That is classes and functions that such a module defines itself, under their full names.
+    """
+    for module in _IMPORT.findall(recorded):
+        if module not in _imported_by_user or module not in sys.modules:
+            continue
+        for name in _unknown_in(module, recorded):
+            value = getattr(sys.modules[module], name, None)
+            if callable(value) and getattr(value, "__module__", None) == module:
+                gin_state.register(name, module=module)(value)
+
+
+def _unknown_in(module: str, text: str) -> list[str]:
+    """Names that a text refers to in a module and that gin does not know."""
+    names = dict.fromkeys(name for place, name in _REFERENCE.findall(text) if place == module)
+    registry = gin_state._REGISTRY
+    return [name for name in names if registry.get_match(f"{module}.{name}") is None]
 
 
 def look_for_modules_in(folders: Sequence[str | Path]) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from srvae_plugin.models.base import Shape
 from srvae_plugin.models.networks.conv_64 import srvae_decoder, srvae_encoder
-from srvae_plugin.models.networks.encoder import positive
+from srvae_plugin.models.networks.encoder import parameters_of, positive
 
 __all__ = ["make_decoder", "make_gaussian_encoder"]
 
@@ -35,12 +35,8 @@ def make_gaussian_encoder(
 
 def _takes_one(function: Callable[..., Any]) -> bool:
     """Whether a function has room for the observations' shape alone."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(places) == 1 and not any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    places = parameters_of(function)
+    return len(places) == 1 and places[0].kind != inspect.Parameter.VAR_POSITIONAL
 
 
 @gin.register("decoder", module="srvae_plugin", allowlist=["decoder_fn"])
