@@ -19,6 +19,7 @@ from srvae_plugin.metrics.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.plots.curves import learning_curves
+from srvae_plugin.plots.inline import shown_inline
 from srvae_plugin.runs import pipeline, weights
 from srvae_plugin.runs.directory import RunDirectory, TrainingDirectory
 from srvae_plugin.runs.kept_scores import score_and_keep
@@ -205,7 +206,7 @@ class Run:
 
     def plot_history(self) -> Figure | None:
         """Learning curves; None if nothing was logged."""
-        return learning_curves(self.directory.model.files.scalars)
+        return shown_inline(learning_curves(self.directory.model.files.scalars))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -286,19 +287,19 @@ def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int =
     model = _model(run)
     observations = as_observations(images)
     kl = pictures.latent_kl(model, observations)
-    return pictures.traversal_grid(model, observations[0], kl, columns)
+    return shown_inline(pictures.traversal_grid(model, observations[0], kl, columns))
 
 
 def plot_reconstructions(run: Run | DisentanglementModel, images: Any) -> Figure:
     """Images above the model's output for them."""
-    return pictures.reconstruction_grid(_model(run), as_observations(images))
+    return shown_inline(pictures.reconstruction_grid(_model(run), as_observations(images)))
 
 
 def plot_decomposition(run: Run | DisentanglementModel, images: Any) -> Figure | None:
     """What each step of a sequential model adds to the first image; None for other models."""
     model, observations = _model(run), as_observations(images)
     kl = pictures.latent_kl(model, observations)
-    return pictures.decomposition_figure(model, observations[0], kl)
+    return shown_inline(pictures.decomposition_figure(model, observations[0], kl))
 
 
 def as_observations(images: Any) -> NDArray[np.float32]:
