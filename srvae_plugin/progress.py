@@ -35,7 +35,13 @@ class Progress:
             self._bar = tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True)
         elif in_notebook():  # as plain output, which is kept with the notebook
             self._bar = tqdm(
-                total=total, initial=done, desc=what, unit=unit, ncols=80, file=sys.stdout
+                total=total,
+                initial=done,
+                desc=what,
+                unit=unit,
+                ncols=110,
+                delay=1.0,
+                file=sys.stdout,
             )
 
     def __enter__(self) -> Progress:
