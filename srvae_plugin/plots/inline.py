@@ -20,7 +20,7 @@ def shown_inline(figure: _Drawn) -> _Drawn:
     A format that the notebook chose (`%config InlineBackend.figure_formats`) stays.
     """
     if in_notebook():
-        shell: Any = sys.modules["IPython"].get_ipython()  # type: ignore[attr-defined]
+        shell: Any = sys.modules["IPython"].get_ipython()
         known = shell.display_formatter.formatters.values()
         if not any(Figure in each.type_printers for each in known):
             from IPython.core.pylabtools import select_figure_formats
