@@ -213,7 +213,16 @@ class Run:
 
 
 class Runs(list[Run]):
-    """Several runs, of a study for example."""
+    """Several runs, of a study for example: a list.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> len(sv.load_runs(folder).to_frame())
+        1
+    """
 
     def to_frame(self) -> pandas.DataFrame:
         """One row per run: its path, its training's bindings, and the headline scores."""
@@ -243,6 +252,14 @@ def load_run(
 
     Raises:
         ValueError: it is no run directory with a finished training, or the weights do not fit.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.load_run(folder + "/a").codes(images).shape
+        (8, 2)
     """
     directory = RunDirectory(Path(path))
     directory.model.gin_file()
@@ -261,6 +278,14 @@ def load_runs(*places: str | os.PathLike[str], imports: str | Sequence[str] = ()
 
     Raises:
         ValueError: a place does not exist or holds no run.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> [run.path.name for run in sv.load_runs(folder)]
+        ['a']
     """
     _import(imports)
     found = []
@@ -283,6 +308,13 @@ def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int =
         run: a run or a model.
         images: at least one; see `Run`.
         columns: how many values from -3 to 3.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.plot_traversals(run, images).savefig(folder + "/traversals.png")
     """
     model = _model(run)
     observations = as_observations(images)
@@ -291,12 +323,28 @@ def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int =
 
 
 def plot_reconstructions(run: Run | DisentanglementModel, images: Any) -> Figure:
-    """Images above the model's output for them."""
+    """Images above the model's output for them.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.plot_reconstructions(run, images[:4]).savefig(folder + "/reconstructions.png")
+    """
     return shown_inline(pictures.reconstruction_grid(_model(run), as_observations(images)))
 
 
 def plot_decomposition(run: Run | DisentanglementModel, images: Any) -> Figure | None:
-    """What each step of a sequential model adds to the first image; None for other models."""
+    """What each step of a sequential model adds to the first image; None for other models.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.SRVAE(num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.plot_decomposition(run, images).savefig(folder + "/decomposition.png")
+    """
     model, observations = _model(run), as_observations(images)
     kl = pictures.latent_kl(model, observations)
     return shown_inline(pictures.decomposition_figure(model, observations[0], kl))
