@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with an ETA on a terminal, plain log lines elsewhere."""
+"""Progress of long work: a bar with an ETA on a terminal or in a notebook, else log lines."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "in_notebook"]
 
 
 logger = logging.getLogger("srvae_plugin")
 _LINE_SECONDS = 20.0
+
+
+def in_notebook() -> bool:
+    """Whether the code runs in a notebook's kernel."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
 
 
 class Progress:
@@ -24,11 +30,19 @@ class Progress:
         self.what, self.total, self.done, self.unit = what, total, done, unit
         self._begun_at = done
         self._begun = self._last_line = time.monotonic()
-        self._bar = (
-            tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True)
-            if sys.stderr.isatty()
-            else None
-        )
+        self._bar = None
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True)
+        elif in_notebook():  # as plain output, which is kept with the notebook
+            self._bar = tqdm(
+                total=total,
+                initial=done,
+                desc=what,
+                unit=unit,
+                ncols=110,
+                delay=1.0,
+                file=sys.stdout,
+            )
 
     def __enter__(self) -> Progress:
         return self

@@ -145,6 +145,40 @@ def test_a_data_frame_and_arrays_score_the_same(expected):
     assert scores(table_of(arrays, "the arrays")) == expected
 
 
+WRITTEN = {
+    "str": str,  # what csv and pandas write
+    "all digits": lambda x: repr(float(x)),  # tolist()
+    "nine digits": lambda x: f"{x:.9g}",
+    "savetxt": lambda x: f"{x:.18e}",
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_float32_as_text_scores_as_the_npz(tmp_path, how, caplog):
+    caplog.set_level(logging.INFO, "srvae_plugin")
+    codes, factors = make()
+    codes = codes.astype(np.float32)
+    np.savez(tmp_path / "a.npz", codes=codes, factors=records(factors))
+    words = {f"latent_{k}": [WRITTEN[how](x) for x in codes[:, k]] for k in range(4)}
+    pd.DataFrame(factors | words).to_csv(tmp_path / "a.csv", index=False)
+    of_npz, of_text = load_codes(tmp_path / "a.npz"), load_codes(tmp_path / "a.csv")
+    assert of_text.codes_at(np.arange(400)).dtype == np.float32
+    assert np.array_equal(of_text.codes_at(np.arange(400)), codes)
+    assert scores(of_text) == scores(of_npz)
+    assert "text of float32 numbers" in caplog.text
+
+
+@pytest.mark.parametrize("digits", ["%.8g", "%.4f", "%.17g"])
+def test_other_numbers_as_text_are_float64(tmp_path, digits):
+    codes, factors = make()
+    kept = codes.astype(np.float32) if digits == "%.8g" else codes  # a digit too few
+    words = {f"latent_{k}": [digits % x for x in kept[:, k]] for k in range(4)}
+    pd.DataFrame(factors | words).to_csv(tmp_path / "a.csv", index=False)
+    found = load_codes(tmp_path / "a.csv").codes_at(np.arange(400))
+    assert found.dtype == np.float64
+    assert np.array_equal(found, np.array([[float(digits % x) for x in row] for row in kept]))
+
+
 def test_what_the_parquet_export_writes_needs_no_names(tmp_path, caplog):
     caplog.set_level(logging.INFO, "srvae_plugin")
     table = load_codes(parquet(tmp_path / "codes.parquet"))

@@ -1,5 +1,6 @@
 """The package from Python, without gin: train, look at, score, save, load and compare."""
 
+import json
 import subprocess
 import sys
 
@@ -85,6 +86,59 @@ def test_a_plain_torch_loop_is_scored_in_two_lines():
     by_codes = sv.score_codes(encoder(data[:][0]).detach(), data[:][1], ["mig"])
     assert 0 < scores["mig"]["discrete_mig"] <= 1
     assert scores == by_codes
+
+
+LOOP = """
+import numpy as np
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+arrays = np.load("bars.npz")
+x = torch.from_numpy(arrays["images"]).permute(0, 3, 1, 2)
+encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
+decoder = nn.Sequential(nn.Linear(3, 64), nn.Unflatten(1, (1, 8, 8)))
+optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()])
+for _ in range(5):
+    loss = ((decoder(encoder(x)) - x) ** 2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def encode(observations):
+    with torch.inference_mode():
+        return encoder(torch.from_numpy(observations).permute(0, 3, 1, 2)).numpy()
+"""
+
+
+def test_a_plain_torch_loop_scores_the_same_through_the_command(tmp_path, monkeypatch):
+    bars = Bars((1, 8, 8))
+    rows = np.arange(len(bars))
+    arrays = {"images": bars.observations_at(rows), "factors": bars.factors_at(rows)}
+    np.savez(tmp_path / "bars.npz", **arrays)
+    (tmp_path / "my_loop.py").write_text(LOOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    few = {"mig": {"num_train": 40}, "sap_score": {"num_train": 30, "num_test": 15}}
+    bind = [f"{metric}.{key} = {value}" for metric in few for key, value in few[metric].items()]
+    bind += [
+        "dataset.name = 'npz'",
+        "dataset.path = 'bars.npz'",
+        "run.metrics = ['mig', 'sap_score']",
+    ]
+    command = ["--function", "my_loop:encode", "--output", "out"]
+    evaluate_main([*command, *(word for each in bind for word in ("--bind", each))])
+    from my_loop import encoder
+
+    scores = sv.score(encoder, (arrays["images"], arrays["factors"]), few)
+    of_npz = sv.score(encoder, sv.load_dataset("npz", path="bars.npz"), few)
+    for metric in few:
+        kept = json.loads(
+            (tmp_path / f"out/{metric}/results/json/evaluation_results.json").read_text()
+        )
+        found = {key: kept[key] for key in scores[metric]}
+        assert found == scores[metric] == of_npz[metric]
 
 
 def test_codes_as_arrays_frames_and_tensors_score_alike():
@@ -175,6 +229,52 @@ def test_errors_are_one_line(run, tmp_path):
 def test_the_names_are_shown_and_codes_need_no_torch():
     assert set(sv.__all__) == set(dir(sv))
     assert all(getattr(sv, name).__doc__ for name in sv.__all__ if name != "__version__")
+    without = {
+        "metrics",
+        "__version__",
+        *(f"{s}_with_gin" for s in ("train", "postprocess", "evaluate")),
+    }
+    assert all(">>> " in getattr(sv, name).__doc__ for name in set(sv.__all__) - without)
     code = "import sys, srvae_plugin as sv; sv.load_dataset; sv.metrics.mig; "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_scores_that_are_kept_are_those_of_the_command(run, tmp_path, capsys):
+    mig = {"mig": {"num_train": 200}}
+    expected = sv.score(run, sv.load_dataset("dsprites_full"), mig)
+    kept = run.evaluate(mig, overwrite=True)
+    assert kept == expected
+    assert run.evaluate(mig, sv.load_dataset("dsprites_full")) == kept  # not computed again
+    assert run.scores()["mig"] == kept["mig"]
+    command = ["--bind", "run.metrics = ['mig']", "--bind", "mig.num_train = 200"]
+    evaluate_main([str(run.path), *command, "--overwrite"])
+    assert run.scores()["mig"] == kept["mig"]
+    with pytest.raises(ValueError, match=r"num_train = 200.*overwrite=True scores it again"):
+        run.evaluate({"mig": {"num_train": 100}})
+    fewer = run.evaluate({"mig": {"num_train": 100}}, seed=1, overwrite=True)
+    assert run.scores()["mig"] == fewer["mig"] != kept["mig"]
+    with pytest.raises(ValueError, match="mig: predictor is a function"):
+        run.evaluate({"mig": {"predictor": test_each_core_is_a_function_of_arrays}})
+    report_main([str(run.path), "--output", str(tmp_path / "page.html")])
+    assert "MIG" in (tmp_path / "page.html").read_text()
+
+
+def test_data_of_ones_own_is_scored_and_kept(tmp_path, caplog):
+    bars = Bars((1, 8, 8))
+    pair = (bars[:][0], pandas.DataFrame(bars[:][1].numpy(), columns=bars.factor_names))
+    run = sv.train(sv.VAE(beta=1.0, num_latent=2), pair, tmp_path / "run", **QUICK)
+    few = {"mig": {"num_train": 40}}
+    kept = run.evaluate(few)
+    assert kept == sv.score(run, pair, few) == sv.load_run(run.path).scores()
+    with pytest.raises(ValueError, match=r"run\.evaluate\(metrics, data\)"):
+        sv.load_run(run.path).evaluate(few)
+    assert sv.load_run(run.path).evaluate(few, pair) == kept
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+    of_images = sv.train(sv.VAE(beta=1.0, num_latent=2), pair[0], tmp_path / "b", **QUICK)
+    of_images.evaluate(few, pair)  # the same images with what was not known in training
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+    of_images.evaluate(few, (pair[0].flip(0), pair[1].iloc[:, :2]), overwrite=True)
+    assert "scored on" not in caplog.text or "None" not in caplog.text
+    with pytest.raises(ValueError, match=r"observations of 16 x 16 x 1 .* takes 8 x 8 x 1"):
+        run.codes(np.zeros((3, 16, 16), np.float32))

@@ -70,7 +70,8 @@ def require_fitting(parser: argparse.ArgumentParser, options: argparse.Namespace
 
 def comparison_table(scores: Mapping[str, Scores]) -> str:
     """Scores of several tables, one column each; "-" is what a table has no score of."""
-    from srvae_plugin.runs.summary import NOT_SCORES, columns_of, number
+    from srvae_plugin.runs.scores import NOT_SCORES
+    from srvae_plugin.runs.summary import columns_of, number
 
     keys = {
         (metric, key): None

@@ -155,6 +155,10 @@ def configured(
     """
     if load_plugins:
         plugins.load()
+    if recorded:  # before it is settled below what short names mean
+        for path in map(Path, as_list(files)):
+            if path.is_file():
+                gin_sources.register_own(gin_sources.read_text(path))
     with restored():
         gin_state._OPERATIVE_CONFIG.clear()
         with gin.unlock_config():
@@ -293,7 +297,8 @@ def _parse_file(path: Path, reader: gin_sources.Reader) -> None:
             asked = " ".join(f"--import {name}" for name in dict.fromkeys(gin_sources.not_imported))
             message += (
                 f"; it was made with the module {modules}, and a run directory imports nothing of "
-                f"its own accord: add {asked} (found in the working directory too)"
+                f"its own accord: add {asked} (found in the working directory too), in Python "
+                f"load_run(path, imports={gin_sources.not_imported[0]!r})"
             )
         raise ConfigError(message) from None
 

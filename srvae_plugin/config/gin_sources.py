@@ -30,6 +30,7 @@ __all__ = [
     "note",
     "packaged_configs",
     "read_text",
+    "register_own",
 ]
 
 
@@ -38,6 +39,7 @@ Key = tuple[str, str, str]
 _DATASET = ("srvae_plugin.dataset", "name")
 """What disentanglement_lib's files bind to "auto": "the step before knows", never a name."""
 _IMPORT = re.compile(r"^(?:import|from)[ \t]+([\w.]+).*$", re.MULTILINE)
+_REFERENCE = re.compile(r"@([\w.]+)\.(\w+)")
 _BOTH_ORDERS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -104,6 +106,7 @@ class Reader:
         self._recorded = recorded
         self._named = ""
         self._stack: list[Path] = []
+        self._text = ""
 
     @property
     def file(self) -> Path | None:
@@ -143,11 +146,11 @@ class Reader:
 
         def if_imported(parsing: Any, statement: Any) -> None:
             module = statement.module
-            if module.startswith("__gin__.") or module in sys.modules:
-                process(parsing, statement)
-            else:
+            known = module.startswith("__gin__.") or module in sys.modules
+            if not known or _unknown_in(module, self._text):
                 not_imported.append(module)
                 raise ImportError(f"it imports {module}")
+            process(parsing, statement)
 
         def if_users(parsing: Any, names: Sequence[str], values: Sequence[Any]) -> Any:
             home = getattr(values[-1], "__module__", None)
@@ -183,6 +186,7 @@ class Reader:
         if path in self._stack:
             raise ValueError(f"{path} includes itself")
         text = read_text(path)
+        self._text = text
         if not self._recorded:
             _make_importable(text, [path.parent, Path.cwd(), *_look_in])
         stream = io.StringIO(text)
@@ -227,13 +231,36 @@ def _find_module(name: str, folders: Sequence[Path]) -> None:
             return
 
 
+def register_own(recorded: str) -> None:
+    """Let gin know what a recorded text refers to in modules that the user imported.
+
+    That is classes and functions that such a module defines itself, under their full names.
+    """
+    for module in _IMPORT.findall(recorded):
+        if module not in _imported_by_user or module not in sys.modules:
+            continue
+        for name in _unknown_in(module, recorded):
+            value = getattr(sys.modules[module], name, None)
+            if callable(value) and getattr(value, "__module__", None) == module:
+                gin_state.register(name, module=module)(value)
+
+
+def _unknown_in(module: str, text: str) -> list[str]:
+    """Names that a text refers to in a module and that gin does not know."""
+    names = dict.fromkeys(name for place, name in _REFERENCE.findall(text) if place == module)
+    registry = gin_state._REGISTRY
+    return [name for name in names if registry.get_match(f"{module}.{name}") is None]
+
+
 def look_for_modules_in(folders: Sequence[str | Path]) -> None:
     """Let gin files and `import_modules` find modules in these folders too."""
     _look_in.extend(Path(folder) for folder in folders)
 
 
-def import_modules(names: Sequence[str], beside: Sequence[str | Path] = ()) -> None:
-    """Import modules by name, as `--import` has them.
+def import_modules(
+    names: Sequence[str], beside: Sequence[str | Path] = (), asked_by: str = "--import "
+) -> None:
+    """Import modules by name, as `--import` has them; `asked_by` begins messages.
 
     They are looked for in the working directory, beside the files and wherever Python looks.
 
@@ -248,6 +275,6 @@ def import_modules(names: Sequence[str], beside: Sequence[str | Path] = ()) -> N
             importlib.import_module(name)
         except Exception as error:  # a module of the user's may raise anything
             raise ValueError(
-                f"--import {name}: {type(error).__name__}: {error} (looked in "
+                f"{asked_by}{name}: {type(error).__name__}: {error} (looked in "
                 f"{', '.join(dict.fromkeys(map(str, folders)))} and where Python looks)"
             ) from error

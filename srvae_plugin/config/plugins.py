@@ -195,6 +195,10 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
 
     Raises:
         ValueError: for an unknown name or option and for files that are not what they should be.
+
+    Example:
+        >>> load_dataset("dummy_data").observation_shape
+        [64, 64, 1]
     """
     factory = find("datasets", name)
     accepted = inspect.signature(factory).parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,9 @@ class DrawnData(ABC):
 class IndexedData(DrawnData):
     """A finite data set: observations have numbers, and `data[i]` is one as torch takes it.
 
-    It can be given to :class:`torch.utils.data.DataLoader`.
+    It is a :class:`torch.utils.data.Dataset` as soon as torch is imported and a data set is made:
+    that class becomes a base of this one then. Nothing here imports torch to say so, as scoring
+    codes and reading reports do without it.
 
     Example:
         >>> from srvae_plugin.data.table import FactorTable
@@ -66,7 +69,15 @@ class IndexedData(DrawnData):
         >>> image, factors = data[2]
         >>> len(data), tuple(image.shape), factors.tolist()
         (3, (1, 1, 1), [2, 0])
+        >>> from torch.utils.data import Dataset
+        >>> isinstance(FactorTable(np.array([[0], [1]])), Dataset)
+        True
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make torch's `Dataset` a base of this class if torch is there."""
+        _be_torchs()
+        return super().__new__(cls)
 
     @abstractmethod
     def observation_indices(
@@ -139,6 +150,7 @@ class IndexedData(DrawnData):
     def _tensors(self, indices: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         import torch  # slow to import, and scoring codes does without
 
+        _be_torchs()
         images = np.moveaxis(self.observations_at(indices), -1, 1)
         return (
             torch.from_numpy(np.ascontiguousarray(images)),
@@ -147,3 +159,11 @@ class IndexedData(DrawnData):
 
     def _count(self) -> str:
         return f"{len(self):,} observations of "
+
+
+def _be_torchs() -> None:
+    """Let `isinstance(data, torch.utils.data.Dataset)` hold for every data set with numbers."""
+    module = sys.modules.get("torch.utils.data")
+    kind = getattr(module, "Dataset", None)  # None while torch itself is being imported
+    if kind is not None and kind not in IndexedData.__bases__:
+        IndexedData.__bases__ = (*IndexedData.__bases__, kind)

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.byte_table import ByteTable
+from srvae_plugin.data.given_factors import array_of, given_factors
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.image_scale import Layout, extent
+from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.data.images_only import ImagesOnly
 
 __all__ = ["ArrayData", "ArrayImages", "DatasetImages", "as_data", "loader_batch_size"]
@@ -24,7 +26,7 @@ _IMAGE_KEYS = ("image", "images", "x")
 _EXPECTED = (
     "expected uint8 (0 to 255), bool, or floating point in [0, 1], of shape (images, height, "
     "width), (images, height, width, channels) or (images, channels, height, width) with one "
-    "channel or three"
+    "channel or three; or floating point vectors (vectors, features)"
 )
 
 
@@ -40,7 +42,12 @@ def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
 
             * a data set of ours or disentanglement_lib's, returned as it is;
             * an array or a tensor: uint8, 255 being white; bool; or floating point in [0, 1]. Axes
-              are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3. It is not copied;
+              are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3. It is not copied, but
+              for bfloat16, which becomes float32;
+            * an array or a tensor (N, features) of floating point vectors, any finite numbers:
+              observations of one pixel with so many channels;
+            * a pair (images, factors) of such an array and a table (N, factor) or (N,), an array,
+              a tensor or a data frame, whose names are kept: a data set to train and to score on;
             * a torch Dataset with a length, whose items are such an image or a tuple, list or
               dictionary ("image", "images" or "x") with it. Of random transforms a resumed run
               goes on only with those that use torch's generator, on a CPU;
@@ -60,13 +67,15 @@ def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
         return data
     if hasattr(data, "batch_sampler") and hasattr(data, "dataset"):
         return as_data(_dataset_of(data), layout)
+    if isinstance(data, tuple) and len(data) == 2:
+        return _with_factors(*data, layout)
     if hasattr(data, "__array__"):
-        return ArrayData(ArrayImages(_as_array(data), layout), "array")
+        return ArrayData(ArrayImages(array_of(data), layout), "array")
     if hasattr(data, "__getitem__") and not isinstance(data, str | bytes | dict | list | tuple):
         return ImagesOnly(DatasetImages(data, layout), type(data).__name__)
     raise ValueError(
-        f"data: got {type(data).__name__}; expected a data set, an array, a tensor, a torch "
-        "Dataset with a length or a DataLoader of one"
+        f"data: got {type(data).__name__}; expected a data set, an array, a tensor, a pair "
+        "(images, factors), a torch Dataset with a length or a DataLoader of one"
     )
 
 
@@ -96,10 +105,13 @@ def _dataset_of(loader: Any) -> Any:
     return loader.dataset
 
 
-def _as_array(data: Any) -> NDArray[Any]:
-    if hasattr(data, "detach"):  # a tensor, on whatever device
-        data = data.detach().cpu()
-    return np.asarray(data)
+def _with_factors(images: Any, factors: Any, layout: Layout | None) -> ImageTable:
+    source: Any = as_data(images, layout)
+    columns = given_factors(factors, len(images))
+    return ImageTable(
+        columns.factors, source.observations_at, source.observation_shape, columns.names,
+        factor_kinds=columns.kinds,
+    )  # fmt: skip
 
 
 class ArrayImages:
@@ -115,6 +127,7 @@ class ArrayImages:
 
     def __init__(self, array: NDArray[Any], layout: Layout | None = None) -> None:
         self._array = _channels_last(array, layout)
+        self._are_vectors = array.ndim == 2
         _require_scale(array)
 
     def __len__(self) -> int:
@@ -126,7 +139,7 @@ class ArrayImages:
         return self._array.shape[1:]
 
     def at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Images of these indices, float32 in [0, 1].
+        """Images of these indices, float32 in [0, 1]; vectors as they are.
 
         Raises:
             ValueError: one is not.
@@ -135,9 +148,19 @@ class ArrayImages:
         if images.dtype == np.uint8:
             return np.divide(images, 255, dtype=np.float32)
         images = images.astype(np.float32)
+        if self._are_vectors:
+            if not np.isfinite(images).all():
+                raise ValueError(f"data: got vectors that are not finite; {_EXPECTED}")
+            return images
         if not ((images >= 0) & (images <= 1)).all():  # NaN is neither
             raise ValueError(f"data: got values that are not in [0, 1]; {_EXPECTED}")
         return images
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Smallest and largest value, as `at` gives them."""
+        low, high = extent(self._array)
+        return (low / 255, high / 255) if self._array.dtype == np.uint8 else (low, high)
 
     def byte_table(self) -> ByteTable | None:
         """All images, if they are bytes."""
@@ -155,6 +178,11 @@ class ArrayData(ImagesOnly):
     """Images of an array, without factors."""
 
     _images: ArrayImages
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Smallest and largest value of the observations."""
+        return self._images.extent
 
     @cached_property
     def content_digest(self) -> str:
@@ -225,7 +253,7 @@ class DatasetImages:
                 "torchvision's ToTensor() to its transforms, say"
             )
         try:
-            return ArrayImages(_as_array(item)[None], self._layout).at(np.zeros(1, np.int64))[0]
+            return ArrayImages(array_of(item)[None], self._layout).at(np.zeros(1, np.int64))[0]
         except ValueError as error:
             raise ValueError(f"item {index}: {error}") from None
 
@@ -233,10 +261,13 @@ class DatasetImages:
 def _channels_last(array: NDArray[Any], layout: Layout | None) -> NDArray[Any]:
     """A view (image, height, width, channel); refuses what can be read in two ways."""
     shape = array.shape
-    if len(shape) not in (3, 4) or 0 in shape:
-        raise ValueError(f"data: got shape {shape}; {_EXPECTED}")
+    is_vectors = len(shape) == 2 and array.dtype.kind == "f"
+    if not (is_vectors or len(shape) in (3, 4)) or 0 in shape:
+        raise ValueError(f"data: got {array.dtype} of shape {shape}; {_EXPECTED}")
     if layout is not None and len(layout) != len(shape):
         raise ValueError(f"layout = {layout!r}: got {len(shape)} axes, shape {shape}")
+    if is_vectors:
+        return array[:, None, None]
     if len(shape) == 3:
         # (N, H, W); an image of three columns, or of three rows, is more likely one in colour.
         if layout is None and (shape[1] in _CHANNELS) != (shape[2] in _CHANNELS):
@@ -263,6 +294,8 @@ def _require_scale(array: NDArray[Any]) -> None:
             "data: got uint8 images of nothing but 0 and 1, which would be almost black, 255 being "
             "white; pass images.astype(bool) or images * 255"
         )
+    if array.ndim == 2 and np.isfinite([low, high]).all():
+        return
     if array.dtype.kind == "f" and not (low >= 0 and high <= 1):
         raise ValueError(
             f"data: got {array.dtype} with values {low:g} to {high:g}; expected finite values in "

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_text_columns"]
+__all__ = ["as_written", "read_text_columns"]
 
 _AT_ONCE = 20_000
 """Rows that are held as Python strings at a time."""
@@ -43,6 +43,39 @@ def read_text_columns(path: Path, delimiter: str) -> dict[str, NDArray[Any]]:
         if found <= words:
             return {name: _flags(column) for name, column in columns.items()}
         words |= found  # numbers above words in one column: read again, as it is written
+
+
+def as_written(numbers: NDArray[np.float64]) -> NDArray[Any]:
+    """Numbers of a text as float32 if that is what was written, else as they are.
+
+    It was if every number is the text of a float32 (its shortest, "0.1", with nine digits, or with
+    all of them), and one at least needs more than the seven digits that people round to: text of
+    float64 numbers has others among them.
+
+    Example:
+        >>> written = [str(x) for x in np.linspace(0, 1, 7, dtype=np.float32)]
+        >>> written[1], as_written(np.array([float(word) for word in written])).dtype
+        ('0.16666667', dtype('float32'))
+        >>> as_written(np.array([0.1, 0.2, 0.25])).dtype, as_written(np.array([1 / 3])).dtype
+        (dtype('float64'), dtype('float64'))
+    """
+    some = numbers.reshape(-1)[:1000]  # almost always enough to say no
+    if all(_of_float32(part).all() for part in (some, numbers)) and _is_long(numbers):
+        return numbers.astype(np.float32)
+    return numbers
+
+
+def _of_float32(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore"):
+        nearest = numbers.astype(np.float32)
+    short, nine = nearest.astype(str), np.char.mod("%.9g", nearest)
+    found = [text.astype(np.float64) == numbers for text in (short, nine)]
+    return (nearest == numbers) | found[0] | found[1]
+
+
+def _is_long(numbers: NDArray[np.float64]) -> bool:
+    """Whether a number has more than seven digits."""
+    return bool((np.char.mod("%.7g", numbers).astype(np.float64) != numbers).any())
 
 
 def _columns(

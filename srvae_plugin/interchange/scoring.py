@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from srvae_plugin.data.from_python import as_data
-from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.interchange.foreign_models import find_layout, open_model
-from srvae_plugin.metrics.arrays import as_array
 from srvae_plugin.metrics.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.representation import Representation
@@ -63,17 +61,10 @@ def score(
         >>> score(codes, (images, factors), ["mig"])["mig"]["discrete_mig"]
         1.0
     """
-    source = _with_factors(data)
+    source = as_data(data)
     return score_function(
         _function(representation, source), source, metrics, seed_of(seed, random_state)
     )
-
-
-def _with_factors(data: Any) -> Any:
-    if not (isinstance(data, tuple) and len(data) == 2):
-        return as_data(data)
-    images: Any = as_data(data[0])
-    return ImageTable(as_array(data[1]), images.observations_at, images.observation_shape)
 
 
 def _function(representation: Any, data: Any) -> Callable[[NDArray[np.float32]], Any]:

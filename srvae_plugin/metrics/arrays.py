@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.given_factors import array_of
 from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics.checks import check_codes, check_factors
 from srvae_plugin.metrics.codes import CodesAndFactors
@@ -35,7 +36,7 @@ _NUMBER = re.compile(r"(?:(?<=factor_)|(?<=:pred)|(?<=:sens))\d+(?=[:_]|$)")
 def as_array(values: Any) -> Any:
     """Arrays as they are, tensors and data frames as arrays; what is none is left to the checks."""
     if hasattr(values, "detach") and hasattr(values, "cpu"):
-        values = values.detach().cpu()
+        return array_of(values)
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
     elif hasattr(values, "numpy"):

@@ -39,7 +39,13 @@ Shape = tuple[int, int, int]
 
 
 class Gaussian(NamedTuple):
-    """A diagonal Gaussian: mean and log variance, each (batch, latent)."""
+    """A diagonal Gaussian: mean and log variance, each (batch, latent).
+
+    Example:
+        >>> posterior = Gaussian(torch.zeros(1, 2), torch.zeros(1, 2))
+        >>> posterior.sample(torch.ones(1, 2))
+        tensor([[1., 1.]])
+    """
 
     mean: Latents
     logvar: Latents
@@ -55,6 +61,11 @@ class Losses(NamedTuple):
     objectives: one scalar per optimizer, in nats per image, to be minimized.
     logs: detached tensors for the curves: scalars (`loss`, `reconstruction_loss`, `kl_loss`,
         `regularizer`, `elbo`) and vectors over the latents (`kl`).
+
+    Example:
+        >>> loss = torch.tensor(2.0)
+        >>> Losses({"vae": loss}, {"loss": loss.detach()}).objectives
+        {'vae': tensor(2.)}
     """
 
     objectives: dict[str, Scalar]
@@ -94,6 +105,31 @@ class DisentanglementModel(nn.Module, ABC):
     The constructor takes hyperparameters only, as disentanglement_lib's models do
     (`model.model = @vae()`); :meth:`build` creates the parameters once the shape of the data is
     known and the seed is set.
+
+    Example:
+        >>> from srvae_plugin.models.losses import bernoulli_nll
+        >>> from srvae_plugin.models.vae import vae_losses
+        >>> class Linear(DisentanglementModel):
+        ...     num_latent = 2
+        ...
+        ...     def build(self, shape):
+        ...         self.to_latent = nn.Linear(64, 4)
+        ...         self.to_image = nn.Sequential(nn.Linear(2, 64), nn.Unflatten(1, shape))
+        ...
+        ...     def encode(self, x):
+        ...         return Gaussian(*self.to_latent(x.flatten(1)).chunk(2, dim=1))
+        ...
+        ...     def decode(self, z):
+        ...         return self.to_image(z)
+        ...
+        ...     def losses(self, x, step):
+        ...         posterior = self.encode(x)
+        ...         logits = self.decode(posterior.sample(torch.randn_like(posterior.mean)))
+        ...         return vae_losses(bernoulli_nll(logits, x), posterior, 1.0)
+        >>> model = Linear()
+        >>> model.build((1, 8, 8))
+        >>> sorted(model.losses(torch.zeros(3, 1, 8, 8), 0).objectives)
+        ['vae']
     """
 
     title: ClassVar[str] = ""

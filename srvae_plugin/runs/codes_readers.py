@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from srvae_plugin.config.optional import require
 from srvae_plugin.data.factor_columns import FACTOR_ARRAYS
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
-from srvae_plugin.data.text_tables import read_text_columns
+from srvae_plugin.data.text_tables import as_written, read_text_columns
 
 __all__ = ["SUFFIXES", "Arrays", "Columns", "arrays_of_frame", "read_arrays", "read_factors"]
 
@@ -64,7 +64,12 @@ def read_arrays(path: Path, columns: Columns | None = None, *, only_codes: bool 
         if only_codes and columns.codes is None and not any(map(_CODE.fullmatch, table)):
             names = [name for name in table if not _is_row_number(name, path.name)]
             columns = Columns(tuple(names))
-        return _of_columns(table, path.name, columns)
+        arrays = _of_columns(table, path.name, columns)
+        if reader in _TEXTS and arrays["codes"].dtype == np.float64:
+            arrays["codes"] = as_written(arrays["codes"])
+            if arrays["codes"].dtype == np.float32:
+                logger.info("%s: the codes are text of float32 numbers, and read so", path.name)
+        return arrays
     _refuse_columns(path, columns)
     arrays = _read(reader, path)
     if "codes" not in arrays:
@@ -213,7 +218,8 @@ SUFFIXES: dict[str, Callable[[Path], Arrays]] = {
     ".pth": _torch,
 }
 """How a file of codes is read, by the end of its name."""
-_TABLES = (_csv, _tsv, _parquet)
+_TEXTS = (_csv, _tsv)
+_TABLES = (*_TEXTS, _parquet)
 
 
 def _refuse_columns(path: Path, columns: Columns) -> None:

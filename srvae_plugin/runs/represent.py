@@ -14,6 +14,7 @@ from srvae_plugin.config import gin_files
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs import weights
+from srvae_plugin.runs.described import require_rebuilt
 from srvae_plugin.runs.directory import StepDirectory, TrainingDirectory, trained_in
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.training.numerics import memory_format
@@ -65,8 +66,17 @@ def load_model(run_dir: str | Path, device: str = "auto") -> DisentanglementMode
 
     Raises:
         ValueError: if it is not such a folder, or the weights are damaged or do not fit.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.load_model(run.path).num_latent
+        2
     """
     directory = trained_in(Path(run_dir))
+    require_rebuilt(directory.gin_file().read_text(encoding="utf-8"), run_dir)
     with gin_files.only([directory.gin_file()], recorded=True):
         settings = gin_files.made(TrainingSettings, "srvae_plugin.model")
         model = settings.model
@@ -87,7 +97,15 @@ def in_use(
 def representation_function(
     model: DisentanglementModel | str | Path, kind: str = "mean", seed: int = 0
 ) -> Representation:
-    """Representation function (NHWC in [0, 1] -> codes) of a model or of a run directory."""
+    """Representation function (NHWC in [0, 1] -> codes) of a model or of a run directory.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv
+        >>> model = sv.VAE(beta=1.0, num_latent=2)
+        >>> model.build((1, 8, 8))
+        >>> sv.representation_function(model)(np.zeros((3, 8, 8, 1), np.float32)).shape
+        (3, 2)
+    """
     loaded = model if isinstance(model, DisentanglementModel) else load_model(model)
     return Representation(loaded, kind, seed)
 

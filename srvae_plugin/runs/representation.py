@@ -166,11 +166,12 @@ class CachedRepresentation:
         if self._encode is None:
             of_rows = getattr(self.function, "of_rows", lambda data: None)(self.data)
             self._encode = of_rows or (lambda rows: self.function(self.data.observations_at(rows)))
-        with Progress("encoding", len(missing), unit="images") as progress:
-            for start in range(0, len(missing), self.batch_size):
-                part = missing[start : start + self.batch_size]
-                self._store(part, np.asarray(self._encode(part)))
-                progress.advance(len(part))
+        if len(missing):
+            with Progress("encoding", len(missing), unit="images") as progress:
+                for start in range(0, len(missing), self.batch_size):
+                    part = missing[start : start + self.batch_size]
+                    self._store(part, np.asarray(self._encode(part)))
+                    progress.advance(len(part))
         if self._codes is None:
             raise ValueError("codes_at got no indices")
         return self._codes[indices]

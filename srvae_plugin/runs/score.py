@@ -11,7 +11,7 @@ import numpy as np
 
 from srvae_plugin.config import plugins
 from srvae_plugin.config.gin_messages import one_line
-from srvae_plugin.data.factor_columns import read_columns
+from srvae_plugin.data.given_factors import given_factors
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
@@ -71,11 +71,7 @@ def score_codes(
     if factors is None:
         data = ImagesOnly(RowNumbers(len(table)), "codes without factors")
     else:
-        arrays = {"factors": _as_table(factors)}
-        names = factor_names or getattr(factors, "columns", None)
-        if names is not None:
-            arrays["factor_names"] = np.array(list(names))
-        columns = read_columns(arrays, len(table), None, None)
+        columns = given_factors(factors, len(table), factor_names)
         data = FactorTable(columns.factors, columns.names, factor_kinds=columns.kinds)
     return score_function(TabulatedCodes(table, data), data, metrics, seed_of(seed, random_state))
 
@@ -115,15 +111,9 @@ def _score(
 
 
 def metric_settings(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
-    """Settings of each metric, by its name."""
+    """The settings of each metric by its name; the metrics are not looked for."""
     if isinstance(metrics, str):
         return {metrics: {}}
     if isinstance(metrics, Mapping):
         return dict(metrics)
     return {name: {} for name in metrics}
-
-
-def _as_table(factors: Any) -> Any:
-    """(observation, factor); one factor may be given as a single axis."""
-    array = as_array(factors)
-    return array[:, None] if array.ndim == 1 else array

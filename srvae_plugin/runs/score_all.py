@@ -34,6 +34,7 @@ logger = logging.getLogger("srvae_plugin")
 Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_ELSEWHERE = ", --output names another folder"
 _FORM = "# what this metric reads:"
 """Stands in the identities of scores; older ones hold all that gin bound."""
 Choose = Callable[[str], Choice]
@@ -71,6 +72,8 @@ class Scored:
     source: StepDirectory | None = None
     """The step that left the representation, of one that was trained here."""
     foreign: Foreign | None = None
+    again: str = "--overwrite scores it again"
+    """What to do where results of something else are there."""
 
     def data_of(self, choice: Choice) -> GroundTruthData:
         """The data set, within the configuration of a metric, in which it is recorded if bound."""
@@ -143,7 +146,7 @@ def _score_one(scored: Scored, metric: str, choice: Choice) -> Exception | None:
     record = {**record_of(data), **(foreign.data if foreign else {})}
     read = gin_reach.text_of(gin_reach.steps_of_metric())
     identity = with_record(f"{scored.of_what}\n{_FORM}\n{read}", record)
-    if _is_kept(target, identity, "" if source else ", --output names another folder"):
+    if _is_kept(target, identity, scored.again + ("" if source else _ELSEWHERE)):
         return None
     refused = scored.output.refusal(metric)
     refused.unlink(missing_ok=True)
@@ -167,15 +170,11 @@ def said(error: Exception) -> str:
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _is_kept(target: StepDirectory, identity: str, elsewhere: str) -> bool:
-    """Whether finished results are there; ValueError if they are of something else.
-
-    `elsewhere` ends the advice of how to score nevertheless.
-    """
+def _is_kept(target: StepDirectory, identity: str, advice: str) -> bool:
+    """Whether finished results are there; ValueError, with the advice, if they are of other."""
     if not target.is_complete():
         return False
     folder, before = target.path, target.read_identity()
-    advice = f"--overwrite scores it again{elsewhere}"
     if other := other_content(before, identity):
         raise ValueError(f"{folder}: {other}: {advice}")
     first = before.partition("\n")[0], identity.partition("\n")[0]

@@ -11,9 +11,10 @@ from srvae_plugin.config import plugins
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["HeadlineScore", "Scores", "flat_scores"]
+__all__ = ["NOT_SCORES", "HeadlineScore", "Scores", "flat_scores", "without_times"]
 
-_NO_SCORES = ("elapsed_time",)
+NOT_SCORES = ("uuid", "elapsed_time")
+"""What stands among the results of a metric in a run directory and is no score."""
 
 
 class HeadlineScore(NamedTuple):
@@ -121,8 +122,16 @@ def flat_scores(by_kind: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[
         for kind, metrics in by_kind.items()
         for metric, scores in metrics.items()
         for key, value in scores.items()
-        if isinstance(value, int | float) and key not in _NO_SCORES
+        if isinstance(value, int | float) and key not in NOT_SCORES
     }
+
+
+def without_times(results: Mapping[str, Mapping[str, Any]]) -> Scores:
+    """The scores among the results of a run directory: what is equal if it is scored again."""
+    return Scores({
+        metric: {key: value for key, value in result.items() if key not in NOT_SCORES}
+        for metric, result in results.items()
+    })  # fmt: skip
 
 
 _ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$"}

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from srvae_plugin.runs.run import RunSummary
+from srvae_plugin.runs.scores import NOT_SCORES
 
-__all__ = ["NOT_SCORES", "as_text", "columns_of", "number", "score_table"]
-
-
-NOT_SCORES = ("uuid", "elapsed_time")
+__all__ = ["as_text", "columns_of", "number", "score_table"]
 
 
 def as_text(done: RunSummary) -> str:

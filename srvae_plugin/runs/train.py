@@ -138,7 +138,7 @@ def train(
         device = str(next(model.parameters()).device)
         made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
         run.finish({**made, "data_source": getattr(source, "source", None)})
-        return Run(run.path, model)
+        return Run(run.path, model, source)
 
 
 def _source(init_from: str | os.PathLike[str] | Run | None) -> str:

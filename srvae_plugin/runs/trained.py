@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.config.gin_sources import import_modules
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.data.from_python import as_data
 from srvae_plugin.files import read_scalars
+from srvae_plugin.metrics.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.plots.curves import learning_curves
+from srvae_plugin.plots.inline import shown_inline
 from srvae_plugin.runs import pipeline, weights
 from srvae_plugin.runs.directory import RunDirectory, runs_below
+from srvae_plugin.runs.kept_scores import score_and_keep
 from srvae_plugin.runs.representation import Representation
-from srvae_plugin.runs.scores import Scores, flat_scores
+from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics
+from srvae_plugin.runs.scores import Scores, flat_scores, without_times
 
 if TYPE_CHECKING:
     import pandas
@@ -47,6 +52,7 @@ class Run:
     Args:
         path: the run directory.
         model: the trained model; None: it is loaded when it is asked for.
+        data: what it was trained on, if that is at hand.
 
     Example:
         >>> import numpy as np, srvae_plugin as sv, tempfile
@@ -60,9 +66,14 @@ class Run:
         (8, 64, 64, 1)
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: DisentanglementModel | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: DisentanglementModel | None = None,
+        data: Any = None,
+    ):
         self.directory = RunDirectory(Path(path))
-        self._given = model
+        self._given, self._data = model, data
 
     @property
     def path(self) -> Path:
@@ -84,12 +95,16 @@ class Run:
         return self.directory.config.read_text(encoding="utf-8")
 
     def codes(self, images: Any, kind: str = "mean") -> NDArray[np.float32]:
-        """Codes (num, latent) of images; `kind` is "mean" or "sampled", see `Representation`."""
-        return Representation(self.model, kind)(as_observations(images))
+        """Codes (num, latent) of images; `kind` is "mean" or "sampled", see `Representation`.
+
+        Raises:
+            ValueError: they are no images, or not of the model's shape.
+        """
+        return Representation(self.model, kind)(self._observations(images))
 
     def reconstruct(self, images: Any) -> NDArray[np.float32]:
         """The model's output (num, height, width, channel) for images, in [0, 1]."""
-        return pictures.reconstructions(self.model, as_observations(images))
+        return pictures.reconstructions(self.model, self._observations(images))
 
     def traverse(
         self, image: Any, values: Sequence[float] | NDArray[Any] | None = None
@@ -101,7 +116,18 @@ class Run:
             values: 11 values from -3 to 3 by default.
         """
         given = np.linspace(-pictures.RANGE, pictures.RANGE, 11) if values is None else values
-        return pictures.traversals(self.model, as_observations(image[None])[0], np.asarray(given))
+        return pictures.traversals(self.model, self._observations(image[None])[0], np.array(given))
+
+    def _observations(self, images: Any) -> NDArray[np.float32]:
+        found = as_observations(images)
+        channel, height, width = weights.shape_in(self.directory.model.weights)
+        if found.shape[1:] != (height, width, channel):
+            shapes = [" x ".join(map(str, s)) for s in (found.shape[1:], (height, width, channel))]
+            raise ValueError(
+                f"images: got shape {tuple(images.shape)}, observations of {shapes[0]} (height, "
+                f"width, channels); the model of {self.path} takes {shapes[1]}"
+            )
+        return found
 
     @property
     def history(self) -> pandas.DataFrame:
@@ -123,22 +149,75 @@ class Run:
         return logged.join(pandas.DataFrame.from_dict(scores, orient="index"), how="outer")
 
     def scores(self, kind: str | None = None, *, step: int | None = None) -> Scores:
-        """What the run was scored with.
+        """The scores that are kept in the directory, by `evaluate`, the commands or on the way.
 
         Args:
-            kind: the representation; it is needed if several were scored.
+            kind: the representation, if there are several.
             step: the scores on the way, after so many steps; None: those of the trained model.
 
         Raises:
-            ValueError: several representations were scored and `kind` does not say which, or the
+            ValueError: there are several representations and `kind` does not say which, or the
                 step was not evaluated.
         """
         if step is not None:
             return self._scores_at(step, kind)
+        return without_times(self.directory.scores(self._kind(kind)).read_all())
+
+    def evaluate(
+        self,
+        metrics: Metrics = DEFAULT_METRICS,
+        data: Any = None,
+        *,
+        seed: Seed = 0,
+        random_state: Seed | None = None,
+        kind: str | None = None,
+        overwrite: bool = False,
+    ) -> Scores:
+        """Score the run and keep the scores in its directory, as `srvae-evaluate` does.
+
+        `scores()` and `srvae-report` show them. What is there already, of the same weights, data,
+        settings and seed, is not computed again. `sv.score` scores without keeping anything.
+
+        Args:
+            metrics: names, or a dictionary with the settings of each, as in `sv.score`.
+            data: as in `sv.score`; by default what it was trained on.
+            seed: a whole number, a numpy Generator or a RandomState; `random_state` is the same.
+            kind: the representation, if there are several.
+            overwrite: replace scores of other data, settings or seeds.
+
+        Returns:
+            The scores of these metrics.
+
+        Raises:
+            ValueError: an argument cannot be used, or there are scores made otherwise.
+            MetricsFailedError: after the others are scored, if a metric cannot be computed.
+
+        Example:
+            >>> import numpy as np, srvae_plugin as sv, tempfile
+            >>> factors = np.argwhere(np.ones((8, 8)))
+            >>> images = np.zeros((64, 8, 8), np.float32)
+            >>> images[np.arange(64), factors[:, 0], factors[:, 1]] = 1
+            >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp() + "/run"
+            >>> run = sv.train(model, (images, factors), folder, steps=1, eval_steps=1)
+            >>> kept = run.evaluate(["mig"])
+            >>> sv.load_run(folder).scores() == kept
+            True
+        """
+        return score_and_keep(
+            self.directory,
+            self._kind(kind),
+            self.model,
+            metrics,
+            self._data if data is None else data,
+            seed_of(seed, random_state),
+            overwrite,
+        )
+
+    def _kind(self, kind: str | None) -> str:
         kinds = self.directory.kinds()
         if kind is None and len(kinds) > 1:
             raise ValueError(f"{self.path} has representations {', '.join(kinds)}: say kind=...")
-        return Scores(self.directory.scores(kind or kinds[0]).read_all())
+        return kind or kinds[0]
 
     def _scores_at(self, step: int, kind: str | None) -> Scores:
         found = self.directory.evaluations
@@ -154,14 +233,23 @@ class Run:
 
     def plot_history(self) -> Figure | None:
         """Learning curves; None if nothing was logged."""
-        return learning_curves(self.directory.model.files.scalars)
+        return shown_inline(learning_curves(self.directory.model.files.scalars))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
 
 class Runs(list[Run]):
-    """Several runs, of a study for example."""
+    """Several runs, of a study for example: a list.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> len(sv.load_runs(folder).to_frame())
+        1
+    """
 
     def to_frame(self) -> pandas.DataFrame:
         """One row per run: its path, its training's bindings, and the headline scores."""
@@ -175,31 +263,63 @@ class Runs(list[Run]):
         return pandas.DataFrame(rows)
 
 
-def load_run(path: str | os.PathLike[str], model: DisentanglementModel | None = None) -> Run:
+def load_run(
+    path: str | os.PathLike[str],
+    model: DisentanglementModel | None = None,
+    imports: str | Sequence[str] = (),
+) -> Run:
     """A finished run.
 
     Args:
         path: the run directory.
         model: a model made as that of the run was, not built yet. It is needed only where the
-            run's networks were given as objects, which no name stands for.
+            run's networks were given as objects, or its class is one of a script or a notebook.
+        imports: modules of yours that define the run's model or networks, by name: a run directory
+            imports nothing of its own accord. `--import` is the same for the commands.
 
     Raises:
         ValueError: it is no run directory with a finished training, or the weights do not fit.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.load_run(folder + "/a").codes(images).shape
+        (8, 2)
     """
     directory = RunDirectory(Path(path))
     directory.model.gin_file()
+    _import(imports)
     if model is not None:
         weights.load(model, directory.model.weights)
     return Run(path, model)
 
 
-def load_runs(*places: str | os.PathLike[str]) -> Runs:
+def load_runs(*places: str | os.PathLike[str], imports: str | Sequence[str] = ()) -> Runs:
     """All runs with a finished training in some folders, in the order of their paths.
+
+    Args:
+        places: folders: of runs, of studies, or above them.
+        imports: see `load_run`.
 
     Raises:
         ValueError: a place does not exist or holds no run.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> [run.path.name for run in sv.load_runs(folder)]
+        ['a']
     """
+    _import(imports)
     return Runs(Run(run.path) for place in places for run in runs_below(Path(place)))
+
+
+def _import(modules: str | Sequence[str]) -> None:
+    import_modules([modules] if isinstance(modules, str) else modules, asked_by="imports: ")
 
 
 def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int = 11) -> Figure:
@@ -209,23 +329,46 @@ def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int =
         run: a run or a model.
         images: at least one; see `Run`.
         columns: how many values from -3 to 3.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.plot_traversals(run, images).savefig(folder + "/traversals.png")
     """
     model = _model(run)
     observations = as_observations(images)
     kl = pictures.latent_kl(model, observations)
-    return pictures.traversal_grid(model, observations[0], kl, columns)
+    return shown_inline(pictures.traversal_grid(model, observations[0], kl, columns))
 
 
 def plot_reconstructions(run: Run | DisentanglementModel, images: Any) -> Figure:
-    """Images above the model's output for them."""
-    return pictures.reconstruction_grid(_model(run), as_observations(images))
+    """Images above the model's output for them.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.VAE(beta=1.0, num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.plot_reconstructions(run, images[:4]).savefig(folder + "/reconstructions.png")
+    """
+    return shown_inline(pictures.reconstruction_grid(_model(run), as_observations(images)))
 
 
 def plot_decomposition(run: Run | DisentanglementModel, images: Any) -> Figure | None:
-    """What each step of a sequential model adds to the first image; None for other models."""
+    """What each step of a sequential model adds to the first image; None for other models.
+
+    Example:
+        >>> import numpy as np, srvae_plugin as sv, tempfile
+        >>> images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+        >>> model, folder = sv.SRVAE(num_latent=2), tempfile.mkdtemp()
+        >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
+        >>> sv.plot_decomposition(run, images).savefig(folder + "/decomposition.png")
+    """
     model, observations = _model(run), as_observations(images)
     kl = pictures.latent_kl(model, observations)
-    return pictures.decomposition_figure(model, observations[0], kl)
+    return shown_inline(pictures.decomposition_figure(model, observations[0], kl))
 
 
 def as_observations(images: Any) -> NDArray[np.float32]:

@@ -86,6 +86,8 @@ def say_other_data(step: StepDirectory, data: GroundTruthData) -> None:
     now = gin_files.values_of(_DATASET)
     record, known = training.dataset(), record_of(data)
     comparable = bool(record.get("digest") and known["digest"])
+    if bool(record.get("factor_names")) != bool(known["factor_names"]):
+        comparable = False  # digests are of images and factors: these may be the same images
     if comparable and record["digest"] == known["digest"]:
         paths = record["paths"]
         before, now = ({k: b[k] for k in b if k not in paths} for b in (before, now))
@@ -95,7 +97,8 @@ def say_other_data(step: StepDirectory, data: GroundTruthData) -> None:
             step.path, place(record), place(known),
         )  # fmt: skip
     if before and now != before:
-        logger.warning("scored on %s, trained on %s", _described(now), _described(before))
+        scored_on = _described(now) if now else place(known)
+        logger.warning("scored on %s, trained on %s", scored_on, _described(before))
     trained = record or {"options": dataset_bindings(training.gin_file())}
     share, was = _held_out(known), _held_out(trained)
     same = record["digest"] == known["digest"] if comparable else not record

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import nn
 from torch.optim import Optimizer
 
@@ -15,13 +16,15 @@ from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.from_python import as_data, loader_batch_size
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.image_scale import extent
 from srvae_plugin.models.base import DisentanglementModel
+from srvae_plugin.models.vae import BaseVAE
 from srvae_plugin.training.optimizers import Rate, optimizers_from
 from srvae_plugin.training.settings import TrainingSettings, shape_of
 
 __all__ = ["Prepared", "prepared"]
 
-_BATCH_SIZE = 64
+_BATCH_SIZE, _LOOKED_AT = 64, 256
 _OWN = ("model", "training_steps", "random_seed", "batch_size", "optimizers", "built")
 """Settings that are arguments under other names, or follow from them."""
 _PLAIN = (bool, int, float, str, tuple, type(None))
@@ -66,6 +69,7 @@ def prepared(
             f"batch_size = {batch_size}: the DataLoader has {of_loader}; leave one of them out"
         )
     source = as_data(data)
+    _require_range(model, source)
     ready = isinstance(optimizer, Optimizer)
     if ready and not any(True for _ in model.parameters()):
         raise ValueError(
@@ -87,6 +91,24 @@ def prepared(
         f"learning_rate = {_described(learning_rate)!r}",
     ]
     return Prepared(made, source, with_record("\n".join(lines), record_of(source)))
+
+
+def _require_range(model: DisentanglementModel, data: GroundTruthData) -> None:
+    """Refuse vectors outside [0, 1] for a model of ours whose loss is of values inside."""
+    if not isinstance(model, BaseVAE) or tuple(data.observation_shape)[:2] != (1, 1):
+        return
+    likelihood = getattr(model, "likelihood", None)
+    given = model.made_with[1].get("reconstruction_loss")
+    if likelihood == "linear_mse" or model._activation == "linear" or callable(given):
+        return
+    whole = getattr(data, "extent", None)
+    low, high = whole or extent(data.sample_observations(_LOOKED_AT, np.random.RandomState(0)))
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"data: got vectors with values {low:g} to {high:g}, and the loss of "
+            f"{type(model).__name__} is of values in [0, 1]: scale them, or take a VAE with "
+            "reconstruction_loss='linear_mse'"
+        )
 
 
 def _described_model(model: nn.Module) -> list[str]:

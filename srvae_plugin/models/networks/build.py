@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from srvae_plugin.models.base import Shape
 from srvae_plugin.models.networks.conv_64 import srvae_decoder, srvae_encoder
-from srvae_plugin.models.networks.encoder import positive
+from srvae_plugin.models.networks.encoder import parameters_of, positive
 
 __all__ = ["make_decoder", "make_gaussian_encoder"]
 
@@ -26,7 +27,16 @@ def make_gaussian_encoder(
     Raises:
         ValueError: `num_latent` is below 1.
     """
-    return encoder_fn(observation_shape, positive("encoder.num_latent", num_latent))
+    positive("encoder.num_latent", num_latent)
+    if _takes_one(encoder_fn):
+        return encoder_fn(observation_shape)
+    return encoder_fn(observation_shape, num_latent)
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Whether a function has room for the observations' shape alone."""
+    places = parameters_of(function)
+    return len(places) == 1 and places[0].kind != inspect.Parameter.VAR_POSITIONAL
 
 
 @gin.register("decoder", module="srvae_plugin", allowlist=["decoder_fn"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -19,7 +18,7 @@ from srvae_plugin.models.networks.conv_64 import (
     srvae_encoder,
 )
 from srvae_plugin.models.networks.conv_any import conv_decoder_any, conv_encoder_any
-from srvae_plugin.models.networks.encoder import positive
+from srvae_plugin.models.networks.encoder import parameters_of, positive
 from srvae_plugin.models.networks.fully_connected import (
     fc_decoder,
     fc_encoder,
@@ -244,9 +243,5 @@ def _named(role: str, name: str, ours: Mapping[str, Callable[..., Any]]) -> Call
 
 def _needed(function: Callable[..., Any]) -> int:
     """How many arguments a function cannot do without."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return 1
-    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.default is p.empty and p.kind in places for p in parameters)
+    places = parameters_of(function)
+    return sum(p.default is p.empty and p.kind != p.VAR_POSITIONAL for p in places)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 from torch import nn
 
 from srvae_plugin.models.base import Gaussian, Images, Shape
 
-__all__ = ["GaussianEncoder", "initialize", "positive", "require_64"]
+__all__ = ["GaussianEncoder", "initialize", "parameters_of", "positive", "require_64"]
 
 
 class GaussianEncoder(nn.Module):
@@ -23,6 +27,22 @@ class GaussianEncoder(nn.Module):
         """Posterior parameters of x, each (batch, latent)."""
         features = self.body(x)
         return Gaussian(self.mean(features), self.logvar(features))
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a function, or a class, takes by position; an empty list where it does not say.
+
+    Of a class that gin has registered, what its constructor takes: gin's own takes anything.
+    """
+    try:
+        if isinstance(function, type):
+            parameters = [*inspect.signature(function.__init__).parameters.values()][1:]  # type: ignore[misc]
+        else:
+            parameters = [*inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError):
+        return []
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p for p in parameters if p.kind in places or p.kind == p.VAR_POSITIONAL]
 
 
 def _glorot_uniform(module: nn.Module) -> nn.Module:
