@@ -9,6 +9,7 @@ import contextlib
 import csv
 import glob
 import json
+import math
 import os
 import secrets
 import shutil
@@ -26,6 +27,7 @@ __all__ = [
     "last_step",
     "new_folder",
     "open_lock",
+    "parse_json",
     "put_back",
     "read_json",
     "read_scalars",
@@ -45,6 +47,8 @@ __all__ = [
 _NAME_SHOWN = 40
 """Of a long name so much is in the temporary one, which has to be a legal name too."""
 _TAIL_BYTES = 4096
+_DIGITS = 300
+"""A whole number of more digits is none that a computer calculates with."""
 
 
 @contextmanager
@@ -182,7 +186,7 @@ def open_lock(path: Path) -> IO[bytes]:
 def read_json(path: Path) -> dict[str, Any]:
     """A dictionary; FileNotFoundError if there is no file, ValueError if it is damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -190,6 +194,22 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it holds no dictionary")
     return content
+
+
+def parse_json(text: str) -> Any:
+    """A JSON text, whatever is in it.
+
+    Raises:
+        ValueError: if it is none, or nested deeper than anybody writes.
+    """
+    try:
+        return json.loads(text, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else math.copysign(math.inf, -(digits[0] == "-"))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

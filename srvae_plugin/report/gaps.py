@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from srvae_plugin.config.text import gin_dict, record_in
+from srvae_plugin.files import read_json
 from srvae_plugin.report.data_sets import from_config, from_record
 from srvae_plugin.report.keys import metric_name
-from srvae_plugin.report.reading import read_json, seed_of
+from srvae_plugin.report.reading import seed_of
 from srvae_plugin.report.run import DataSet, Run, Settings
 from srvae_plugin.runs.directory import RunDirectory, refused_folder, run_of, scored_kind
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,51 +16,15 @@ __all__ = [
     "MOST_PIXELS",
     "matrix_in",
     "opened_picture",
-    "parse_json",
-    "read_json",
     "seed_of",
     "texts",
 ]
 
-_DIGITS = 300
-"""A whole number of more digits is none that a computer calculates with."""
 _KINDS = ("GIF", "JPEG", "PNG")
 """Formats that runs' pictures are in; others, such as EPS, may start programs."""
 MOST_PIXELS = 50_000_000
 """Of a picture, all of its frames together."""
 _MOST_CELLS = 4_000_000
-
-
-def parse_json(text: str) -> Any:
-    """A JSON text, whatever is in it.
-
-    Raises:
-        ValueError: if it is none, or nested deeper than anybody writes.
-    """
-    try:
-        return json.loads(text, parse_int=_whole)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _DIGITS else math.copysign(math.inf, -(digits[0] == "-"))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds a dictionary.
-
-    Raises:
-        OSError: if it cannot be read.
-        ValueError: if it holds something else; the message names the file.
-    """
-    try:
-        values = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is damaged: it holds no dictionary")
-    return values
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:

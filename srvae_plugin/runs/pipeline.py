@@ -91,7 +91,7 @@ from srvae_plugin.runs.trained_on import (
     say_other_data as say_other_data,
 )
 from srvae_plugin.training import checkpoint
-from srvae_plugin.training.loop import TrainingSettings, shape_of, train
+from srvae_plugin.training.loop import TrainingSettings, require_resumable, shape_of, train
 from srvae_plugin.training.weights import save_weights
 
 __all__ = [
@@ -144,18 +144,22 @@ def train_in(
     overwrite: bool = False,
 ) -> DisentanglementModel | None:
     """Train within a configuration; return the model, or None if the training was complete."""
-    if resume and directory.is_complete() and not _goes_on(directory, settings):
+    was_complete = resume and directory.is_complete()
+    if was_complete and not _goes_on(directory, settings):
+        directory.check_all()
         return None
     data = bind()
     record = record_of(data)
     begun = with_record(gin.config_str(), record)
+    if was_complete:
+        require_resumable(settings, directory.files, begun)
+        directory.aggregate.unlink()  # not complete until the new steps are done
     directory.prepare(resume, overwrite)
     model, losses = train(settings, data, directory.files, config=begun, resume=resume)
     save_weights(model, directory.weights, shape_of(data))
     scores = {**losses, "elapsed_time": losses["training_seconds"]}
     directory.write(scores, gin.operative_config_str(), records=Records(record))
-    if not settings.keep_checkpoint:
-        checkpoint.delete(directory.files.checkpoint)
+    checkpoint.finish(directory.files.checkpoint, settings.keep_checkpoint)
     return model
 
 
@@ -170,7 +174,6 @@ def _goes_on(directory: TrainingDirectory, settings: TrainingSettings) -> bool:
             "kept no checkpoint (model.keep_checkpoint); train anew, or start from its weights "
             f"with model.init_from = '{directory.path}'"
         )
-    directory.aggregate.unlink()  # not complete until the new steps are done
     return True
 
 

@@ -102,8 +102,7 @@ def train(
         run.write_config(with_record(text, record))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
         run.model.write(scores, text, records=Records(record))
-        if not ready.keep_checkpoint:
-            checkpoint.delete(run.model.files.checkpoint)
+        checkpoint.finish(run.model.files.checkpoint, ready.keep_checkpoint)
         represented = time.monotonic()
         with run.representation("mean").made_anew(overwrite=True) as mean:
             shutil.copy(run.model.weights, mean.weights)

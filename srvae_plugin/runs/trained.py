@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.data.from_python import as_data
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
@@ -81,7 +82,7 @@ class Run:
     @property
     def config(self) -> str:
         """The configuration as gin has it."""
-        return self.directory.config.read_text(encoding="utf-8")
+        return self.directory.read_config()
 
     def codes(self, images: Any, kind: str = "mean") -> NDArray[np.float32]:
         """Codes (num, latent) of images; `kind` is "mean" or "sampled", see `Representation`."""
@@ -108,7 +109,9 @@ class Run:
         """What training logged, one row per logged step; the index is the step."""
         import pandas
 
-        columns = read_scalars(self.directory.model.files.scalars)
+        scalars = self.directory.model.files.scalars
+        self.directory.model.check(scalars)
+        columns = read_scalars(scalars)
         return pandas.DataFrame(columns).astype({"step": int}).set_index("step")
 
     def scores(self, kind: str | None = None) -> Scores:
@@ -139,7 +142,7 @@ class Runs(list[Run]):
 
         rows = []
         for run in self:
-            config = gin_dict(run.directory.model.gin_file().read_text(encoding="utf-8"))
+            config = gin_dict(manifest.checked_text(run.directory.model.gin_file()))
             scores = {score.title: score.value for score in run.scores().headline()}
             rows.append({"path": str(run.path), **config, **scores})
         return pandas.DataFrame(rows)

@@ -25,6 +25,7 @@ from srvae_plugin.config import gin_files, gin_reach
 from srvae_plugin.config.data_record import differing_lines, other_content, record_of
 from srvae_plugin.config.text import NOT_OF_THE_MODEL, gin_dict, with_record
 from srvae_plugin.data.held_out import to_score
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import write_text
 from srvae_plugin.metrics.udr import GaussianFunction
 from srvae_plugin.models.base import DisentanglementModel
@@ -74,7 +75,7 @@ def groups_of(places: Sequence[Path]) -> list[Group]:
     runs = sorted({run for place in places for run in _runs_below(place)})
     alike: dict[tuple[Any, ...], dict[str, Path]] = defaultdict(dict)
     for run in runs:
-        config = gin_dict(RunDirectory(run).model.gin_file().read_text(encoding="utf-8"))
+        config = gin_dict(manifest.checked_text(RunDirectory(run).model.gin_file()))
         same = alike[_settings(run, config)]
         seed = config.get("model.random_seed", "")
         if seed in same:

@@ -27,8 +27,9 @@ __all__ = [
     "FREE",
     "Checkpoint",
     "State",
-    "delete",
+    "finish",
     "load",
+    "look_at",
     "require_more_steps",
     "save",
     "seed_everything",
@@ -111,10 +112,18 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
         raise OSError(f"checkpoint {path} cannot be written (disk full?): {reason}") from None
 
 
-def delete(path: Path) -> None:
-    """Delete a checkpoint and the one before."""
-    for file in (path, before(path)):
-        file.unlink(missing_ok=True)
+def finish(path: Path, keep: bool) -> None:
+    """Delete what a finished training needs no more: the checkpoint before the last one.
+
+    Args:
+        path: the last one.
+        keep: whether it is kept, to go on from for more steps; the one before is then kept too
+            if the last one is not whole.
+    """
+    if not keep:
+        path.unlink(missing_ok=True)
+    if not keep or (path.is_file() and _is_whole(path)):
+        before(path).unlink(missing_ok=True)
 
 
 def _keep(path: Path) -> None:
@@ -165,6 +174,13 @@ def load(path: Path, config: str, state: State) -> Checkpoint:
     if content["cuda_rng"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(content["cuda_rng"])
     _unpack(content["numpy_rng"], state.random_state)
+    return Checkpoint(content["step"], content["seconds"], content.get("curve"))
+
+
+def look_at(path: Path, config: str) -> Checkpoint:
+    """What `load` would return, or the ValueError it would raise for the file; changes nothing."""
+    path, content = _read_either(path)
+    _require_same(path, content["config"], config)
     return Checkpoint(content["step"], content["seconds"], content.get("curve"))
 
 

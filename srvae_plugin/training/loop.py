@@ -25,7 +25,7 @@ from srvae_plugin.training.finite import FiniteCheck, refuse_to_go_on
 from srvae_plugin.training.interrupts import InterruptedTrainingError, stop_signals
 from srvae_plugin.training.numerics import memory_format, numerics
 from srvae_plugin.training.random_states import RandomStates
-from srvae_plugin.training.scalars import ScalarLog, TensorBoard, flatten
+from srvae_plugin.training.scalars import ScalarLog, TensorBoard, flatten, require_seen
 from srvae_plugin.training.schedules import set_learning_rates
 from srvae_plugin.training.settings import (
     TrainingSettings,
@@ -38,7 +38,7 @@ from srvae_plugin.training.settings import (
 from srvae_plugin.training.updates import Clipping, compiled, update_parameters
 from srvae_plugin.training.weights import load_weights
 
-__all__ = ["build_early", "train"]
+__all__ = ["build_early", "require_resumable", "train"]
 
 _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 
@@ -183,6 +183,12 @@ def train(
                 if stopped:
                     raise InterruptedTrainingError(stopped[0], step, path)
     return model, {**totals, "global_step": step, "training_seconds": time.monotonic() - begun}
+
+
+def require_resumable(settings: TrainingSettings, files: TrainingFiles, config: str) -> None:
+    """Raise ValueError if a training cannot go on from its files, before anything is changed."""
+    at = checkpoint.look_at(files.checkpoint, config)
+    require_seen(files.scalars, at.step, settings.log_every, at.curve)
 
 
 def build_early(settings: TrainingSettings, shape: Shape) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from srvae_plugin.files import scalar_rows, write_bytes, writing
 from srvae_plugin.training.callbacks import Callback, Start
 
-__all__ = ["ScalarLog", "TensorBoard", "flatten", "require_tensorboard"]
+__all__ = ["ScalarLog", "TensorBoard", "flatten", "require_seen", "require_tensorboard"]
 
 logger = logging.getLogger("srvae_plugin")
 
@@ -83,16 +83,29 @@ class ScalarLog:
 
 def _cut(path: Path, start: int, every: int, seen: str | None) -> tuple[list[str] | None, bytes]:
     """Drop the rows that are not kept; return the names in the header, and all that is left."""
+    kept, content = require_seen(path, start, every, seen)
+    if start and seen is not None and not path.is_file():
+        logger.warning("%s is missing: the learning curve begins at step %d", path, start)
+    write_bytes(path, content)
+    return (kept[0][1:] if kept else None), content
+
+
+def require_seen(
+    path: Path, start: int, every: int, seen: str | None
+) -> tuple[list[list[str]], bytes]:
+    """The rows that a training that goes on keeps, and their text; arguments as of `ScalarLog`.
+
+    Raises:
+        ValueError: the table is damaged.
+    """
     kept = _kept(path, start, every) if start and path.is_file() else []
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(kept)
     content = text.getvalue().encode("utf-8")
-    if start and seen is not None and hashlib.sha256(content).hexdigest() != seen:
-        if path.is_file():
-            raise _damage(path, start, "its rows are not those that the checkpoint saw")
-        logger.warning("%s is missing: the learning curve begins at step %d", path, start)
-    write_bytes(path, content)
-    return (kept[0][1:] if kept else None), content
+    is_other = seen is not None and hashlib.sha256(content).hexdigest() != seen
+    if start and is_other and path.is_file():
+        raise _damage(path, start, "its rows are not those that the checkpoint saw")
+    return kept, content
 
 
 def _kept(path: Path, start: int, every: int) -> list[list[str]]:
