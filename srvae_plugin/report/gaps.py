@@ -77,17 +77,17 @@ def _record_in(config: str) -> dict[str, Any]:
 def _config_text(folder: Path, problems: list[str]) -> str:
     """A run's own configuration; empty, and a problem of it, if it cannot be read."""
     try:
-        return RunDirectory(folder).config.read_text(encoding="utf-8")
+        return RunDirectory(folder).read_config()
     except (OSError, ValueError) as error:
-        problems.append(f"config.gin is damaged: {error}")
+        problems.append(str(error))
         return ""
 
 
 def _environment(run: Run) -> dict[str, Any]:
     try:
-        found = read_json(run.directory.environment)
-    except FileNotFoundError:
-        return {}
+        if not run.directory.environment.is_file():
+            return {}
+        found = run.directory.read_environment()
     except (OSError, ValueError) as error:
         run.problems.append(str(error))
         return {}

@@ -27,6 +27,7 @@ from srvae_plugin.data.storage.hdf5_arrays import array_in, require_readable, re
 from srvae_plugin.data.storage.npy_header import read_npy
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
 from srvae_plugin.data.storage.zip_members import require_small_members
+from srvae_plugin.runs.exported import check_export
 from srvae_plugin.runs.text_tables import read_text_columns
 
 __all__ = ["SUFFIXES", "Arrays", "Columns", "arrays_of_frame", "read_arrays", "read_factors"]
@@ -120,6 +121,7 @@ def _reader(path: Path) -> Callable[[Path], Arrays]:
         raise ValueError(
             f"{path}: a table of codes ends in {', '.join(SUFFIXES)}; rename or convert it"
         )
+    check_export(path)
     return reader
 
 
