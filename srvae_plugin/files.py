@@ -327,9 +327,14 @@ def read_scalars(path: Path, most: int | None = None) -> dict[str, NDArray[np.fl
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the line for what is no row of numbers.
+        ValueError: naming the line for what is no row of numbers, or no step.
     """
-    header, *body = scalar_rows(path) or [[]]
+    try:
+        header, *body = scalar_rows(path) or [[]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    if header and "step" not in header:
+        raise ValueError(f"{path} is damaged: it lacks the column step")
     chosen: Sequence[int] = range(len(body))
     if most is not None and most < len(body):
         chosen = sorted({*np.linspace(0, len(body) - 1, most).round().astype(int).tolist()})
@@ -345,7 +350,10 @@ def read_scalars(path: Path, most: int | None = None) -> dict[str, NDArray[np.fl
             values[row] = [float(field) for field in fields]
         except ValueError as error:
             raise ValueError(f"{path} is damaged, line {place + 2}: {error}") from None
-    return {name: values[:, column] for column, name in enumerate(header)}
+    columns = {name: values[:, column] for column, name in enumerate(header)}
+    if header and not np.isfinite(columns["step"]).all():
+        raise ValueError(f"{path} is damaged: a step is no number")
+    return columns
 
 
 def last_step(path: Path) -> int:

@@ -111,7 +111,7 @@ class Run:
 
         scalars = self.directory.model.files.scalars
         self.directory.model.check(scalars)
-        columns = read_scalars(scalars)
+        columns = read_scalars(scalars) or {"step": np.empty(0)}
         return pandas.DataFrame(columns).astype({"step": int}).set_index("step")
 
     def scores(self, kind: str | None = None) -> Scores:
