@@ -334,7 +334,7 @@ def read_scalars(path: Path, most: int | None = None) -> dict[str, NDArray[np.fl
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     if header and "step" not in header:
-        raise ValueError(f"{path} is damaged: it lacks the column step")
+        raise ValueError(f"{path} is damaged: no column 'step'; it has {header}")
     chosen: Sequence[int] = range(len(body))
     if most is not None and most < len(body):
         chosen = sorted({*np.linspace(0, len(body) - 1, most).round().astype(int).tolist()})
