@@ -159,7 +159,7 @@ def _tsv(path: Path) -> Arrays:
 
 def _parquet(path: Path) -> Arrays:
     pandas, _ = require("parquet", "pandas", "pyarrow")
-    from pyarrow.parquet import read_metadata
+    from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
 
     found = read_metadata(path)
     size, stored = 8 * found.num_rows * found.num_columns, path.stat().st_size

@@ -43,7 +43,7 @@ def open_picture(
     # of their pixels are decoded.
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        picture = Image.open(file, formats=kinds)
+        picture = Image.open(file, formats=tuple(kinds))
     with picture:
         if at_least is not None:
             picture.draft(None, at_least)
