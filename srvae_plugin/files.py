@@ -9,6 +9,7 @@ import contextlib
 import csv
 import glob
 import json
+import math
 import os
 import secrets
 import shutil
@@ -28,6 +29,7 @@ __all__ = [
     "last_step",
     "new_folder",
     "open_lock",
+    "parse_json",
     "put_back",
     "read_json",
     "read_scalars",
@@ -49,6 +51,8 @@ __all__ = [
 _NAME_SHOWN = 40
 """Of a long name so much is in the temporary one, which has to be a legal name too."""
 _TAIL_BYTES = 4096
+_DIGITS = 300
+"""A whole number of more digits is none that a computer calculates with."""
 
 
 @contextmanager
@@ -205,7 +209,7 @@ def open_lock(path: Path) -> IO[bytes]:
 def read_json(path: Path) -> dict[str, Any]:
     """A dictionary; FileNotFoundError if there is no file, ValueError if it is damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -213,6 +217,22 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it holds no dictionary")
     return content
+
+
+def parse_json(text: str) -> Any:
+    """A JSON text, whatever is in it.
+
+    Raises:
+        ValueError: if it is none, or nested deeper than anybody writes.
+    """
+    try:
+        return json.loads(text, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else math.copysign(math.inf, -(digits[0] == "-"))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -345,9 +365,14 @@ def read_scalars(path: Path, most: int | None = None) -> dict[str, NDArray[np.fl
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the line for what is no row of numbers.
+        ValueError: naming the line for what is no row of numbers, or no step.
     """
-    header, *body = scalar_rows(path) or [[]]
+    try:
+        header, *body = scalar_rows(path) or [[]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    if header and "step" not in header:
+        raise ValueError(f"{path} is damaged: no column 'step'; it has {header}")
     chosen: Sequence[int] = range(len(body))
     if most is not None and most < len(body):
         chosen = sorted({*np.linspace(0, len(body) - 1, most).round().astype(int).tolist()})
@@ -363,7 +388,10 @@ def read_scalars(path: Path, most: int | None = None) -> dict[str, NDArray[np.fl
             values[row] = [float(field) for field in fields]
         except ValueError as error:
             raise ValueError(f"{path} is damaged, line {place + 2}: {error}") from None
-    return {name: values[:, column] for column, name in enumerate(header)}
+    columns = {name: values[:, column] for column, name in enumerate(header)}
+    if header and not np.isfinite(columns["step"]).all():
+        raise ValueError(f"{path} is damaged: a step is no number")
+    return columns
 
 
 def last_step(path: Path) -> int:

@@ -30,6 +30,11 @@ import torch  # noqa: E402
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser):
+    """`pytest tests/test_damaged_runs.py --long`."""
+    parser.addoption("--long", action="store_true", help="fuzz tests: thousands of damages")
+
+
 @pytest.fixture(autouse=True)
 def _unbound_gin():
     """Every test starts and ends without gin bindings."""

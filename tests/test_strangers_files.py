@@ -1,23 +1,47 @@
-"""A run directory of a stranger's is data: nothing that its gin files say runs code of its own."""
+"""A stranger's run or study directory is data: nothing that its gin files say runs code."""
 
 import shutil
 import sys
 
 import pytest
-from finished_runs import colour_run
+from finished_runs import SHORT, TINY, colour_images
 
-from srvae_plugin import load_model
+from srvae_plugin import load_model, load_run, load_runs
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.export import export_main
 from srvae_plugin.cli.report import report_main
+from srvae_plugin.cli.study import study_main
+from srvae_plugin.cli.study_worker import run_job
 from srvae_plugin.config import gin_files, gin_sources
+from srvae_plugin.data.storage.manifest import MANIFEST
+from srvae_plugin.study.config import configurations
+from srvae_plugin.study.definition import read_study
+from srvae_plugin.study.directory import StudyJson, claim, look, prepare_directory
+from srvae_plugin.study.job import Job
+from srvae_plugin.study.plan import plan
 
 DYNAMIC = "from __gin__ import dynamic_registration\n"
+VAE = ["model.model = @vae()", "vae.beta = 1.0", "encoder.num_latent = 2", "run.metrics = []"]
+VAE += ["encoder.encoder_fn = @fc_encoder", "decoder.decoder_fn = @fc_decoder"]
+RUN = "runs/vae/seed-0"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    return colour_run(tmp_path_factory.mktemp("run"), "vae")
+def shared(tmp_path_factory):
+    """A folder with the finished study `whole` of two runs, and its gin file."""
+    folder = tmp_path_factory.mktemp("study")
+    entries = [str(TINY), *SHORT, *VAE, *colour_images(folder)]
+    (folder / "two.gin").write_text(f"study.models = {{'vae': {entries!r}}}\nstudy.seeds = 2\n")
+    runs = plan(read_study([folder / "two.gin"]), [folder])
+    place = folder / "whole"
+    prepare_directory(place, False, False)
+    states = look(place, runs, configurations(runs))
+    for state in states:
+        claim(state)
+        run_job(state.folder, Job((), "", state.run.number, []))
+        state.status = "finished"
+    StudyJson(place, {"study": "two"}, states).write()
+    return folder
 
 
 def payload(kind, folder):
@@ -41,49 +65,100 @@ KINDS = ["import", "import from", "include", "dynamic", "dynamic alias", "dynami
          "through a module", "reference"]  # fmt: skip
 
 
-@pytest.fixture(params=KINDS)
-def hostile(request, trained, tmp_path, monkeypatch):
-    """A copy of the run whose recorded gin files begin with a payload."""
-    run = tmp_path / "run"
-    shutil.copytree(trained, run)
-    (tmp_path / "payload.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
-    (tmp_path / "more.gin").write_text("import payload\n")
-    (tmp_path / "mine.py").write_text("import os\n")
-    for path in run.rglob("*.gin"):
-        path.write_text(payload(request.param, tmp_path) + path.read_text())
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    gin_sources.import_modules(["mine"])  # which the user trusts, but not with all it imports
-    yield run
-    for name in ("mine", "payload"):
-        sys.modules.pop(name, None)
-    assert not (tmp_path / "ran").exists()
+@pytest.fixture(scope="module", params=KINDS)
+def hostile(request, shared):
+    """A copy of the study whose recorded gin files begin with a payload; it has no manifests."""
+    folder = shared / request.param.replace(" ", "-")
+    study = folder / "study"
+    shutil.copytree(shared / "whole", study)
+    (folder / "payload.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()\n")
+    (folder / "more.gin").write_text("import payload\n")
+    (folder / "mine.py").write_text("import os\n")
+    for path in study.rglob("*.gin"):
+        path.write_text(payload(request.param, folder) + path.read_text())
+    for path in study.rglob(MANIFEST):  # whoever changes files writes their digests anew, or none
+        path.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.chdir(folder)
+        gin_sources.import_modules(["mine"])  # which the user trusts, but not with all it imports
+        yield study
+        for name in ("mine", "payload"):
+            sys.modules.pop(name, None)
+    assert not (folder / "ran").exists()
+
+
+def worker(study):
+    """A run of the study that has its scores still to make, gone on with in its own process."""
+    place = study.parent / "again"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(study / RUN, place)
+    shutil.copy(study.parents[1] / "whole" / RUN / "config.gin", place)
+    (place / "environment.json").unlink()
+    run_job(place, Job((), "", 0, []))
 
 
 COMMANDS = {
-    "evaluate": (evaluate_main, "{run} --bind run.metrics=['mig'] --overwrite"),
-    "export": (export_main, "{run} --to npz --output {run}/../codes.npz"),
-    "report": (report_main, "{run} --output {run}/../page"),
+    "evaluate": lambda s: evaluate_main([str(s / RUN), "--bind", "run.metrics=['mig']"]),
+    "udr": lambda s: evaluate_main(["--udr", str(s), "--output", str(s.parent / "udr")]),
+    "export": lambda s: export_main(
+        [str(s / RUN), "--to", "npz", "--output", str(s.parent / "codes")]
+    ),
+    "study": lambda s: study_main(
+        ["--gin", str(s.parents[1] / "two.gin"), "--output", str(s), "--resume"]
+    ),
+    "worker": worker,
 }
 
 
+def require_nothing_ran(study):
+    assert not (study.parent / "ran").exists()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_command_runs_a_payload(hostile, name, capsys):
-    main, arguments = COMMANDS[name]
-    words = arguments.format(run=hostile).split(" ")
-    if name == "report":  # it reads configurations as text
-        main(words)
-        return
+def test_commands_refuse_in_one_line(hostile, name, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(words)
+        COMMANDS[name](hostile)
     assert stopped.value.code == 2
-    assert "gin" in capsys.readouterr().err.strip().splitlines()[-1]
+    said = [line for line in capsys.readouterr().err.splitlines() if ": error: " in line]
+    assert len(said) == 1
+    assert "gin" in said[0] or "runs/vae/seed-0 (" in said[0]
+    require_nothing_ran(hostile)
 
 
-def test_load_model_refuses_in_one_line(hostile):
+def test_report_reads_configurations_as_text(hostile):
+    report_main([str(hostile), "--output", str(hostile.parent / "page.html")])
+    assert "2 runs" in (hostile.parent / "page.html").read_text()
+    require_nothing_ran(hostile)
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda study: load_model(study / RUN),
+        lambda study: load_run(study / RUN).model,
+        lambda study: load_runs(study)[1].model,
+    ],
+)
+def test_python_refuses_in_one_line(hostile, load):
     with pytest.raises(ValueError, match=r"train\.gin") as caught:
-        load_model(hostile)
+        load(hostile)
     assert "\n" not in str(caught.value)
+    require_nothing_ran(hostile)
+
+
+def test_tables_of_runs_read_configurations_as_text(hostile):
+    assert len(load_runs(hostile).to_frame()) == 2
+    require_nothing_ran(hostile)
+
+
+def test_changed_files_are_told_from_their_digests(hostile, shared):
+    """With the former manifest beside it, the first word is of damage."""
+    model = hostile.parent / "with-digests" / "model"
+    shutil.copytree(hostile / RUN / "model", model)
+    shutil.copy(shared / "whole" / RUN / "model" / MANIFEST, model)
+    with pytest.raises(ValueError, match=r"train\.gin is damaged or was changed"):
+        load_model(model.parent)
 
 
 def test_what_the_user_imports_may_register_dynamically(tmp_path, monkeypatch):
@@ -99,3 +174,41 @@ def test_what_the_user_imports_may_register_dynamically(tmp_path, monkeypatch):
 def read(path):
     with gin_files.configured([path], recorded=True):
         return gin_files.values_of("trusted.size")
+
+
+# ------------------------------------------------- what else a study directory may say
+
+OUTSIDE = '{"format": 1, "runs": [{"folder": "../../elsewhere", "status": "finished"}]}'
+DEEP = '{"format": 1, "runs": ' + "[" * 100_000 + "]" * 100_000 + "}"
+NO_ENTRY = '{"format": 1, "runs": [3]}'
+NO_ERROR = '{"format": 1, "runs": [{"folder": "runs/vae/seed-0", "status": "failed", "error": 3}]}'
+
+
+@pytest.mark.parametrize("text", [OUTSIDE, DEEP, NO_ENTRY, NO_ERROR, "{", "\0"])
+def test_study_json_that_is_no_study(shared, tmp_path, capsys, text):
+    study = tmp_path / "study"
+    shutil.copytree(shared / "whole", study)
+    (study / "study.json").write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        study_main(["--gin", str(shared / "two.gin"), "--output", str(study), "--resume"])
+    assert stopped.value.code == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if ": error: " in line]
+    assert len(said) == 1
+    assert "study.json is damaged" in said[0]
+    report_main([str(study), "--output", str(tmp_path / "page.html")])
+    assert "2 runs" in capsys.readouterr().out
+    page = (tmp_path / "page.html").read_text()
+    assert "elsewhere" not in page or "outside its folder" in page
+
+
+@pytest.mark.parametrize("value", ["__import__('os').system('x')", "(" * 5000, "1 +"])
+def test_options_of_data_that_are_no_values(shared, tmp_path, value):
+    run = tmp_path / "run"
+    shutil.copytree(shared / "whole" / RUN, run)
+    for path in run.rglob(MANIFEST):
+        path.unlink()
+    for path in run.rglob("*.gin"):
+        path.write_text(path.read_text() + f"\ndataset.white = {value}\n")
+    with pytest.raises(ValueError, match=r"\.gin") as caught:
+        load_model(run)
+    assert "\n" not in str(caught.value)

@@ -92,3 +92,20 @@ def test_sha256sum_reads_the_manifest(tmp_path):
     (tmp_path / "more/b.bin").write_bytes(b"\0\0")
     with pytest.raises(ValueError, match=r"b\.bin is damaged .* score again: --overwrite"):
         manifest.check(tmp_path / "more/b.bin")
+
+
+def test_a_finished_run_keeps_one_checkpoint(tmp_path):
+    """The last; and both, if that is not whole."""
+    path = tmp_path / "checkpoint.pt"
+    now, config = state(), "model.training_steps = 9"
+    for keep in (True, False):
+        for step in (1, 2):
+            checkpoint.save(path, checkpoint.Checkpoint(step, 0.0), config, now)
+        checkpoint.finish(path, keep)
+        assert not checkpoint.before(path).exists()
+        assert path.is_file() == keep
+    for step in (1, 2):
+        checkpoint.save(path, checkpoint.Checkpoint(step, 0.0), config, now)
+    path.write_bytes(path.read_bytes()[:-1])
+    checkpoint.finish(path, True)
+    assert checkpoint.steps_done(path) == 1

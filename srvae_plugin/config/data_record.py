@@ -107,8 +107,9 @@ def _bindings(text: str) -> dict[str, str]:
     plain = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     bound = gin_dict(plain)
     rest = [line for line in plain.splitlines() if line.strip() and " = " not in line]
-    # Imports and values that gin breaks after the name; the latter are among the bindings too.
-    return bound | {line: "" for line in rest if line.startswith(("import ", "from "))}
+    # Imports, includes and values that gin breaks after the name; these are among the bindings.
+    statements = ("import ", "from ", "include ")
+    return bound | {line: "" for line in rest if line.lstrip().startswith(statements)}
 
 
 def _place_names(bound: Mapping[str, str], *records: Mapping[str, Any]) -> set[str]:

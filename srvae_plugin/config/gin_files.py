@@ -62,6 +62,9 @@ _PARSE_ERRORS = (
     SyntaxError,
     ImportError,
     OSError,
+    IndexError,
+    RecursionError,  # deeply nested values; Python's parser says MemoryError of some
+    MemoryError,
     tokenize.TokenError,
 )
 _COUNTS = {"num_train", "num_test", "num_eval", "num_variance_estimate", "num_bins", "num_latent"}

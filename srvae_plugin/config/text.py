@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from srvae_plugin.data.storage import manifest
+from srvae_plugin.files import parse_json
+
 __all__ = ["NOT_OF_THE_MODEL", "dataset_bindings", "gin_dict", "record_in", "with_record"]
 
 
@@ -29,13 +32,24 @@ def gin_dict(config: str) -> dict[str, str]:
 
 
 def dataset_bindings(path: Path) -> dict[str, Any]:
-    """What a step's gin file binds under `dataset`, by option; macros are resolved."""
-    bound = gin_dict(path.read_text(encoding="utf-8"))
+    """What a step's gin file binds under `dataset`, by option; macros are resolved.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged; nothing in it is evaluated but numbers, texts and lists of them.
+    """
+    bound = gin_dict(manifest.checked_text(path))
     found = {key: value for key, value in bound.items() if key.startswith("dataset.")}
-    return {
-        key.partition(".")[2]: ast.literal_eval(bound.get(value.removeprefix("%"), value))
-        for key, value in found.items()
-    }
+    try:
+        return {
+            key.partition(".")[2]: ast.literal_eval(bound.get(value.removeprefix("%"), value))
+            for key, value in found.items()
+        }
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        raise ValueError(
+            f"{path} is damaged or was not written by gin: what it binds under dataset is no value "
+            "of Python's"
+        ) from None
 
 
 def with_record(config: str, record: Mapping[str, Any]) -> str:
@@ -47,7 +61,7 @@ def record_in(text: str) -> dict[str, Any] | None:
     """The record in a text that `with_record` made; None in one of an older version."""
     lines = [line for line in text.splitlines() if line.startswith(_DATA_LINE)]
     try:
-        found = json.loads(lines[-1].removeprefix(_DATA_LINE)) if lines else None
+        found = parse_json(lines[-1].removeprefix(_DATA_LINE)) if lines else None
     except ValueError:
         return None
     return (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-import tarfile
+import os
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +15,7 @@ from PIL import Image
 
 from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
 from srvae_plugin.data.storage.array_cache import cached_array
+from srvae_plugin.data.storage.bounded import LARGEST, open_file, open_tar, tar_member
 from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 
 __all__ = ["FACTOR_NAMES", "FACTOR_SIZES", "IMAGE_SHAPE", "ORIGIN", "cars3d"]
@@ -28,6 +31,10 @@ ORIGIN = Origin(
 )
 
 _CACHE_NAME = "cars3d-v1-{key}.npy"
+_HEADER = 128
+_ORDERS = {b"IM": "<", b"MI": ">"}
+_COMPRESSED = 15
+_NUMPY_NAMES = {"double": "float64", "single": "float32"}
 
 
 def cars3d(path: PathLike | None = None, factor_sizes: tuple[int, ...] | None = None) -> ImageGrid:
@@ -86,36 +93,76 @@ def _convert(source: Path, sizes: tuple[int, ...]) -> NDArray[np.uint8]:
 def _files(source: Path) -> Iterator[tuple[str, bytes]]:
     if source.is_dir():
         for name in _names(source):
-            yield name, (source / name).read_bytes()
+            with ORIGIN.reading(source / name), open_file(source / name) as file:
+                if os.fstat(file.fileno()).st_size > LARGEST:
+                    raise ValueError(f"it has more than {LARGEST:,} bytes")
+                contents = file.read()
+            yield name, contents
         return
-    with ORIGIN.reading(source), tarfile.open(source, "r:*") as archive:
+    with ORIGIN.reading(source), open_tar(source) as archive:
         for member in archive:
             path = PurePosixPath(member.name)
             if path.parent.name == "cars" and path.suffix == ".mat":
-                if (stream := archive.extractfile(member)) is None:
-                    raise ValueError(f"{member.name} is not a file")
-                yield path.name, stream.read()
+                with ORIGIN.reading(source / member.name):
+                    contents = tar_member(archive, member)
+                yield path.name, contents
 
 
 def _car(contents: bytes, sizes: tuple[int, ...]) -> NDArray[np.uint8]:
     """Returns the images of one car, (elevation, azimuth, 64, 64, 3)."""
-    from scipy.io import loadmat  # slow to import, and few need it
-    from scipy.io.matlab import MatReadError
+    from scipy.io import loadmat, whosmat  # slow to import, and few need it
 
-    try:
-        found = loadmat(io.BytesIO(contents), variable_names=["im"])
-    except MatReadError as error:
-        raise ValueError(str(error)) from error
-    if "im" not in found:
-        raise ValueError("expected the array 'im'")
-    pixels = found["im"]
+    _require_sound(contents)
     expected = (128, 128, 3, sizes[1], sizes[0])
-    if pixels.shape != expected or pixels.dtype != np.uint8:
+    found = [(shape, kind) for name, shape, kind in whosmat(io.BytesIO(contents)) if name == "im"]
+    if len(found) != 1:
+        raise ValueError("expected the array 'im'")
+    if found[0] != (expected, "uint8"):
+        shape, kind = found[0]
         raise ValueError(
-            f"im: expected uint8 of shape {expected}, found {pixels.dtype} of {pixels.shape}"
+            f"im: expected uint8 of shape {expected}, found "
+            f"{_NUMPY_NAMES.get(kind, kind)} of {shape}"
         )
+    pixels = loadmat(io.BytesIO(contents), variable_names=["im"])["im"]
+    if pixels.shape != expected or pixels.dtype != np.uint8:
+        raise ValueError("im: its values are not what its header says")
     car = np.empty((*sizes[:2], *IMAGE_SHAPE), np.uint8)
     for elevation, azimuth in np.ndindex(*sizes[:2]):
         picture = Image.fromarray(np.ascontiguousarray(pixels[..., azimuth, elevation]))
         car[elevation, azimuth] = np.asarray(picture.resize((64, 64), Image.Resampling.LANCZOS))
     return car
+
+
+def _require_sound(contents: bytes) -> None:
+    """Unpacks a MATLAB 5 file piece by piece: each part's checksum, and how much it holds.
+
+    scipy compares no checksums, and takes a part's own word for its size.
+
+    Raises:
+        EOFError, ValueError, zlib.error: if it is damaged or holds more than a car.
+    """
+    order = _ORDERS.get(contents[_HEADER - 2 : _HEADER])
+    if order is None:
+        raise ValueError("it does not begin as a MATLAB 5 file")
+    place = _HEADER
+    while place < len(contents):
+        if place + 8 > len(contents):
+            raise EOFError("it ends too early")
+        kind, size = struct.unpack_from(f"{order}II", contents, place)
+        place += 8
+        if place + size > len(contents):
+            raise EOFError("it ends too early")
+        if kind == _COMPRESSED:
+            _require_small(contents[place : place + size])
+        place += size
+
+
+def _require_small(packed: bytes) -> None:
+    stream, total = zlib.decompressobj(), 0
+    while not stream.eof:
+        part = stream.decompress(packed, 1 << 20)
+        packed, total = stream.unconsumed_tail, total + len(part)
+        if not part and not packed and not stream.eof:
+            raise EOFError("a part of it ends too early")
+        if total > LARGEST:
+            raise ValueError(f"unpacked, a part of it has more than {LARGEST:,} bytes")

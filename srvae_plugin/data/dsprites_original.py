@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import math
 import os
-import struct
-import warnings
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.dsprites_renderer import FACTOR_SIZES, IMAGE_SIZE, PACKED_BYTES
+from srvae_plugin.data.storage.hdf5_arrays import array_in, require_readable
 from srvae_plugin.data.storage.locate import expanded
+from srvae_plugin.data.storage.npz_stream import NpyMember, npy_member
 
 __all__ = ["FILE_NAME", "read_original"]
 
@@ -63,105 +61,48 @@ def read_original(
         with open(file, "rb") as stream:
             is_hdf5 = stream.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
         return _read_hdf5(file, factor_sizes) if is_hdf5 else _read_npz(file, factor_sizes)
-    except PermissionError:
-        raise  # names the file itself, and downloading again would not help
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-        RuntimeError,
-        struct.error,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except (PermissionError, MemoryError):
+        raise  # downloading again would not help
+    except Exception as error:  # damaged bytes lead libraries to anything
         reason = " ".join(str(error).split())
         raise ValueError(f"{file}: not a complete dSprites file: {reason}; {_REMEDY}") from error
 
 
 def _read_npz(file: Path, factor_sizes: Sequence[int]) -> NDArray[np.uint8]:
     num_images = math.prod(factor_sizes)
-    with zipfile.ZipFile(file) as archive:
-        with _member(archive, "latents_classes") as stream:
-            table = (num_images, len(factor_sizes))
-            classes = np.concatenate(list(_npy_chunks(stream, "latents_classes", "iu", table)))
-        with _member(archive, "imgs") as stream:
-            pixels = (num_images, IMAGE_SIZE, IMAGE_SIZE)
-            return _pack(classes, _npy_chunks(stream, "imgs", "u", pixels), factor_sizes)
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    members = archive.namelist()
-    if f"{name}.npy" not in members:
-        raise ValueError(f"expected the member {name}.npy, found {members[:10]}")
-    return archive.open(f"{name}.npy")
-
-
-def _npy_chunks(
-    stream: IO[bytes], name: str, kinds: str, shape: tuple[int, ...]
-) -> Iterator[NDArray[Any]]:
-    """Yields the rows of a .npy stream, some at a time, after checking its header."""
-    version = np.lib.format.read_magic(stream)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"{name}.npy: expected format 1.0 or 2.0, found {version}")
-    with warnings.catch_warnings():
-        # Numpy warns of headers written by Python 2 (737280L), as DeepMind's may be.
-        warnings.simplefilter("ignore")
-        found_shape, fortran_order, dtype = readers[version](stream)
-    _check_layout(name, kinds, shape, found_shape, dtype)
-    if fortran_order:
-        raise ValueError(f"{name}: expected C order, found Fortran order")
-
-    row_bytes = dtype.itemsize * math.prod(shape[1:])
-    for start in range(0, shape[0], _CHUNK):
-        expected = min(_CHUNK, shape[0] - start) * row_bytes
-        data = stream.read(expected)
-        if len(data) != expected:
-            raise EOFError(f"{name} ends before row {start + _CHUNK} of {shape[0]}")
-        yield np.frombuffer(data, dtype).reshape(-1, *shape[1:])
-    # Reading past the end is what makes zipfile compare the checksum.
-    if stream.read(1):
-        raise ValueError(f"{name}: found more than the {shape[0]} rows of its header")
+    table, images = npy_member(file, "latents_classes"), npy_member(file, "imgs")
+    _check_layout(table, "iu", (num_images, len(factor_sizes)))
+    _check_layout(images, "u", (num_images, IMAGE_SIZE, IMAGE_SIZE))
+    classes = np.concatenate(list(table.chunks((len(factor_sizes),), _CHUNK)))
+    return _pack(classes, images.chunks((IMAGE_SIZE, IMAGE_SIZE), _CHUNK), factor_sizes)
 
 
 def _read_hdf5(file: Path, factor_sizes: Sequence[int]) -> NDArray[np.uint8]:
     import h5py  # slow to import, and few need it
 
     num_images = math.prod(factor_sizes)
+    require_readable(file, "imgs", "latents/classes")
     with h5py.File(file, "r") as archive:
-        for name in ("imgs", "latents/classes"):
-            if not isinstance(archive.get(name), h5py.Dataset):
-                raise ValueError(f"expected the data set {name}, found {list(archive)[:10]}")
-        images, classes = archive["imgs"], archive["latents/classes"]
-        _check_layout("imgs", "u", (num_images, IMAGE_SIZE, IMAGE_SIZE), images.shape, images.dtype)
-        _check_layout(
-            "latents/classes", "iu", (num_images, len(factor_sizes)), classes.shape, classes.dtype
-        )
+        images, classes = array_in(archive, "imgs"), array_in(archive, "latents/classes")
+        _check_layout(images, "u", (num_images, IMAGE_SIZE, IMAGE_SIZE))
+        _check_layout(classes, "iu", (num_images, len(factor_sizes)))
         chunks = (images[start : start + _CHUNK] for start in range(0, num_images, _CHUNK))
         return _pack(classes[:], chunks, factor_sizes)
 
 
-def _check_layout(
-    name: str,
-    kinds: str,
-    shape: tuple[int, ...],
-    found_shape: tuple[int, ...],
-    found_dtype: np.dtype[Any],
-) -> None:
-    if found_shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, found {found_shape}")
-    if found_dtype.kind not in kinds:
+def _check_layout(found: NpyMember | Any, kinds: str, shape: tuple[int, ...]) -> None:
+    """Refuses an array of an npz or an HDF5 file, not read yet, of another shape or type."""
+    name = found.name.strip("/")
+    if found.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, found {found.shape}")
+    if found.dtype.kind not in kinds:
         raise ValueError(
-            f"{name}: expected {'unsigned ' if kinds == 'u' else ''}integers, found {found_dtype}"
+            f"{name}: expected {'unsigned ' if kinds == 'u' else ''}integers, found {found.dtype}"
         )
 
 
 def _pack(
-    classes: NDArray[Any], chunks: Iterator[NDArray[Any]], factor_sizes: Sequence[int]
+    classes: NDArray[Any], chunks: Iterable[NDArray[Any]], factor_sizes: Sequence[int]
 ) -> NDArray[np.uint8]:
     """Packs images to where their classes say they belong."""
     num_images = math.prod(factor_sizes)

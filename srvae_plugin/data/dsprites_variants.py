@@ -18,6 +18,7 @@ from PIL import Image
 
 from srvae_plugin.data.drawing import DrawnData
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
+from srvae_plugin.data.storage.bounded import open_file
 from srvae_plugin.data.storage.locate import Origin, PathLike
 
 __all__ = [
@@ -192,10 +193,13 @@ def scream_dsprites(
     return ScreamDSprites(dsprites_full(path), scream)
 
 
+_KINDS = ("JPEG", "PNG")
+
+
 def _painting(file: Path) -> NDArray[np.float64]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(file) as picture:
+        with open_file(file) as stream, Image.open(stream, formats=_KINDS) as picture:
             picture.thumbnail((350, 274))
             pixels = np.asarray(picture)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < 65:

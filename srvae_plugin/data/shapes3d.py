@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
 from srvae_plugin.data.storage.array_cache import streamed_array
+from srvae_plugin.data.storage.hdf5_arrays import array_in, require_readable
 from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 from srvae_plugin.data.storage.npz_stream import npy_member
 
@@ -80,24 +81,22 @@ def shapes3d(
 
 
 def _hdf5_chunks(file: Path, sizes: tuple[int, ...]) -> Chunks:
-    import h5py  # slow to import, and few need it
-
-    num = math.prod(sizes)
-    with h5py.File(file, "r") as archive:
-        for name in ("images", "labels"):
-            if not isinstance(archive.get(name), h5py.Dataset):
-                raise ValueError(f"expected the data set {name!r}, found {list(archive)[:10]}")
-        images, labels = archive["images"], archive["labels"]
-        _check_layout(images.shape, images.dtype, (num, *IMAGE_SHAPE))
-        _check_order(labels[:], sizes)
-        # A slice that ends inside a block has the block decompressed again for the next one.
-        block = images.chunks[0] if images.chunks else 1
-        step = min(-(-_CHUNK // block) * block, _LARGEST_CHUNK)
-
     def chunks() -> Iterator[NDArray[np.uint8]]:
-        with ORIGIN.reading(file), h5py.File(file, "r") as archive:
-            for start in range(0, num, step):
-                yield archive["images"][start : start + step]
+        import h5py  # slow to import, and few need it
+
+        num = math.prod(sizes)
+        with ORIGIN.reading(file):
+            require_readable(file, "images", "labels")
+            with h5py.File(file, "r") as archive:
+                images, labels = array_in(archive, "images"), array_in(archive, "labels")
+                _check_layout(images.shape, images.dtype, (num, *IMAGE_SHAPE))
+                _check_labels(labels.shape, labels.dtype, sizes)
+                _check_order(labels[:], sizes)
+                # A slice that ends inside a block has the block unpacked again for the next one.
+                block = images.chunks[0] if images.chunks else 1
+                step = min(-(-_CHUNK // block) * block, _LARGEST_CHUNK)
+                for start in range(0, num, step):
+                    yield images[start : start + step]
 
     return chunks
 
@@ -109,6 +108,7 @@ def _npz_chunks(file: Path, sizes: tuple[int, ...]) -> Chunks:
         member.shape, member.dtype, (*sizes, *IMAGE_SHAPE) if len(member.shape) > 4 else flat
     )
     labels = npy_member(file, "labels")
+    _check_labels(labels.shape, labels.dtype, sizes)
     _check_order(np.concatenate(list(labels.chunks((len(sizes),), 1 << 16))), sizes)
 
     def chunks() -> Iterator[NDArray[np.uint8]]:
@@ -123,12 +123,16 @@ def _check_layout(shape: tuple[int, ...], dtype: np.dtype[Any], expected: tuple[
         raise ValueError(f"images: expected uint8 of shape {expected}, found {dtype} of {shape}")
 
 
+def _check_labels(shape: tuple[int, ...], dtype: np.dtype[Any], sizes: tuple[int, ...]) -> None:
+    if math.prod(shape) != math.prod(sizes) * len(sizes) or dtype.kind not in "iuf":
+        raise ValueError(
+            f"labels: expected {math.prod(sizes)} rows of {len(sizes)} numbers, found {dtype} of "
+            f"{shape}"
+        )
+
+
 def _check_order(labels: NDArray[Any], sizes: tuple[int, ...]) -> None:
     """Refuses labels unless each varies with its own factor, and with no other, along the grid."""
-    if labels.size != math.prod(sizes) * len(sizes):
-        raise ValueError(
-            f"labels: expected {math.prod(sizes)} rows of {len(sizes)}, found {labels.shape}"
-        )
     grid = labels.reshape(*sizes, len(sizes))
     for axis, size in enumerate(sizes):
         values = np.moveaxis(grid[..., axis], axis, 0).reshape(size, -1)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from srvae_plugin.data.image_grid import ImageGrid, checked_sizes
 from srvae_plugin.data.storage.array_cache import cached_array
+from srvae_plugin.data.storage.bounded import open_file
 from srvae_plugin.data.storage.locate import Origin, PathLike, source_key
 
 __all__ = [
@@ -109,6 +110,8 @@ def _places(cat: Path, info: Path, sizes: tuple[int, ...]) -> NDArray[np.int64]:
     """Returns the place in the grid of each image of a split."""
     with ORIGIN.reading(cat), _Matrix(cat) as matrix:
         matrix.require(np.dtype("<i4"), matrix.shape[:1])
+        if not 0 < matrix.shape[0] <= math.prod(sizes):
+            raise ValueError(f"expected at most {math.prod(sizes)} images, found {matrix.shape[0]}")
         categories = matrix.rows(matrix.shape[0])
         matrix.require_end()
     with ORIGIN.reading(info), _Matrix(info) as matrix:
@@ -130,8 +133,10 @@ class _Matrix:
     """NORB's binary matrix: type, number of dimensions, at least three sizes, then the values."""
 
     def __init__(self, file: Path) -> None:
-        opened = gzip.open(file) if file.suffix == ".gz" else open(file, "rb")  # noqa: SIM115
-        self._stream = cast(IO[bytes], opened)
+        plain = open_file(file)
+        packed = file.suffix == ".gz"
+        self._stream = cast(IO[bytes], gzip.open(plain)) if packed else plain  # noqa: SIM115
+        self._plain = plain
         try:
             magic, dimensions = np.frombuffer(self._read(8), "<i4")
             if int(magic) not in _TYPES or not 1 <= dimensions <= 4:
@@ -140,7 +145,7 @@ class _Matrix:
             sizes = np.frombuffer(self._read(4 * max(3, int(dimensions))), "<i4")
             self.shape = tuple(sizes[:dimensions].tolist())
         except BaseException:
-            self._stream.close()
+            self.__exit__()
             raise
 
     def require(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
@@ -168,6 +173,7 @@ class _Matrix:
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
+        self._plain.close()
 
 
 def smaller(images: NDArray[Any]) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ from srvae_plugin.config.optional import require
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.interchange.script_code import require_no_files, require_no_files_in
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.exported import check_export
 from srvae_plugin.runs.repeatable import same_codes
 
 __all__ = [
@@ -190,6 +191,7 @@ def open_model(path: Path) -> ModelFile:
         raise ValueError(f"{path}: expected a file that ends in {', '.join(READERS)}")
     if not path.is_file():
         raise ValueError(f"{path} not found")
+    check_export(path)
     return reader(path)
 
 

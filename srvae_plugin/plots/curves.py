@@ -52,8 +52,6 @@ def learning_curves(scalars_csv: Path) -> Figure | None:
     scalars = read_scalars(scalars_csv)
     if not scalars or not len(next(iter(scalars.values()))):
         return None
-    if "step" not in scalars:
-        raise ValueError(f"{scalars_csv}: no column 'step'; it has {list(scalars)}")
     panels = [name for name in _PANELS if name in scalars]
     if any(_is_of_latent(name) for name in scalars):
         panels.append(_LATENTS)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from srvae_plugin.config.text import gin_dict, record_in
+from srvae_plugin.files import read_json
 from srvae_plugin.report.data_sets import from_config, from_record
 from srvae_plugin.report.keys import metric_name
-from srvae_plugin.report.reading import read_json, seed_of
+from srvae_plugin.report.reading import seed_of
 from srvae_plugin.report.run import DataSet, Run, Settings
 from srvae_plugin.runs.directory import RunDirectory, refused_folder, run_of, scored_kind
 
@@ -76,17 +77,17 @@ def _record_in(config: str) -> dict[str, Any]:
 def _config_text(folder: Path, problems: list[str]) -> str:
     """A run's own configuration; empty, and a problem of it, if it cannot be read."""
     try:
-        return RunDirectory(folder).config.read_text(encoding="utf-8")
+        return RunDirectory(folder).read_config()
     except (OSError, ValueError) as error:
-        problems.append(f"config.gin is damaged: {error}")
+        problems.append(str(error))
         return ""
 
 
 def _environment(run: Run) -> dict[str, Any]:
     try:
-        found = read_json(run.directory.environment)
-    except FileNotFoundError:
-        return {}
+        if not run.directory.environment.is_file():
+            return {}
+        found = run.directory.read_environment()
     except (OSError, ValueError) as error:
         run.problems.append(str(error))
         return {}

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from srvae_plugin.report.reading import read_json, seed_of
+from srvae_plugin.files import read_json
+from srvae_plugin.report.reading import seed_of
 from srvae_plugin.report.run import DataSet, Run
 
 __all__ = ["study_name", "with_study"]
@@ -25,7 +26,7 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
     """
     try:
         entries = read_json(path)["runs"]
-        folders = [(path.parent / entry["folder"]).resolve() for entry in entries]
+        folders = [_inside(path, entry["folder"]) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = str(error) if isinstance(error, ValueError) else f"it does not list runs: {error!r}"
         notes.append(f"{path} is left out: {said}")
@@ -41,6 +42,14 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
             added.append(run)
         _describe(run, entry)
     return [*runs, *added]
+
+
+def _inside(path: Path, folder: str) -> Path:
+    """Folder of a run; ValueError if it lies outside the study's."""
+    found = (path.parent / folder).resolve()
+    if not found.is_relative_to(path.parent.resolve()):
+        raise ValueError(f"it has a run in {folder!r}, outside its folder")
+    return found
 
 
 def _describe(run: Run, entry: Mapping[str, Any]) -> None:

@@ -50,6 +50,7 @@ def represented(
     """
     target = directory.representation(kind)
     if target.is_complete():
+        target.check_all()
         return pipeline.load_representation(target.path, model())
     choice = study.postprocess(kind) if study else Choice(checked.functions[kind])
     bind = functools.partial(checked.bound.of_step, choice=choice)

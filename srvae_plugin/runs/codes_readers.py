@@ -23,8 +23,12 @@ from numpy.typing import NDArray
 
 from srvae_plugin.config.optional import require
 from srvae_plugin.data.factor_columns import FACTOR_ARRAYS
+from srvae_plugin.data.storage.hdf5_arrays import array_in, require_readable, require_small
+from srvae_plugin.data.storage.npy_header import read_npy
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
+from srvae_plugin.data.storage.zip_members import require_small_members
 from srvae_plugin.data.text_tables import as_written, read_text_columns
+from srvae_plugin.runs.exported import check_export
 
 __all__ = ["SUFFIXES", "Arrays", "Columns", "arrays_of_frame", "read_arrays", "read_factors"]
 
@@ -34,6 +38,8 @@ Arrays = dict[str, NDArray[Any]]
 _ARRAYS = ("codes", *FACTOR_ARRAYS)
 _CODE = re.compile(r"latent_\d+")
 _ROW_NUMBER = re.compile(r"observation|Unnamed: 0|__index_level_0__|")
+_ALWAYS_READ, _MOST_UNPACKED = 1 << 28, 100
+"""Bytes that are read in any case, and how many times the file's own: as of members of a zip."""
 _TYPE = "--code-columns 'z*' --factor-columns 'shape,scale', say"
 
 
@@ -120,13 +126,18 @@ def _reader(path: Path) -> Callable[[Path], Arrays]:
         raise ValueError(
             f"{path}: a table of codes ends in {', '.join(SUFFIXES)}; rename or convert it"
         )
+    check_export(path)
     return reader
 
 
 def _read(reader: Callable[[Path], Arrays], path: Path) -> Arrays:
     try:
         return reader(path)
-    except OSError as error:  # h5py and pyarrow say it of a damaged file, too
+    except MemoryError:
+        raise ValueError(f"{path}: its arrays do not fit in memory") from None
+    except Exception as error:  # damaged bytes lead libraries to anything
+        if isinstance(error, ValueError) and str(path) in str(error) and "\n" not in str(error):
+            raise
         raise ValueError(f"{path} is damaged or cannot be read: {_line(error)}") from None
 
 
@@ -140,10 +151,7 @@ def _npz(path: Path) -> Arrays:
 
 
 def _npy(path: Path) -> Arrays:
-    try:
-        return {"codes": np.load(path, allow_pickle=False)}
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or no npy of a plain array: {_line(error)}") from None
+    return {"codes": read_npy(path)}
 
 
 def _csv(path: Path) -> Arrays:
@@ -155,21 +163,28 @@ def _tsv(path: Path) -> Arrays:
 
 
 def _parquet(path: Path) -> Arrays:
-    pandas, pyarrow = require("parquet", "pandas", "pyarrow")
-    try:
-        return _frame_columns(pandas.read_parquet(path, engine="pyarrow"))
-    except pyarrow.ArrowException as error:
-        raise ValueError(f"{path} is damaged or no parquet: {_line(error)}") from None
+    pandas, _ = require("parquet", "pandas", "pyarrow")
+    from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
+
+    found = read_metadata(path)
+    size, stored = 8 * found.num_rows * found.num_columns, path.stat().st_size
+    if size > max(_ALWAYS_READ, _MOST_UNPACKED * stored):
+        raise ValueError(
+            f"{found.num_rows:,} rows in {stored:,} bytes would take {size / 1e9:.1f} GB of memory"
+        )
+    return _frame_columns(pandas.read_parquet(path, engine="pyarrow"))
 
 
 def _hdf5(path: Path) -> Arrays:
     import h5py  # slow to import, and few need it
 
     arrays = {}
+    require_readable(path, *_ARRAYS)
     with h5py.File(path, "r") as file:
         for name in _ARRAYS:
-            stored = file.get(name)
-            if isinstance(stored, h5py.Dataset):
+            if name in file:
+                stored = array_in(file, name)
+                require_small(stored, name)
                 text = h5py.check_string_dtype(stored.dtype) is not None
                 arrays[name] = np.array(stored.asstr()[()], dtype=str) if text else stored[()]
     return arrays
@@ -179,6 +194,7 @@ def _torch(path: Path) -> Arrays:
     import torch
 
     try:
+        require_small_members(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of the zip, of the pickle, or that it is neither
         raise ValueError(
@@ -200,6 +216,10 @@ def _plain(path: Path, name: str, value: Any) -> NDArray[Any]:
 
     if isinstance(value, torch.Tensor):
         value = value.detach()
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError(
+                f"{path}: {name!r} repeats its values: save a copy, {name}.contiguous()"
+            )
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
     if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
         return np.array(value, dtype=str)

@@ -183,6 +183,11 @@ class StepDirectory:
                 "its files are whole is not checked", self.path,
             )  # fmt: skip
 
+    def check_all(self) -> None:
+        """Compare all its files with the manifest; ValueError as `check`."""
+        self.check(self.aggregate)
+        manifest.check_all(self.path)
+
     def read(self) -> dict[str, Any]:
         """The results; ValueError if they are missing or damaged."""
         path = self.results / "json" / f"{self.step}_results.json"

@@ -121,6 +121,7 @@ def train_in(
         begin: called when all is checked, before the first file of a former training changes.
     """
     if resume and directory.is_complete() and not _goes_on(directory, settings):
+        directory.check_all()
         return None
     data = bind()
     record = record_of(data)
@@ -135,8 +136,7 @@ def train_in(
     save_weights(model, directory.weights, shape_of(data))
     scores = {**losses, "elapsed_time": losses["training_seconds"]}
     directory.write(scores, gin.operative_config_str(), records=Records(record))
-    if not settings.keep_checkpoint:
-        checkpoint.delete(directory.files.checkpoint)
+    checkpoint.finish(directory.files.checkpoint, settings.keep_checkpoint)
     return model
 
 

@@ -128,8 +128,7 @@ def train(
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
         run.model.write(scores, text, records=Records(record))
         run.forget_stale_steps()
-        if not ready.keep_checkpoint:
-            checkpoint.delete(run.model.files.checkpoint)
+        checkpoint.finish(run.model.files.checkpoint, ready.keep_checkpoint)
         represented = time.monotonic()
         with run.representation("mean").made_anew(overwrite=True) as mean:
             shutil.copy(run.model.weights, mean.weights)

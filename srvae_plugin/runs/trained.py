@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from srvae_plugin.config.gin_sources import import_modules
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.data.from_python import as_data
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
 from srvae_plugin.metrics.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
@@ -92,7 +93,7 @@ class Run:
     @property
     def config(self) -> str:
         """The configuration as gin has it."""
-        return self.directory.config.read_text(encoding="utf-8")
+        return self.directory.read_config()
 
     def codes(self, images: Any, kind: str = "mean") -> NDArray[np.float32]:
         """Codes (num, latent) of images; `kind` is "mean" or "sampled", see `Representation`.
@@ -140,7 +141,9 @@ class Run:
         """
         import pandas
 
-        columns = read_scalars(self.directory.model.files.scalars)
+        scalars = self.directory.model.files.scalars
+        self.directory.model.check(scalars)
+        columns = read_scalars(scalars) or {"step": np.empty(0)}
         logged = pandas.DataFrame(columns).astype({"step": int}).set_index("step")
         found = self.directory.evaluations
         scores = {step: flat_scores(found.read(step)["scores"]) for step in found.steps()}
@@ -257,7 +260,7 @@ class Runs(list[Run]):
 
         rows = []
         for run in self:
-            config = gin_dict(run.directory.model.gin_file().read_text(encoding="utf-8"))
+            config = gin_dict(manifest.checked_text(run.directory.model.gin_file()))
             scores = {score.title: score.value for score in run.scores().headline()}
             rows.append({"path": str(run.path), **config, **scores})
         return pandas.DataFrame(rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from srvae_plugin.config.text import NOT_OF_THE_MODEL, gin_dict
+from srvae_plugin.data.storage import manifest
 from srvae_plugin.runs.directory import RunDirectory, TrainingDirectory, runs_below
 
 __all__ = ["Group", "groups_of"]
@@ -44,7 +45,7 @@ def groups_of(places: Sequence[Path]) -> list[Group]:
     runs = sorted({run.path for place in places for run in runs_below(place)})
     alike: dict[tuple[Any, ...], dict[str, Path]] = defaultdict(dict)
     for run in runs:
-        config = gin_dict(RunDirectory(run).model.gin_file().read_text(encoding="utf-8"))
+        config = gin_dict(manifest.checked_text(RunDirectory(run).model.gin_file()))
         same = alike[_settings(run, config)]
         seed = config.get("model.random_seed", "")
         if seed in same:

@@ -8,7 +8,6 @@ Run directories are the truth: where `environment.json` exists the run is finish
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any, Literal
 from srvae_plugin.config.data_record import differing_lines
 from srvae_plugin.config.text import gin_dict, record_in, with_record
 from srvae_plugin.data.storage.leftovers import is_leftover, put_right
-from srvae_plugin.files import delete_folder, read_json, write_json, write_text
+from srvae_plugin.files import delete_folder, parse_json, read_json, write_json, write_text
 from srvae_plugin.runs.directory import STUDY_FILE, RunDirectory
 from srvae_plugin.study.locks import LOCK, require_no_writer_in
 from srvae_plugin.study.plan import PlannedRun
@@ -92,9 +91,11 @@ def read_study_json(study: Path) -> dict[str, Any]:
     """Content of `study.json`; ValueError if the folder is no study's or the file is damaged."""
     path = study / STUDY_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT or not isinstance(content["runs"], list):
             raise ValueError("another format")
+        for entry in content["runs"]:
+            _check_entry(study, entry)
         return content
     except FileNotFoundError:
         raise ValueError(f"{study} is not a study directory: it has no {STUDY_FILE}") from None
@@ -103,6 +104,14 @@ def read_study_json(study: Path) -> dict[str, Any]:
             f"{path} is damaged ({error}): delete it; the run directories say what is finished, "
             "only the list of failed runs is lost"
         ) from None
+
+
+def _check_entry(study: Path, entry: Mapping[str, Any]) -> None:
+    folder, status, error = entry["folder"], entry["status"], entry.get("error")
+    if status not in STATUSES or not isinstance(error, str | None):
+        raise ValueError(f"no status of a run: {status!r:.40}, {error!r:.40}")
+    if not (study / folder).resolve().is_relative_to(study.resolve()):
+        raise ValueError(f"a run in {folder!r}, outside the study")
 
 
 def check_directory(study: Path, resume: bool, overwrite: bool) -> bool:
@@ -185,7 +194,7 @@ def statuses(study: Path, runs: Sequence[PlannedRun]) -> list[Status]:
 def _errors(study: Path) -> dict[str, str]:
     """What `study.json` says of the runs that failed, by folder."""
     return {
-        entry["folder"]: entry["error"] or ""
+        entry["folder"]: entry.get("error") or ""
         for entry in _entries(study)
         if entry["status"] == "failed"
     }
@@ -224,7 +233,7 @@ def _changed_lines(state: RunState) -> list[str]:
         # A process that was killed may have left a temporary file, whose name starts with a dot.
         there = state.folder.is_dir() and any(p.name[0] != "." for p in state.folder.iterdir())
         return [f"no {saved.name}"] if there else []
-    before = saved.read_text(encoding="utf-8")
+    before = state.directory.read_config()
     return differing_lines(before, _with_data_of(before, state.config))
 
 
@@ -240,7 +249,7 @@ def _with_data_of(saved: str, config: str) -> str:
 def claim(state: RunState) -> None:
     """Make the run directory with its configuration, before its process starts."""
     path = state.directory.config
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before = state.directory.read_config() if path.is_file() else ""
     now = _with_data_of(before, state.config)
     if now != before:  # the data may lie elsewhere now
         write_text(path, now)

@@ -28,7 +28,7 @@ __all__ = [
     "FREE",
     "Checkpoint",
     "State",
-    "delete",
+    "finish",
     "load",
     "require_more_steps",
     "save",
@@ -114,10 +114,18 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
         raise UnwritableError(said, errno.ENOSPC) from None
 
 
-def delete(path: Path) -> None:
-    """Delete a checkpoint and the one before."""
-    for file in (path, before(path)):
-        file.unlink(missing_ok=True)
+def finish(path: Path, keep: bool) -> None:
+    """Delete what a finished training needs no more: the checkpoint before the last one.
+
+    Args:
+        path: the last one.
+        keep: whether it is kept, to go on from for more steps; the one before is then kept too
+            if the last one is not whole.
+    """
+    if not keep:
+        path.unlink(missing_ok=True)
+    if not keep or (path.is_file() and _is_whole(path)):
+        before(path).unlink(missing_ok=True)
 
 
 def _keep(path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from srvae_plugin.data.storage.bounded import open_file, open_tar, read_zip_member, tar_member
 from srvae_plugin.data.storage.locate import Origin
+from srvae_plugin.data.storage.open_picture import open_picture
 
 __all__ = ["Convert", "picture_names", "pictures"]
 
@@ -28,11 +30,11 @@ def picture_names(source: Path, suffixes: tuple[str, ...]) -> list[str]:
     """Returns the names of all pictures in a folder, zip or tar, at any depth, sorted.
 
     Args:
-        source: the folder or archive; a tar must not be compressed.
+        source: the folder or archive. Links in an archive are left out.
         suffixes: lower-case endings with their dot.
 
     Raises:
-        OSError, tarfile.TarError, zipfile.BadZipFile: if it cannot be listed.
+        OSError, ValueError, tarfile.TarError, zipfile.BadZipFile: if it cannot be listed.
     """
     if source.is_dir():
         names = [
@@ -44,7 +46,7 @@ def picture_names(source: Path, suffixes: tuple[str, ...]) -> list[str]:
         with zipfile.ZipFile(source) as archive:
             names = archive.namelist()
     else:
-        with tarfile.open(source, "r:") as tar:
+        with open_tar(source) as tar:
             names = [member.name for member in tar if member.isfile()]
     hidden = (".", "__MACOSX")  # what a Mac leaves beside pictures looks like pictures
     return sorted(
@@ -87,24 +89,27 @@ def pictures(
         for start in range(0, len(names), _CHUNK):
             chunk = []
             for name in names[start : start + _CHUNK]:
-                with origin.reading(source / name), read(name) as file, Image.open(file) as picture:
+                with (
+                    origin.reading(source / name),
+                    read(name) as file,
+                    open_picture(file, _kinds_of(name)) as picture,
+                ):
                     pixels = np.asarray(convert(picture))
                 chunk.append(pixels if pixels.ndim == 3 else pixels[..., None])
             yield np.stack(chunk)
 
 
+def _kinds_of(name: str) -> list[str]:
+    return ["PNG"] if name.lower().endswith(".png") else ["JPEG"]
+
+
 def _reader(source: Path, stack: ExitStack) -> Callable[[str], IO[bytes]]:
     if source.is_dir():
-        return lambda name: open(source / name, "rb")
+        return lambda name: open_file(source / name)
     if zipfile.is_zipfile(source):
-        return stack.enter_context(zipfile.ZipFile(source)).open
-    tar = stack.enter_context(tarfile.open(source, "r:"))  # noqa: SIM115
-    members = {member.name: member for member in tar}  # tarfile itself looks through all of them
-
-    def read(name: str) -> IO[bytes]:
-        stream = tar.extractfile(members[name])
-        if stream is None:
-            raise ValueError("it is not a file")
-        return stream
-
-    return read
+        archive = stack.enter_context(zipfile.ZipFile(source))
+        return lambda name: io.BytesIO(read_zip_member(archive, name))
+    tar = stack.enter_context(open_tar(source))
+    # tarfile itself looks through all of them for each.
+    members = {member.name: member for member in tar if member.isfile()}
+    return lambda name: io.BytesIO(tar_member(tar, members[name]))

@@ -9,10 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import struct
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,22 +18,6 @@ __all__ = ["DATA_FOLDER", "Origin", "PathLike", "expanded", "source_key"]
 
 
 DATA_FOLDER = "DISENTANGLEMENT_LIB_DATA"
-_UNREADABLE = (
-    OSError,  # h5py, gzip and Pillow raise it too
-    EOFError,
-    KeyError,
-    TypeError,
-    ValueError,
-    IndexError,
-    RuntimeError,
-    NotImplementedError,
-    SyntaxError,  # Pillow's word for a broken PNG
-    OverflowError,
-    struct.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 PathLike = str | os.PathLike[str]
 
@@ -117,13 +97,13 @@ class Origin:
 
         Raises:
             ValueError: if the file is damaged or something else.
-            PermissionError: as it is: it names the file, and another download would not help.
+            PermissionError, MemoryError: as they are: another download would not help.
         """
         try:
             yield
-        except PermissionError:
+        except (PermissionError, MemoryError):
             raise
-        except _UNREADABLE as error:
+        except Exception as error:  # damaged bytes lead libraries to anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(
                 f"{file}: not a complete {self.dataset} file: {reason}; get it again from "

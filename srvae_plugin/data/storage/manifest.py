@@ -16,6 +16,7 @@ from srvae_plugin.files import write_text
 __all__ = [
     "MANIFEST",
     "check",
+    "check_all",
     "checked_bytes",
     "checked_text",
     "digests_in",
@@ -115,6 +116,13 @@ def check(path: Path) -> bool:
             )
         return True
     return False
+
+
+def check_all(folder: Path) -> None:
+    """Compare all that a folder's own list names; ValueError as `check`. Without one: nothing."""
+    listed = _read(folder)
+    for name in listed[1] if listed else ():
+        check(folder / name)
 
 
 def checked_bytes(path: Path) -> bytes:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from srvae_plugin.data.image_scale import Scale, found_scale, image_axes, warn_of_dark_images
+from srvae_plugin.data.storage.bounded import open_file
 from srvae_plugin.data.storage.image_digests import image_digests
 from srvae_plugin.data.storage.npz_arrays import MappedArray
+from srvae_plugin.data.storage.open_picture import open_picture
 
 __all__ = ["SUFFIXES", "ImageFiles", "NpzImages"]
 
@@ -20,7 +22,7 @@ __all__ = ["SUFFIXES", "ImageFiles", "NpzImages"]
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """How the names of image files end."""
 
-_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+_KINDS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _FILES_LOOKED_AT = 16
 
@@ -163,9 +165,8 @@ class ImageFiles:
 
     def _read(self, file: Path) -> NDArray[np.uint8]:
         try:
-            with Image.open(file) as opened:
-                # A large JPEG is decoded at a fraction of its size, never below the one asked for.
-                opened.draft(None, (2 * self.size, 2 * self.size))
+            large_enough = (2 * self.size, 2 * self.size)
+            with open_file(file) as stream, open_picture(stream, _KINDS, large_enough) as opened:
                 if opened.mode not in _EIGHT_BITS:
                     raise ValueError(
                         f"its mode is {opened.mode}; expected eight bits a channel: convert it"
@@ -176,9 +177,9 @@ class ImageFiles:
                 )
             pixels = np.asarray(square if self.channels == 3 else square.convert("L"))
             return pixels.reshape(self.image_shape)
-        except (FileNotFoundError, PermissionError):
-            raise  # name the file themselves
-        except _UNREADABLE as error:
+        except (FileNotFoundError, PermissionError, MemoryError):
+            raise  # name the file themselves, or have nothing to do with it
+        except Exception as error:  # damaged bytes lead Pillow to anything
             reason = " ".join(str(error).split())
             raise ValueError(
                 f"{file}: cannot be read as an image: {reason}; repair it or take it out of the "

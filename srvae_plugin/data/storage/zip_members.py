@@ -7,7 +7,13 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
-__all__ = ["require_possible", "require_small", "require_sound", "values_offset"]
+__all__ = [
+    "require_possible",
+    "require_small",
+    "require_small_members",
+    "require_sound",
+    "values_offset",
+]
 
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -60,8 +66,8 @@ def require_possible(member: zipfile.ZipInfo) -> None:
     most = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _MOST_DEFLATED}.get(member.compress_type)
     if most is None:
         raise ValueError(
-            f"{member.filename}: expected it stored or deflated, as numpy.savez and "
-            f"savez_compressed do, found method {member.compress_type}"
+            f"{member.filename}: expected it stored or deflated, as zip programs and numpy do, "
+            f"found method {member.compress_type}"
         )
     if member.file_size > most * max(member.compress_size, 1):
         raise ValueError(
@@ -79,3 +85,19 @@ def require_small(member: zipfile.ZipInfo) -> None:
             f"{member.file_size / 1e9:.1f} GB of memory; if that is what you want, write it "
             "uncompressed, with numpy.savez"
         )
+
+
+def require_small_members(file: Path) -> None:
+    """Refuses a zip, if a file is one, that is damaged or takes much more memory than it is large.
+
+    Raises:
+        ValueError, zipfile.BadZipFile and others: its checksums are compared.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        require_sound(archive, file)
+        for member in archive.infolist():
+            require_small(member)
+        if (wrong := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of its member {wrong!r} is another")
