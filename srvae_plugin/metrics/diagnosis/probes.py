@@ -1,0 +1,177 @@
+"""What several latents tell of a factor together: a large probe, and linear ones.
+
+Each half of the points is predicted by a probe that was fitted on the other half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.metrics.diagnosis.information import shares
+from srvae_plugin.metrics.diagnosis.points import Factor
+from srvae_plugin.metrics.diagnosis.thresholds import SHUFFLES
+
+__all__ = ["Told", "allowed", "linear", "predicted", "ring", "told"]
+
+_TREES = 40
+_LEAF = 3
+_DOUBT = 0.02
+"""Of every prediction so much is the factor's own distribution: no probability is 0."""
+
+
+class Told(NamedTuple):
+    """What a large probe tells of a factor."""
+
+    share: float
+    """Of the entropy of the factor's classes."""
+    p_value: float
+    """How often shuffled values were told as well, of `SHUFFLES` and itself."""
+
+
+def told(codes: NDArray[np.float64], factor: Factor, seed: int, test: bool = False) -> Told:
+    """Share of a factor that a forest of random trees on these latents tells of points it has not seen.
+
+    The share is 1 less the cross entropy of its predictions over the entropy. `test` compares the
+    predictions with shuffled values.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    classes = factor.classes
+    prior = np.bincount(classes) / len(classes)
+    entropy = -float(np.sum(prior[prior > 0] * np.log(prior[prior > 0])))
+    if not codes.shape[1]:
+        return Told(0.0, 1.0)
+
+    def fit(train: Any, target: Any, part: Any) -> NDArray[np.float64]:
+        forest = _forest(ExtraTreesClassifier, seed).fit(train, target)
+        chances = np.zeros((len(part), len(prior)))
+        chances[:, forest.classes_] = forest.predict_proba(part)
+        return chances
+
+    chances = _by_halves(codes, classes, seed, fit)
+    logs = np.log((1 - _DOUBT) * chances + _DOUBT * prior)
+    points = np.arange(len(classes))
+    seen = float(logs[points, classes].mean())
+    share = float(np.clip(1 + seen / entropy, 0.0, 1.0))
+    if not test:
+        return Told(share, 0.0)
+    stream = np.random.RandomState(seed)
+    shuffled = [
+        logs[points, classes[stream.permutation(len(classes))]].mean() for _ in range(SHUFFLES)
+    ]
+    return Told(share, float(1 + np.sum(np.array(shuffled) >= seen)) / (SHUFFLES + 1))
+
+
+def linear(codes: NDArray[np.float64], factor: Factor, seed: int) -> float:
+    """What a linear probe reads: R^2 of an ordered factor, the share of a factor without order."""
+    if factor.ordered:
+        return float(_r2(codes, factor.values[:, np.newaxis], seed)[0])
+    from sklearn.linear_model import LogisticRegression
+
+    prior = np.bincount(factor.classes) / len(factor.classes)
+    entropy = -float(np.sum(prior[prior > 0] * np.log(prior[prior > 0])))
+    scaled = _standard(codes)
+
+    def fit(train: Any, target: Any, part: Any) -> NDArray[np.float64]:
+        model = LogisticRegression(max_iter=500).fit(train, target)
+        chances = np.zeros((len(part), len(prior)))
+        chances[:, model.classes_] = model.predict_proba(part)
+        return chances
+
+    chances = _by_halves(scaled, factor.classes, seed, fit)
+    logs = np.log((1 - _DOUBT) * chances + _DOUBT * prior)
+    seen = float(logs[np.arange(len(logs)), factor.classes].mean())
+    return float(np.clip(1 + seen / entropy, 0.0, 1.0))
+
+
+def allowed(share: float, factor: Factor) -> float:
+    """What a linear probe could read if the information that there is were linear.
+
+    Of an ordered factor the R^2 of a Gaussian channel with as much information.
+    """
+    if not factor.ordered:
+        return share
+    prior = np.bincount(factor.classes) / len(factor.classes)
+    entropy = -float(np.sum(prior[prior > 0] * np.log(prior[prior > 0])))
+    return float(1 - np.exp(-2 * share * entropy))
+
+
+def ring(codes: NDArray[np.float64], factor: Factor, seed: int) -> tuple[float, NDArray[np.float64]]:
+    """How far an ordered factor lies on a ring in these latents, and each point's angle on it.
+
+    The smaller R^2 of linear probes of the sine and the cosine of the factor as an angle, all its
+    values being one turn.
+    """
+    known, places = np.unique(factor.values, return_inverse=True)
+    angle = 2 * np.pi * places.reshape(-1) / len(known)
+    target = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    at = _by_halves(codes, target, seed, _least_squares)
+    return float(_explained(at, target).min()), np.arctan2(at[:, 0], at[:, 1]) % (2 * np.pi)
+
+
+def predicted(codes: NDArray[np.float64], factor: Factor, seed: int) -> NDArray[np.float64]:
+    """(points,) the factor as a large probe tells it from these latents, of points not seen.
+
+    Of an ordered factor the expected value or the likeliest class, whichever tells more of it: of
+    two values that look alike (a V) the expected one is between them, and tells nothing.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    def by(kind: Any, target: NDArray[Any]) -> NDArray[np.float64]:
+        def fit(train: Any, given: Any, part: Any) -> Any:
+            return _forest(kind, seed).fit(train, given).predict(part)
+
+        return _by_halves(codes, target, seed, fit).astype(np.float64)
+
+    likeliest = by(ExtraTreesClassifier, factor.classes)
+    if not factor.ordered:
+        return likeliest
+    both = np.stack([by(ExtraTreesRegressor, factor.values), likeliest], axis=1)
+    return both[:, int(shares(both, [factor])[:, 0].argmax())]
+
+
+def _forest(kind: Any, seed: int) -> Any:
+    # All latents are tried at every split: with a few of them at random, latents that tell nothing
+    # would change what the others tell.
+    return kind(_TREES, min_samples_leaf=_LEAF, max_features=None, random_state=seed)
+
+
+def _r2(
+    codes: NDArray[np.float64], target: NDArray[np.float64], seed: int
+) -> NDArray[np.float64]:
+    return np.clip(_explained(_by_halves(codes, target, seed, _least_squares), target), 0.0, 1.0)
+
+
+def _explained(at: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 - ((at - target) ** 2).mean(axis=0) / target.var(axis=0)
+
+
+def _least_squares(train: Any, target: Any, part: Any) -> NDArray[np.float64]:
+    def with_one(table: Any) -> Any:
+        return np.column_stack([table, np.ones(len(table))])
+
+    return with_one(part) @ np.linalg.lstsq(with_one(train), target, rcond=1e-10)[0]
+
+
+def _by_halves(
+    codes: NDArray[np.float64],
+    target: NDArray[Any],
+    seed: int,
+    fit: Callable[[Any, Any, Any], NDArray[Any]],
+) -> NDArray[Any]:
+    """Predictions of every point by what `fit` makes of the half that it is not in."""
+    halves = np.array_split(np.random.RandomState(seed).permutation(len(codes)), 2)
+    parts = [fit(codes[h], target[h], codes[o]) for o, h in (halves, halves[::-1])]
+    made = np.zeros((len(codes), *parts[0].shape[1:]), dtype=parts[0].dtype)
+    for half, part in zip(halves, parts, strict=True):
+        made[half] = part
+    return made
+
+
+def _standard(codes: NDArray[np.float64]) -> NDArray[np.float64]:
+    spread = codes.std(axis=0)
+    return (codes - codes.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
