@@ -76,9 +76,7 @@ def split_one_hot(seed=0):
 
 def copied(seed=0):
     _, factors, codes = base(seed)
-    return Planted(
-        np.hstack([codes, -2 * codes[:, :1]]), factors, {("duplicated", ("a",))}, codes
-    )
+    return Planted(np.hstack([codes, -2 * codes[:, :1]]), factors, {("duplicated", ("a",))}, codes)
 
 
 def copied_with_noise(seed=0):
@@ -145,9 +143,7 @@ def told_together_only(seed=0):
 def rotated_and_copied(seed=0):
     _, factors, codes = base(seed)
     made = np.hstack([turned(codes, [0, 1], 45), codes[:, 2:] * 1.5])
-    return Planted(
-        made, factors, {("rotated", ("a", "b")), ("duplicated", ("c",))}, codes
-    )
+    return Planted(made, factors, {("rotated", ("a", "b")), ("duplicated", ("c",))}, codes)
 
 
 def missing_and_split(seed=0):

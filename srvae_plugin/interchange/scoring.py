@@ -23,7 +23,7 @@ from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics, score_function
 from srvae_plugin.runs.scores import Scores
 from srvae_plugin.runs.trained import Run
 
-__all__ = ["score"]
+__all__ = ["function_of", "score", "with_factors"]
 
 
 def score(
@@ -63,20 +63,26 @@ def score(
         >>> score(codes, (images, factors), ["mig"])["mig"]["discrete_mig"]
         1.0
     """
-    source = _with_factors(data)
+    source = with_factors(data)
     return score_function(
-        _function(representation, source), source, metrics, seed_of(seed, random_state)
+        function_of(representation, source), source, metrics, seed_of(seed, random_state)
     )
 
 
-def _with_factors(data: Any) -> Any:
+def with_factors(data: Any) -> Any:
+    """A data set with factors, of one or of a pair of images and their factors."""
     if not (isinstance(data, tuple) and len(data) == 2):
         return as_data(data)
     images: Any = as_data(data[0])
     return ImageTable(as_array(data[1]), images.observations_at, images.observation_shape)
 
 
-def _function(representation: Any, data: Any) -> Callable[[NDArray[np.float32]], Any]:
+def function_of(representation: Any, data: Any) -> Callable[[NDArray[np.float32]], Any]:
+    """The function from images to codes of whatever `score` takes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
     if isinstance(representation, str | os.PathLike):
         path = Path(representation)
         if path.is_dir():

@@ -73,6 +73,7 @@ EXPORT_FILE = "export.json"
 TRAVERSALS, DECOMPOSITION = "traversals.gif", "decomposition.png"
 """Pictures that reports show, of those that `plots.pictures` makes."""
 _REFUSED = ".refused.json"
+_DIAGNOSIS = "diagnosis.json"
 _CONFIG, _ENVIRONMENT = "config.gin", "environment.json"
 _CHECKPOINT, _SCALARS, _TENSORBOARD = "checkpoint.pt", "scalars.csv", "tensorboard"
 _BEFORE = before(Path(_CHECKPOINT)).name
@@ -332,6 +333,11 @@ class ScoresDirectory:
     def refusal(self, metric: str) -> Path:
         """File that says why a metric could not be computed."""
         return self.path / f"{metric.partition('/')[0]}{_REFUSED}"
+
+    @property
+    def diagnosis(self) -> Path:
+        """What was found wrong with the representation."""
+        return self.path / _DIAGNOSIS
 
     def require_new(self, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
         """Raise ValueError if there are results, and neither is asked for."""

@@ -48,7 +48,11 @@ class Causes:
     """The causes found so far, and the codes as they are with all of them undone."""
 
     def __init__(
-        self, latents: Latents, factors: list[Factor], seed: int, random_state: np.random.RandomState
+        self,
+        latents: Latents,
+        factors: list[Factor],
+        seed: int,
+        random_state: np.random.RandomState,
     ) -> None:
         self.original, self.latents, self.factors, self.seed = latents, latents, factors, seed
         self.found: list[Cause] = []
@@ -111,7 +115,8 @@ def causes(
     encoded = [k for k in range(len(factors)) if work.is_encoded(k)]
     for k in sorted(set(range(len(factors))) - set(encoded)):
         told = work.told[k]
-        said = f"a random forest on all latents tells {_percent(told.share)} of it (p = {told.p_value:.2g})"
+        said = f"a large probe on all latents tells {_percent(told.share)} of it"
+        said += f" (p = {told.p_value:.2g})"
         work.add(Cause("not encoded", (factors[k].name,), (), said))
     _idle(work, encoded)
     _within_factors(work, encoded)
@@ -135,11 +140,11 @@ def _idle(work: Causes, encoded: Sequence[int]) -> None:
     for kind in ("dead", "noise"):
         mine = tuple(n for n in idle if (variances[n] <= DEAD * usual) == (kind == "dead"))
         if mine:
-            verb = "varies" if len(mine) == 1 else "vary"
-            less = f"{verb} less than {_percent(DEAD)} as much as the others, and" if kind == "dead" else verb + ", and"
-            rest = "tells of no factor" if len(mine) == 1 else "tell of no factor"
-            was = "was" if len(mine) == 1 else "were"
-            work.add(Cause(kind, (), mine, f"{less} {rest}", f"{_named(mine)} {was} left out", mine))
+            less = f" less than {_percent(DEAD)} as much as the others" if kind == "dead" else ""
+            each = "varies" if len(mine) == 1 else "vary"
+            tell = "tells" if len(mine) == 1 else "tell"
+            said = f"{_named(mine)} {each}{less} and {tell} of no factor"
+            work.add(Cause(kind, (), mine, said, f"{_named(mine)} were left out", mine))
 
 
 def _most(work: Causes, factor: int) -> float:
@@ -181,14 +186,16 @@ def _one_factor(work: Causes, names: list[str], k: int) -> None:
     copies = [name for name in names if name != best]
     if alone[best] < KEEPS * together:
         copies = _copies(work, names, [k])
-    if copies and work.gain(copies, {}, k) >= GAIN or len(names) - len(copies) == 1:
+    if copies and (work.gain(copies, {}, k) >= GAIN or len(names) - len(copies) == 1):
         left = [name for name in names if name not in copies]
-        said = f"{_named(left)} alone {'tells' if len(left) == 1 else 'tell'} {_percent(work.told_by(left, k))} of it, all together {_percent(together)}"
+        said = f"of it {_named(left)} alone told {_percent(work.told_by(left, k))}, all together "
+        said += _percent(together)
         _leave_out(work, (factor.name,), names, copies, said)
         names = left
     if len(names) > 1:
         together = work.told_by(names, k)
-        said = f"the best latent alone tells {_percent(alone[best])}, all together {_percent(together)}"
+        said = f"the best latent alone tells {_percent(alone[best])}, all together "
+        said += _percent(together)
         _merge(work, "split", [k], names, said, f"{_named(names)} were merged into one")
 
 
@@ -218,8 +225,7 @@ def _spare(work: Causes, names: list[str], factors: Sequence[int]) -> None:
 def _leave_out(
     work: Causes, factors: tuple[str, ...], names: Sequence[str], out: Sequence[str], said: str
 ) -> None:
-    was = "was" if len(out) == 1 else "were"
-    text = f"{_named(out)} {was} left out"
+    text = f"{_named(out)} were left out"
     work.add(Cause("duplicated", factors, tuple(names), said, text, tuple(out)))
 
 
@@ -229,7 +235,7 @@ def _merge(
     """Replace latents by what a large probe makes of them, one latent per factor."""
     table = work.table(names)
     new = {
-        f"{work.factors[k].name} of {'+'.join(names)}": probes.predicted(table, work.factors[k], work.seed)
+        _merged(work, k, names): probes.predicted(table, work.factors[k], work.seed)
         for k in factors
     }
     called = tuple(work.factors[k].name for k in factors)
@@ -240,7 +246,10 @@ def _unrotate(work: Causes, rotation: Rotation, encoded: Sequence[int]) -> None:
     parts = [f"{name} {gap[0]:.2f} to {gap[1]:.2f}" for name, gap in rotation.gaps.items()]
     said = f"gap between the best two latents, held-out points: {', '.join(parts)}"
     names = tuple(rotation.latents)
-    new = {f"r{name[1:]}" if name[:1] == "z" else f"r({name})": column for name, column in rotation.new.items()}
+    new = {
+        f"r{name[1:]}" if name.startswith("z") else f"r({name})": column
+        for name, column in rotation.new.items()
+    }
     text = f"{_named(names)} were unrotated"
     work.add(Cause("rotated", tuple(rotation.gaps), names, said, text, names, new))
     mine = [k for k in encoded if work.factors[k].name in rotation.gaps]
@@ -262,14 +271,23 @@ def _mixed(work: Causes, encoded: Sequence[int]) -> None:
             text = f"{_named(names)} were told apart by a large probe, one latent per factor"
             _merge(work, "mixed", group.factors, names, "; ".join(said), text)
         elif not names:
-            k = group.factors[0]
-            live = list(work.latents)
-            keep = _copies(work, live, [k])
-            mine = [name for name in live if name not in keep]
-            said = f"no latent alone tells of {work.factors[k].name}, together they tell {_percent(work.told[k].share)}"
-            text = f"a latent of its own told {work.factors[k].name}"
-            new = {f"{work.factors[k].name} of {'+'.join(mine)}": probes.predicted(work.table(mine), work.factors[k], work.seed)}
-            work.add(Cause("mixed", (work.factors[k].name,), tuple(mine), said, text, (), new))
+            _told_together(work, group.factors[0])
+
+
+def _told_together(work: Causes, k: int) -> None:
+    """A factor that several latents tell together and none alone."""
+    names, factor = list(work.latents), work.factors[k]
+    spare = _copies(work, names, [k])
+    mine = [name for name in names if name not in spare]
+    said = f"no latent alone tells of it, {_named(mine)} together tell "
+    said += _percent(work.told_by(mine, k))
+    text = f"one more latent held what they tell of {factor.name}"
+    new = {_merged(work, k, mine): probes.predicted(work.table(mine), factor, work.seed)}
+    work.add(Cause("mixed", (factor.name,), tuple(mine), said, text, (), new))
+
+
+def _merged(work: Causes, k: int, names: Sequence[str]) -> str:
+    return f"{work.factors[k].name} of {'+'.join(names)}"
 
 
 def _told_of(work: Causes, names: Sequence[str], k: int) -> str:
@@ -283,13 +301,17 @@ def _bent(work: Causes, encoded: Sequence[int]) -> None:
     done = _named_already(work, ("split", "periodic", "mixed"))
     for names, group in _groups(work, [k for k in encoded if work.factors[k].name not in done]):
         for k in (k for k in group.factors if work.is_bent(k)):
-            said = f"a random forest tells {_percent(work.told[k].share)} of it, "
-            said += (
-                f"which is worth an R^2 of {probes.allowed(work.told[k].share, work.factors[k]):.2f}; a line reads {work.linear[k]:.2f}"
-                if work.factors[k].ordered
-                else f"a linear classifier {_percent(work.linear[k])}"
-            )
-            _merge(work, "non-linear", [k], names, said, f"{_named(names)} {'was' if len(names) == 1 else 'were'} read by a large probe")
+            text = f"{_named(names)} were read by a large probe"
+            _merge(work, "non-linear", [k], names, _missed(work, k), text)
+
+
+def _missed(work: Causes, k: int) -> str:
+    told, read = work.told[k].share, work.linear[k]
+    said = f"a large probe tells {_percent(told)} of it, "
+    if not work.factors[k].ordered:
+        return f"{said}a linear one {_percent(read)}"
+    worth = probes.allowed(told, work.factors[k])
+    return f"{said}which is worth an R^2 of {worth:.2f}; a linear one has {read:.2f}"
 
 
 def _percent(share: float) -> str:

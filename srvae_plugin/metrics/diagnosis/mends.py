@@ -75,9 +75,7 @@ def turn_of(codes: NDArray[np.float64], factors: Sequence[Factor]) -> Turn:
     return Turn(mean, white @ np.vstack([nearest, basis]).T, owners)
 
 
-def _directions(
-    white: NDArray[np.float64], factor: Factor
-) -> list[NDArray[np.float64]]:
+def _directions(white: NDArray[np.float64], factor: Factor) -> list[NDArray[np.float64]]:
     """The one or two directions in which the means of the classes lie farthest apart, if any."""
     several = int(factor.classes.max()) + 1
     counts = np.bincount(factor.classes, minlength=several)

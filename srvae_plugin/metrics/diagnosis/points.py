@@ -15,6 +15,9 @@ from srvae_plugin.metrics.diagnosis.thresholds import FEWEST_POINTS, GROUPS
 __all__ = ["Factor", "Points", "grouped", "points_of"]
 
 
+_ORDERED = 5
+
+
 class Factor(NamedTuple):
     """One factor of all points."""
 
@@ -26,7 +29,9 @@ class Factor(NamedTuple):
     classes: NDArray[np.int64]
     """0, 1, ...: at most `GROUPS` of an ordered factor."""
     ordered: bool
-    """Whether the values are numbers with an order."""
+    """Whether probes take the values for numbers: whole numbers of five values or more, and
+    fractions, unless they are said to have no order. Of fewer the order seldom means anything (the
+    shapes of dSprites), and a linear classifier is fair to those with and without one."""
 
 
 class Points(NamedTuple):
@@ -40,6 +45,8 @@ class Points(NamedTuple):
     """Names of those that do not."""
     binned: list[str]
     """Names of those that are continuous."""
+    are_numbers: bool
+    """Whether no factor is known to have no order."""
 
     @property
     def scored(self) -> NDArray[np.int64]:
@@ -81,7 +88,7 @@ def points_of(
     without_order = set(unordered) | _words(factors, called)
     varying = np.ptp(values, axis=0) > 0
     found = [
-        _factor(name, column, name not in without_order)
+        _factor(name, column, name not in without_order and len(np.unique(column)) >= _ORDERED)
         for name, column, varies in zip(called, values.T, varying, strict=True)
         if varies
     ]
@@ -89,7 +96,7 @@ def points_of(
         raise ValueError("factors: none varies among the points")
     binned = [f.name for f in found if (f.values != np.round(f.values)).any()]
     constant = [name for name, varies in zip(called, varying, strict=True) if not varies]
-    return Points(array.astype(np.float64), found, constant, binned)
+    return Points(array.astype(np.float64), found, constant, binned, not without_order)
 
 
 def _words(factors: Any, names: Sequence[str]) -> set[str]:

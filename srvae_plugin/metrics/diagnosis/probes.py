@@ -100,7 +100,9 @@ def allowed(share: float, factor: Factor) -> float:
     return float(1 - np.exp(-2 * share * entropy))
 
 
-def ring(codes: NDArray[np.float64], factor: Factor, seed: int) -> tuple[float, NDArray[np.float64]]:
+def ring(
+    codes: NDArray[np.float64], factor: Factor, seed: int
+) -> tuple[float, NDArray[np.float64]]:
     """How far an ordered factor lies on a ring in these latents, and each point's angle on it.
 
     The smaller R^2 of linear probes of the sine and the cosine of the factor as an angle, all its
@@ -140,9 +142,7 @@ def _forest(kind: Any, seed: int) -> Any:
     return kind(_TREES, min_samples_leaf=_LEAF, max_features=None, random_state=seed)
 
 
-def _r2(
-    codes: NDArray[np.float64], target: NDArray[np.float64], seed: int
-) -> NDArray[np.float64]:
+def _r2(codes: NDArray[np.float64], target: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     return np.clip(_explained(_by_halves(codes, target, seed, _least_squares), target), 0.0, 1.0)
 
 

@@ -59,7 +59,7 @@ def scores(
     found: dict[str, float] = {}
     for name in metrics:
         core, computed = _CORES[name]
-        if name == "mcc" and not all(factor.ordered for factor in points.factors):
+        if name == "mcc" and not points.are_numbers:
             continue  # numbers of classes without order have no correlation
         try:
             result = core(codes, points.scored, seed=seed)
