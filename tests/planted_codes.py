@@ -17,7 +17,7 @@ class Planted(NamedTuple):
     """The codes without the defect; None where codes cannot tell."""
 
 
-def base(seed=0, noise=0.05, num=1000):
+def base(seed=0, noise=0.05, num=800):
     """Factors, and codes that hold each in a latent of its own."""
     random = np.random.RandomState(seed)
     factors = np.stack([random.randint(size, size=num) for size in _SIZES], axis=1)

@@ -20,7 +20,7 @@ def add_diagnose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--diagnose", action="store_true",
         help="say why scores are low instead of scoring: what is wrong with each factor, and what "
-        "the scores would be without it; kept as diagnosis.json beside the scores, for srvae-report",
+        "the scores would be without it; kept as diagnosis.json beside scores, for srvae-report",
     )  # fmt: skip
 
 

@@ -40,8 +40,8 @@ def diagnose(
 
     Args:
         representation: codes (points, latent) as an array, data frame or tensor; or a run or its
-            directory, a model, a torch module, a function of images, or an ONNX or TorchScript file,
-            as `srvae_plugin.score` takes them.
+            directory, a model, a torch module, a function of images, or an ONNX or TorchScript
+            file, as `srvae_plugin.score` takes them.
         factors: of codes, (points, factor); of anything else a data set with factors, or a pair of
             images and their factors.
         seed: a whole number, a numpy Generator or a RandomState.

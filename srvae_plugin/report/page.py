@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
 from srvae_plugin.report.curves import Curve, curve_chart
+from srvae_plugin.report.diagnoses import diagnoses
 from srvae_plugin.report.explanations import explanation
 from srvae_plugin.report.figures import cell_strip, hinton, legend, strip_plot
 from srvae_plugin.report.lists import lists
@@ -56,6 +57,7 @@ SECTIONS = (
     ("scores", "Scores", "by_data_set"),
     ("differences", "Paired differences", "comparisons"),
     ("seeds", "How many seeds", "plans"),
+    ("why", "Why is a score low?", "diagnoses"),
     ("curves", "Learning curves", "curves"),
     ("traversals", "Traversals", "traversals"),
     ("decomposition", "Step by step", "decompositions"),
@@ -103,6 +105,7 @@ def page(
         "beside": beside,
         "overviews": overviews(tables, beside, bootstrap),
         "plans": plans(tables),
+        "diagnoses": diagnoses(models, notes),
         "glossary": list({t.score.title: explanation(t.score) for t in tables}.items()),
         "notes": notes,
         "bootstrap": bootstrap,

@@ -14,6 +14,15 @@ from srvae_plugin.files import read_json, write_json
 from srvae_plugin.metrics.arrays import as_array
 from srvae_plugin.metrics.diagnosis import Findings, diagnose_codes
 from srvae_plugin.metrics.diagnosis.scoring import METRICS
+from srvae_plugin.metrics.diagnosis.words import (
+    SOUND,
+    changes,
+    listed,
+    rows_of,
+    short,
+    what_then,
+    where,
+)
 from srvae_plugin.metrics.drawing import Source
 from srvae_plugin.metrics.seeds import Seed, seed_of
 from srvae_plugin.plots.diagnosis import told_figure
@@ -28,11 +37,6 @@ __all__ = ["POINTS", "Diagnosis", "diagnosis_of_codes", "diagnosis_of_function"]
 
 POINTS = 5000
 """Points that are looked at unless something else is asked for."""
-_FAINT = 0.5
-"""A factor of which less is told is called faint."""
-SOUND = (
-    "Nothing is wrong: every factor is in one latent of its own, and a linear read-out finds it."
-)
 
 
 class Diagnosis:
@@ -54,8 +58,11 @@ class Diagnosis:
 
     @property
     def findings(self) -> list[dict[str, Any]]:
-        """One dictionary per finding: `kind`, `factors`, `latents`, `measured`, `what_if`, `scores`
-        without it, `advice`, and `after`, the place of the finding that is mended first."""
+        """One dictionary per finding, in the order in which they are undone.
+
+        `kind`, `factors`, `latents`, `measured`, `what_if`, `scores` without it, `advice`, and
+        `after`, the place of the finding that is undone first, if there is one.
+        """
         return list(self.record["findings"])
 
     @property
@@ -76,49 +83,37 @@ class Diagnosis:
         """
         import pandas
 
-        return pandas.DataFrame(self._rows())
+        return pandas.DataFrame(rows_of(self.record))
 
     def figure(self) -> Figure:
         """Share of each factor that each latent tells, as a matplotlib figure."""
-        found = [row["found"] for row in self._rows()]
+        found = [row["found"] for row in rows_of(self.record)]
         return told_figure(
             np.array(self.record["shares"]), self.record["told"], self.record["latents"],
             self.record["factors"], found,
         )  # fmt: skip
-
-    def _rows(self) -> list[dict[str, Any]]:
-        rows = []
-        for k, name in enumerate(self.record["factors"]):
-            of = np.array(self.record["shares"])[:, k]
-            order = np.argsort(-of, kind="stable")
-            kinds = [one["kind"] for one in self.findings if name in one["factors"]]
-            faint = "faint" if self.record["told"][k] < _FAINT else "sound"
-            rows.append(
-                {
-                    "factor": name, "told": self.record["told"][k],
-                    "linear": self.record["linear"][k], "latent": self.record["latents"][order[0]],
-                    "best": float(of[order[0]]),
-                    "second": float(of[order[1]]) if len(order) > 1 else 0.0,
-                    "found": ", ".join(dict.fromkeys(kinds)) or faint,
-                }
-            )  # fmt: skip
-        return rows
 
     def __repr__(self) -> str:
         record = self.record
         lines = [
             f"{len(record['factors'])} factors in {len(record['latents'])} latents, "
             f"{record['num_points']:,} points",
-            *_columns(self._rows()),
+            *_columns(rows_of(self.record)),
             "",
-            f"scores as they are: {_listed(self.scores)}",
+            f"scores as they are: {listed(self.scores)}",
         ]
         for number, one in enumerate(self.findings, 1):
-            lines += ["", *_said(number, one, self.findings, self.scores)]
+            lines += [
+                "",
+                f"{number}. {one['kind']}: {where(one)}",
+                f"   seen by: {one['measured']}",
+            ]
+            lines += [f"   {what_then(one, record)}"] if one["scores"] else []
+            lines += [f"   try: {one['advice']}"]
         if not self.findings:
             lines += ["", SOUND]
         if self.mended != self.scores:
-            lines += ["", f"with all of this undone: {_changes(self.scores, self.mended)}"]
+            lines += ["", f"with all of this undone: {changes(self.scores, self.mended)}"]
         return "\n".join([*lines, *(f"note: {note}" for note in record["notes"])])
 
     @classmethod
@@ -201,46 +196,12 @@ def _record(found: Findings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _said(
-    number: int,
-    one: Mapping[str, Any],
-    findings: Sequence[Mapping[str, Any]],
-    scores: Mapping[str, float],
-) -> list[str]:
-    """A finding in lines."""
-    where = f" in {', '.join(one['latents'])}" if one["latents"] and one["factors"] else ""
-    what = ", ".join(one["factors"]) or ", ".join(one["latents"])
-    lines = [f"{number}. {one['kind']}: {what}{where}", f"   seen by: {one['measured']}"]
-    if one["scores"]:
-        before = scores if one["after"] is None else findings[one["after"]]["scores"]
-        first = "" if one["after"] is None else f", once {one['after'] + 1} is undone"
-        lines.append(f"   {_changes(before, one['scores'])} if {one['what_if']}{first}")
-    return [*lines, f"   try: {one['advice']}"]
-
-
-def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """As in: MIG .12 -> .41. Scores that stay the same are not named, unless all do."""
-    both = {name: (before[name], after[name]) for name in after if name in before}
-    moved = {name: ends for name, ends in both.items() if abs(ends[1] - ends[0]) >= 0.005}
-    if not moved:
-        return f"{', '.join(both)} {'stay' if len(both) > 1 else 'stays'} as now"
-    return ", ".join(f"{name} {_short(a)} -> {_short(b)}" for name, (a, b) in moved.items())
-
-
-def _listed(scores: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in scores.items())
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
-
-
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A table of the factors."""
     head = ("factor", "all tell", "linear", "best latent", "second", "found")
     cells = [
-        (r["factor"], _short(r["told"]), _short(r["linear"]), f"{r['latent']} {_short(r['best'])}",
-         _short(r["second"]), r["found"])
+        (r["factor"], short(r["told"]), short(r["linear"]), f"{r['latent']} {short(r['best'])}",
+         short(r["second"]), r["found"])
         for r in rows
     ]  # fmt: skip
     table = [head, *cells]

@@ -474,6 +474,14 @@ class RunDirectory:
         """The scores of a representation."""
         return ScoresDirectory(self.metrics_path / kind)
 
+    def diagnoses(self) -> list[tuple[str, Path]]:
+        """Kind and file of each diagnosis of its representations, or of a folder of scores."""
+        own = ScoresDirectory(self.path).diagnosis
+        found = [("", own)] if own.is_file() else []
+        return found + [
+            (p.parent.name, p) for p in sorted(self.metrics_path.glob(f"*/{_DIAGNOSIS}"))
+        ]
+
     def export(self, kind: str, to: str) -> Path:
         """Folder of a representation in another format."""
         return self.path / "exports" / kind / to

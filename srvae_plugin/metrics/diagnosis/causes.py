@@ -54,13 +54,16 @@ class Causes:
         seed: int,
         random_state: np.random.RandomState,
     ) -> None:
-        self.original, self.latents, self.factors, self.seed = latents, latents, factors, seed
+        self.original, self.latents, self.factors = latents, latents, factors
         self.found: list[Cause] = []
         everything = np.stack(list(latents.values()), axis=1)
+        self.halves = probes.Halves.of(everything, seed)
         self.known: Known = known(everything, factors, random_state)
         moving = everything[:, np.ptp(everything, axis=0) > 0]
-        self.told = [probes.told(moving, factor, seed, test=True) for factor in factors]
-        self.linear = [probes.linear(moving, f, seed) if moving.size else 0.0 for f in factors]
+        self.told = [probes.told(moving, factor, self.halves, test=True) for factor in factors]
+        self.linear = [
+            probes.linear(moving, f, self.halves) if moving.size else 0.0 for f in factors
+        ]
         self.made_by: dict[str, int] = {}
         """Place of the cause whose mend made a latent."""
 
@@ -95,7 +98,7 @@ class Causes:
 
     def told_by(self, names: Sequence[str], factor: int) -> float:
         """Share of a factor that these latents tell together."""
-        return probes.told(self.table(names), self.factors[factor], self.seed).share
+        return probes.told(self.table(names), self.factors[factor], self.halves).share
 
     def gain(self, out: Sequence[str], new: Latents, factor: int) -> float:
         """How much wider the gap between the factor's best latents is after a mend."""
@@ -173,7 +176,7 @@ def _within_factors(work: Causes, encoded: Sequence[int]) -> None:
 def _one_factor(work: Causes, names: list[str], k: int) -> None:
     factor = work.factors[k]
     if factor.ordered and work.is_bent(k) and len(np.unique(factor.values)) > 4:
-        fit, angle = probes.ring(work.table(names), factor, work.seed)
+        fit, angle = probes.ring(work.table(names), factor, work.halves)
         if fit >= RING:
             said = f"a ring explains {_percent(fit)}, a line {_percent(work.linear[k])}"
             text = f"{_named(names)} were replaced by their angle"
@@ -235,7 +238,7 @@ def _merge(
     """Replace latents by what a large probe makes of them, one latent per factor."""
     table = work.table(names)
     new = {
-        _merged(work, k, names): probes.predicted(table, work.factors[k], work.seed)
+        _merged(work, k, names): probes.predicted(table, work.factors[k], work.halves)
         for k in factors
     }
     called = tuple(work.factors[k].name for k in factors)
@@ -282,7 +285,7 @@ def _told_together(work: Causes, k: int) -> None:
     said = f"no latent alone tells of it, {_named(mine)} together tell "
     said += _percent(work.told_by(mine, k))
     text = f"one more latent held what they tell of {factor.name}"
-    new = {_merged(work, k, mine): probes.predicted(work.table(mine), factor, work.seed)}
+    new = {_merged(work, k, mine): probes.predicted(work.table(mine), factor, work.halves)}
     work.add(Cause("mixed", (factor.name,), tuple(mine), said, text, (), new))
 
 

@@ -13,14 +13,37 @@ from numpy.typing import NDArray
 
 from srvae_plugin.metrics.diagnosis.information import shares
 from srvae_plugin.metrics.diagnosis.points import Factor
-from srvae_plugin.metrics.diagnosis.thresholds import SHUFFLES
+from srvae_plugin.metrics.diagnosis.thresholds import FEWEST_POINTS, SHUFFLES
 
-__all__ = ["Told", "allowed", "linear", "predicted", "ring", "told"]
+__all__ = ["Halves", "Told", "allowed", "linear", "predicted", "ring", "told"]
 
 _TREES = 40
 _LEAF = 3
 _DOUBT = 0.02
 """Of every prediction so much is the factor's own distribution: no probability is 0."""
+
+
+class Halves(NamedTuple):
+    """The points in two halves, and a seed for what is fitted on them."""
+
+    seed: int
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, codes: NDArray[np.float64], seed: int) -> Halves:
+        """Halves of all points; points of equal codes (points, latent) are in one half.
+
+        A small grid of observations that is drawn from has copies, and a probe would know those of
+        the other half by heart. Of fewer different codes than `FEWEST_POINTS` the halves are drawn
+        without regard to that.
+        """
+        groups = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
+        if groups.max() + 1 < FEWEST_POINTS:
+            groups = np.arange(len(codes))
+        order = np.random.RandomState(seed).permutation(groups.max() + 1)
+        is_first = order[groups] < (groups.max() + 1) / 2
+        return cls(seed, np.flatnonzero(is_first), np.flatnonzero(~is_first))
 
 
 class Told(NamedTuple):
@@ -32,8 +55,8 @@ class Told(NamedTuple):
     """How often shuffled values were told as well, of `SHUFFLES` and itself."""
 
 
-def told(codes: NDArray[np.float64], factor: Factor, seed: int, test: bool = False) -> Told:
-    """Share of a factor that a forest of random trees on these latents tells of points it has not seen.
+def told(codes: NDArray[np.float64], factor: Factor, by: Halves, test: bool = False) -> Told:
+    """Share of a factor that a forest of trees on these latents tells of points not seen.
 
     The share is 1 less the cross entropy of its predictions over the entropy. `test` compares the
     predictions with shuffled values.
@@ -47,29 +70,29 @@ def told(codes: NDArray[np.float64], factor: Factor, seed: int, test: bool = Fal
         return Told(0.0, 1.0)
 
     def fit(train: Any, target: Any, part: Any) -> NDArray[np.float64]:
-        forest = _forest(ExtraTreesClassifier, seed).fit(train, target)
+        forest = _forest(ExtraTreesClassifier, by.seed).fit(train, target)
         chances = np.zeros((len(part), len(prior)))
         chances[:, forest.classes_] = forest.predict_proba(part)
         return chances
 
-    chances = _by_halves(codes, classes, seed, fit)
+    chances = _by_halves(codes, classes, by, fit)
     logs = np.log((1 - _DOUBT) * chances + _DOUBT * prior)
     points = np.arange(len(classes))
     seen = float(logs[points, classes].mean())
     share = float(np.clip(1 + seen / entropy, 0.0, 1.0))
     if not test:
         return Told(share, 0.0)
-    stream = np.random.RandomState(seed)
+    stream = np.random.RandomState(by.seed)
     shuffled = [
         logs[points, classes[stream.permutation(len(classes))]].mean() for _ in range(SHUFFLES)
     ]
     return Told(share, float(1 + np.sum(np.array(shuffled) >= seen)) / (SHUFFLES + 1))
 
 
-def linear(codes: NDArray[np.float64], factor: Factor, seed: int) -> float:
+def linear(codes: NDArray[np.float64], factor: Factor, by: Halves) -> float:
     """What a linear probe reads: R^2 of an ordered factor, the share of a factor without order."""
     if factor.ordered:
-        return float(_r2(codes, factor.values[:, np.newaxis], seed)[0])
+        return float(_r2(codes, factor.values[:, np.newaxis], by)[0])
     from sklearn.linear_model import LogisticRegression
 
     prior = np.bincount(factor.classes) / len(factor.classes)
@@ -82,7 +105,7 @@ def linear(codes: NDArray[np.float64], factor: Factor, seed: int) -> float:
         chances[:, model.classes_] = model.predict_proba(part)
         return chances
 
-    chances = _by_halves(scaled, factor.classes, seed, fit)
+    chances = _by_halves(scaled, factor.classes, by, fit)
     logs = np.log((1 - _DOUBT) * chances + _DOUBT * prior)
     seen = float(logs[np.arange(len(logs)), factor.classes].mean())
     return float(np.clip(1 + seen / entropy, 0.0, 1.0))
@@ -101,7 +124,7 @@ def allowed(share: float, factor: Factor) -> float:
 
 
 def ring(
-    codes: NDArray[np.float64], factor: Factor, seed: int
+    codes: NDArray[np.float64], factor: Factor, by: Halves
 ) -> tuple[float, NDArray[np.float64]]:
     """How far an ordered factor lies on a ring in these latents, and each point's angle on it.
 
@@ -111,11 +134,17 @@ def ring(
     known, places = np.unique(factor.values, return_inverse=True)
     angle = 2 * np.pi * places.reshape(-1) / len(known)
     target = np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    at = _by_halves(codes, target, seed, _least_squares)
-    return float(_explained(at, target).min()), np.arctan2(at[:, 0], at[:, 1]) % (2 * np.pi)
+    at = _by_halves(codes, target, by, _least_squares)
+    return float(_explained(at, target).min()), _cut(at, len(known))
 
 
-def predicted(codes: NDArray[np.float64], factor: Factor, seed: int) -> NDArray[np.float64]:
+def _cut(at: NDArray[np.float64], num_values: int) -> NDArray[np.float64]:
+    """Angles of sines and cosines; the ring is cut halfway between the last and the first value."""
+    half = np.pi / num_values
+    return (np.arctan2(at[:, 0], at[:, 1]) + half) % (2 * np.pi)
+
+
+def predicted(codes: NDArray[np.float64], factor: Factor, by: Halves) -> NDArray[np.float64]:
     """(points,) the factor as a large probe tells it from these latents, of points not seen.
 
     Of an ordered factor the expected value or the likeliest class, whichever tells more of it: of
@@ -123,16 +152,16 @@ def predicted(codes: NDArray[np.float64], factor: Factor, seed: int) -> NDArray[
     """
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-    def by(kind: Any, target: NDArray[Any]) -> NDArray[np.float64]:
+    def of(kind: Any, target: NDArray[Any]) -> NDArray[np.float64]:
         def fit(train: Any, given: Any, part: Any) -> Any:
-            return _forest(kind, seed).fit(train, given).predict(part)
+            return _forest(kind, by.seed).fit(train, given).predict(part)
 
-        return _by_halves(codes, target, seed, fit).astype(np.float64)
+        return _by_halves(codes, target, by, fit).astype(np.float64)
 
-    likeliest = by(ExtraTreesClassifier, factor.classes)
+    likeliest = of(ExtraTreesClassifier, factor.classes)
     if not factor.ordered:
         return likeliest
-    both = np.stack([by(ExtraTreesRegressor, factor.values), likeliest], axis=1)
+    both = np.stack([of(ExtraTreesRegressor, factor.values), likeliest], axis=1)
     return both[:, int(shares(both, [factor])[:, 0].argmax())]
 
 
@@ -142,8 +171,8 @@ def _forest(kind: Any, seed: int) -> Any:
     return kind(_TREES, min_samples_leaf=_LEAF, max_features=None, random_state=seed)
 
 
-def _r2(codes: NDArray[np.float64], target: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    return np.clip(_explained(_by_halves(codes, target, seed, _least_squares), target), 0.0, 1.0)
+def _r2(codes: NDArray[np.float64], target: NDArray[np.float64], by: Halves) -> NDArray[np.float64]:
+    return np.clip(_explained(_by_halves(codes, target, by, _least_squares), target), 0.0, 1.0)
 
 
 def _explained(at: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -160,11 +189,11 @@ def _least_squares(train: Any, target: Any, part: Any) -> NDArray[np.float64]:
 def _by_halves(
     codes: NDArray[np.float64],
     target: NDArray[Any],
-    seed: int,
+    by: Halves,
     fit: Callable[[Any, Any, Any], NDArray[Any]],
 ) -> NDArray[Any]:
     """Predictions of every point by what `fit` makes of the half that it is not in."""
-    halves = np.array_split(np.random.RandomState(seed).permutation(len(codes)), 2)
+    halves = by.first, by.second
     parts = [fit(codes[h], target[h], codes[o]) for o, h in (halves, halves[::-1])]
     made = np.zeros((len(codes), *parts[0].shape[1:]), dtype=parts[0].dtype)
     for half, part in zip(halves, parts, strict=True):
