@@ -16,6 +16,8 @@ Latents = dict[str, NDArray[np.float64]]
 """Columns of codes by the latents' names, in their order."""
 _FLAT = 1e-10
 """Part of the largest variance below which a direction of the codes is none."""
+_SAME = 1e-6
+"""Length of what sets a direction apart from others, below which it is one of them."""
 _WEAKEST = 0.1
 """Part of a direction's variance that the means of a factor's classes have at least: with less the
 factor has no direction, and what looks like one is chance."""
@@ -50,11 +52,12 @@ class Turn(NamedTuple):
 
 
 def turn_of(codes: NDArray[np.float64], factors: Sequence[Factor]) -> Turn:
-    """The rotation of the whitened codes in which factors lie on axes as nearly as possible.
+    """The linear map of codes in which each factor lies on an axis of its own, as far as it can.
 
-    Each factor's direction is the one in which the means of its values lie farthest apart (linear
-    discriminant analysis); the nearest orthogonal directions to all of these are the new axes, and
-    what is left is any basis of the rest.
+    Each factor's axis is the direction in which the means of its classes lie farthest apart (linear
+    discriminant analysis), in whitened codes, so that scales do not count; what is left is any
+    basis of the rest. The axes are not made orthogonal: in a sample factors are never quite
+    uncorrelated, and each direction is known better than that.
     """
     mean = codes.mean(axis=0)
     centred = codes - mean
@@ -69,10 +72,9 @@ def turn_of(codes: NDArray[np.float64], factors: Sequence[Factor]) -> Turn:
     wanted, owners = wanted[: white.shape[1]], owners[: white.shape[1]]
     if not wanted:
         return Turn(mean, white, [])
-    left, _, right = np.linalg.svd(np.array(wanted), full_matrices=False)
-    nearest = left @ right
-    basis = np.linalg.svd(nearest, full_matrices=True)[2][len(nearest) :]
-    return Turn(mean, white @ np.vstack([nearest, basis]).T, owners)
+    _, strengths, basis = np.linalg.svd(np.array(wanted), full_matrices=True)
+    rest = basis[int(np.sum(strengths > _SAME)) :]
+    return Turn(mean, white @ np.vstack([*wanted, rest]).T, owners)
 
 
 def _directions(white: NDArray[np.float64], factor: Factor) -> list[NDArray[np.float64]]:
