@@ -107,7 +107,7 @@ def _triangle(title: str, x: float, y: float) -> str:
 
 
 def _published_mark(score: PublishedScore, x: Axis, y: float) -> str:
-    mean = score.mean or 0.0
+    mean = 0.0 if score.mean is None else score.mean
     spread = f" ± {score.std:g}" if score.std is not None else ""
     title = f"published: {mean:g}{spread}, {score.source} ({score.confidence})"
     at = x.at(mean)

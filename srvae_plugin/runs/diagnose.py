@@ -19,11 +19,8 @@ from srvae_plugin.runs.trained_on import BoundData
 
 __all__ = ["diagnose_function", "diagnose_run"]
 
-Bindings = gin_files.Texts
-
-
 def diagnose_run(
-    run: str | Path, bindings: Bindings = None, resume: bool = False, overwrite: bool = False
+    run: str | Path, bindings: gin_files.Texts = None, resume: bool = False, overwrite: bool = False
 ) -> dict[Path, Diagnosis]:
     """Diagnose each representation of a run on the data it was trained on, or that gin binds.
 
@@ -62,7 +59,7 @@ def diagnose_function(
     function: RepresentationFunction,
     data: GroundTruthData | None,
     output: str | Path,
-    bindings: Bindings = None,
+    bindings: gin_files.Texts = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[Path, Diagnosis]:

@@ -17,7 +17,7 @@ from srvae_plugin.metrics.diagnosis.thresholds import FEWEST_POINTS, SHUFFLES
 
 __all__ = ["Halves", "Told", "allowed", "linear", "predicted", "ring", "told"]
 
-_TREES = 40
+_TREES = 20
 _LEAF = 3
 _DOUBT = 0.02
 """Of every prediction so much is the factor's own distribution: no probability is 0."""
