@@ -96,7 +96,9 @@ def test_aligned_codes_of_bent_or_scaled_latents_are_sound():
 
 def test_random_codes_encode_nothing():
     random, factors, _ = base(0)
-    found = diagnose_codes(random.normal(size=(len(factors), 4)), factors, metrics=["mig"], names=NAMES)
+    found = diagnose_codes(
+        random.normal(size=(len(factors), 4)), factors, metrics=["mig"], names=NAMES
+    )
     assert named(found) == {("not encoded", (name,)) for name in NAMES} | {("noise", ())}
 
 

@@ -81,5 +81,5 @@ def _diagnosed(model: Model, run: Run, kind: str, path: Path) -> Diagnosed:
         model, run, kind, int(record["num_points"]), rows_of(record), found,
         "" if found else SOUND, changes(record["scores"], record["mended"]) if changed else "",
         [str(note) for note in record["notes"]],
-        Markup(hinton(shares, factors, title, order)),
+        Markup(hinton(shares, factors, title, order, 1.0)),
     )  # fmt: skip

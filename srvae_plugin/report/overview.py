@@ -122,9 +122,7 @@ def _cell(
     if row is None:
         return None
     known = [
-        one
-        for one in beside
-        if one.row is row and one.published and one.published.mean is not None
+        one for one in beside if one.row is row and one.published and one.published.mean is not None
     ]
     trust = list(CONFIDENCE)
     nearest = min(

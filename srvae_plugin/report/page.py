@@ -171,9 +171,18 @@ def _texts(
         "counts": " ".join(counts) + tail,
         "confidence_title": f"{percent} % interval",
         "percent": percent,
+        "uncorrected": _uncorrected(bootstrap.confidence),
         "confidences": [(name, text) for name, text in CONFIDENCE.items() if name in used],
         "legend": [(Markup(mark), text) for mark, text in legend()],
     }
+
+
+def _uncorrected(confidence: float) -> str:
+    once = max(round(1 / (1 - confidence)), 2)
+    return (
+        f"Intervals are not corrected for how many there are: one in {once} true differences of 0 "
+        "looks decided by chance, and more than that with few seeds."
+    )
 
 
 def _count(count: int, what: str) -> str:
@@ -188,7 +197,9 @@ def _by_data_set(
         drawn = []
         for table in same:
             numbers = published_by_row(table, beside)
-            drawn.append((table, Markup(strip_plot(table, numbers))))
+            # One dot is no picture of anything.
+            several = sum(int(np.isfinite(row.values).sum()) for row in table.rows) > 1
+            drawn.append((table, Markup(strip_plot(table, numbers) if several else "")))
         found.append((name, drawn))
     return found
 

@@ -19,6 +19,7 @@ from srvae_plugin.runs.trained_on import BoundData
 
 __all__ = ["diagnose_function", "diagnose_run"]
 
+
 def diagnose_run(
     run: str | Path, bindings: gin_files.Texts = None, resume: bool = False, overwrite: bool = False
 ) -> dict[Path, Diagnosis]:

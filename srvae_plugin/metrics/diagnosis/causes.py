@@ -23,6 +23,7 @@ from srvae_plugin.metrics.diagnosis.thresholds import (
     NONLINEAR,
     NOT_ENCODED,
     RING,
+    SHARED,
 )
 
 __all__ = ["Cause", "Causes", "causes"]
@@ -181,6 +182,8 @@ def _one_factor(work: Causes, names: list[str], k: int) -> None:
             said = f"a ring explains {_percent(fit)}, a line {_percent(work.linear[k])}"
             text = f"{_named(names)} were replaced by their angle"
             new = {f"angle of {factor.name}": angle}
+            if work.gain(names, new, k) < GAIN:
+                return
             work.add(Cause("periodic", (factor.name,), tuple(names), said, text, tuple(names), new))
             return
     alone = {name: work.told_by([name], k) for name in names}
@@ -189,17 +192,18 @@ def _one_factor(work: Causes, names: list[str], k: int) -> None:
     copies = [name for name in names if name != best]
     if alone[best] < KEEPS * together:
         copies = _copies(work, names, [k])
-    if copies and (work.gain(copies, {}, k) >= GAIN or len(names) - len(copies) == 1):
+    if copies and work.gain(copies, {}, k) >= GAIN:
         left = [name for name in names if name not in copies]
         said = f"of it {_named(left)} alone told {_percent(work.told_by(left, k))}, all together "
         said += _percent(together)
         _leave_out(work, (factor.name,), names, copies, said)
         names = left
-    if len(names) > 1:
+    if len(names) > 1 and alone[best] < KEEPS * together:
         together = work.told_by(names, k)
         said = f"the best latent alone tells {_percent(alone[best])}, all together "
         said += _percent(together)
-        _merge(work, "split", [k], names, said, f"{_named(names)} were merged into one")
+        if work.gain(names, _read(work, [k], names), k) >= GAIN:
+            _merge(work, "split", [k], names, said, f"{_named(names)} were merged into one")
 
 
 def _copies(work: Causes, names: Sequence[str], factors: Sequence[int]) -> list[str]:
@@ -236,13 +240,18 @@ def _merge(
     work: Causes, kind: str, factors: Sequence[int], names: Sequence[str], said: str, text: str
 ) -> None:
     """Replace latents by what a large probe makes of them, one latent per factor."""
+    called = tuple(work.factors[k].name for k in factors)
+    new = _read(work, factors, names)
+    work.add(Cause(kind, called, tuple(names), said, text, tuple(names), new))
+
+
+def _read(work: Causes, factors: Sequence[int], names: Sequence[str]) -> Latents:
+    """What a large probe makes of latents, one latent per factor."""
     table = work.table(names)
-    new = {
+    return {
         _merged(work, k, names): probes.predicted(table, work.factors[k], work.halves)
         for k in factors
     }
-    called = tuple(work.factors[k].name for k in factors)
-    work.add(Cause(kind, called, tuple(names), said, text, tuple(names), new))
 
 
 def _unrotate(work: Causes, rotation: Rotation, encoded: Sequence[int]) -> None:
@@ -270,11 +279,22 @@ def _mixed(work: Causes, encoded: Sequence[int]) -> None:
     done = _named_already(work, ("split", "periodic"))
     for names, group in _groups(work, [k for k in encoded if work.factors[k].name not in done]):
         if len(group.factors) > 1:
+            if not _is_mixed(work, names, group.factors):
+                continue
             said = [_told_of(work, names, k) for k in group.factors]
             text = f"{_named(names)} were told apart by a large probe, one latent per factor"
             _merge(work, "mixed", group.factors, names, "; ".join(said), text)
         elif not names:
             _told_together(work, group.factors[0])
+
+
+def _is_mixed(work: Causes, names: Sequence[str], factors: Sequence[int]) -> bool:
+    """Whether a latent tells of two factors, or telling them apart widens a gap."""
+    of = np.sort(shares(work.table(names), [work.factors[k] for k in factors]), axis=1)
+    if of[:, -2].max() >= SHARED:
+        return True
+    new = _read(work, factors, names)
+    return max(work.gain(names, new, k) for k in factors) >= GAIN
 
 
 def _told_together(work: Causes, k: int) -> None:

@@ -19,8 +19,9 @@ __all__ = ["Halves", "Told", "allowed", "linear", "predicted", "ring", "told"]
 
 _TREES = 20
 _LEAF = 3
-_DOUBT = 0.02
-"""Of every prediction so much is the factor's own distribution: no probability is 0."""
+_DOUBTS = (0.02, 0.1, 0.3, 0.6, 0.9)
+"""Of every prediction one of these parts is the factor's own distribution, the part that does best:
+without it, trees that see little would be worse than no prediction, and a weak signal 0."""
 
 
 class Halves(NamedTuple):
@@ -76,7 +77,7 @@ def told(codes: NDArray[np.float64], factor: Factor, by: Halves, test: bool = Fa
         return chances
 
     chances = _by_halves(codes, classes, by, fit)
-    logs = np.log((1 - _DOUBT) * chances + _DOUBT * prior)
+    logs = _logs(chances, prior, classes)
     points = np.arange(len(classes))
     seen = float(logs[points, classes].mean())
     share = float(np.clip(1 + seen / entropy, 0.0, 1.0))
@@ -87,6 +88,15 @@ def told(codes: NDArray[np.float64], factor: Factor, by: Halves, test: bool = Fa
         logs[points, classes[stream.permutation(len(classes))]].mean() for _ in range(SHUFFLES)
     ]
     return Told(share, float(1 + np.sum(np.array(shuffled) >= seen)) / (SHUFFLES + 1))
+
+
+def _logs(
+    chances: NDArray[np.float64], prior: NDArray[np.float64], classes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(points, class) logarithms of the predictions, with as much doubt as does best."""
+    points = np.arange(len(classes))
+    tried = [np.log((1 - doubt) * chances + doubt * prior) for doubt in _DOUBTS]
+    return max(tried, key=lambda logs: float(logs[points, classes].mean()))
 
 
 def linear(codes: NDArray[np.float64], factor: Factor, by: Halves) -> float:
@@ -106,7 +116,7 @@ def linear(codes: NDArray[np.float64], factor: Factor, by: Halves) -> float:
         return chances
 
     chances = _by_halves(scaled, factor.classes, by, fit)
-    logs = np.log((1 - _DOUBT) * chances + _DOUBT * prior)
+    logs = _logs(chances, prior, factor.classes)
     seen = float(logs[np.arange(len(logs)), factor.classes].mean())
     return float(np.clip(1 + seen / entropy, 0.0, 1.0))
 

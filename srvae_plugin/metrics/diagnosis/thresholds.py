@@ -20,6 +20,7 @@ __all__ = [
     "NONLINEAR",
     "NOT_ENCODED",
     "RING",
+    "SHARED",
     "SHUFFLES",
     "TAKES_PART",
     "TELLS",
@@ -54,6 +55,8 @@ NONLINEAR = 0.3
 (.16 missed) is below, a V, a ring or a scrambled order is above."""
 RING = 0.7
 """Share of the variance of sine and cosine of a factor that a ring explains at least."""
+SHARED = 0.1
+"""A latent that tells this share of a second factor holds both."""
 DEAD = 0.05
 """Part of the usual variance below which a latent without information is dead and not noise; the
 threshold of FactorVAE's published metric."""

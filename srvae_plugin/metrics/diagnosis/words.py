@@ -14,8 +14,6 @@ SOUND = (
 )
 _FAINT = 0.5
 """A factor of which less is told is called faint."""
-_SEEN = 0.005
-"""A score that changes by less reads the same."""
 
 
 def rows_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -61,7 +59,7 @@ def what_then(one: Mapping[str, Any], record: Mapping[str, Any]) -> str:
 def changes(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     """As in: MIG .12 -> .41. Scores that stay the same are not named, unless all do."""
     both = {name: (before[name], after[name]) for name in after if name in before}
-    moved = {name: ends for name, ends in both.items() if abs(ends[1] - ends[0]) >= _SEEN}
+    moved = {name: ends for name, ends in both.items() if short(ends[0]) != short(ends[1])}
     if not moved:
         return f"{', '.join(both)} {'stay' if len(both) > 1 else 'stays'} as now"
     return ", ".join(f"{name} {short(a)} -> {short(b)}" for name, (a, b) in moved.items())
