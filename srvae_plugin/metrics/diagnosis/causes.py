@@ -194,13 +194,13 @@ def _one_factor(work: Causes, names: list[str], k: int) -> None:
         copies = _copies(work, names, [k])
     if copies and work.gain(copies, {}, k) >= GAIN:
         left = [name for name in names if name not in copies]
-        said = f"of it {_named(left)} alone told {_percent(work.told_by(left, k))}, all together "
+        said = f"{_named(left)} alone: {_percent(work.told_by(left, k))} of it; all together: "
         said += _percent(together)
         _leave_out(work, (factor.name,), names, copies, said)
         names = left
     if len(names) > 1 and alone[best] < KEEPS * together:
         together = work.told_by(names, k)
-        said = f"the best latent alone tells {_percent(alone[best])}, all together "
+        said = f"the best latent alone: {_percent(alone[best])} of it; all together: "
         said += _percent(together)
         if work.gain(names, _read(work, [k], names), k) >= GAIN:
             _merge(work, "split", [k], names, said, f"{_named(names)} were merged into one")

@@ -23,7 +23,8 @@ def rows_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         of = np.array(record["shares"])[:, k]
         order = np.argsort(-of, kind="stable")
         kinds = [one["kind"] for one in record["findings"] if name in one["factors"]]
-        faint = "faint" if record["told"][k] < _FAINT else "sound"
+        if record["told"][k] < _FAINT and "not encoded" not in kinds:
+            kinds.append("faint")
         rows.append(
             {
                 "factor": name,
@@ -32,7 +33,7 @@ def rows_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "latent": record["latents"][order[0]],
                 "best": float(of[order[0]]),
                 "second": float(of[order[1]]) if len(order) > 1 else 0.0,
-                "found": ", ".join(dict.fromkeys(kinds)) or faint,
+                "found": ", ".join(dict.fromkeys(kinds)) or "sound",
             }
         )
     return rows
