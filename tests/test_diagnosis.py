@@ -5,12 +5,23 @@ from functools import cache
 
 import numpy as np
 import pytest
-from planted_codes import MIXTURES, NAMES, ONE_DEFECT, base, rotated_pair, turned
+from planted_codes import (
+    MIXTURES, NAMES, ONE_DEFECT, base, copied_with_noise, dead_nearly, missing_and_split,
+    rotated_pair, rotated_scrambled, rotated_unequal, split_one_hot, told_together_only, turned,
+)  # fmt: skip
 
 import srvae_plugin as sv
 from srvae_plugin import metrics
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.metrics.diagnosis import KINDS, diagnose_codes
+
+
+LONG = (split_one_hot, told_together_only, dead_nearly, rotated_unequal, copied_with_noise,
+        rotated_scrambled, missing_and_split)  # fmt: skip
+PLANTED = [
+    pytest.param(plant, id=plant.__name__, marks=[pytest.mark.slow] if plant in LONG else [])
+    for plant in (*ONE_DEFECT, *MIXTURES)
+]
 
 
 @cache
@@ -26,7 +37,7 @@ def named(found):
     return {(one.kind, one.factors) for one in found.findings}
 
 
-@pytest.mark.parametrize("plant", [*ONE_DEFECT, *MIXTURES], ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("plant", PLANTED)
 def test_the_planted_defect_is_named_and_none_other(plant):
     planted, found = diagnosed(plant)
     assert named(found) == planted.found
@@ -41,7 +52,7 @@ def test_the_planted_defect_is_named_on_other_draws(plant, seed):
     assert named(found) == planted.found
 
 
-@pytest.mark.parametrize("plant", [*ONE_DEFECT, *MIXTURES], ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("plant", PLANTED)
 def test_predicted_scores_are_those_of_the_mended_codes(plant):
     planted, found = diagnosed(plant)
     assert found.scores["MIG"] == metrics.mig(planted.codes, planted.factors)["discrete_mig"]

@@ -27,12 +27,12 @@ class Group(NamedTuple):
 def carried(known: Known) -> NDArray[np.bool_]:
     """(latent, factor) whether the latent takes part in the factor."""
     line = np.maximum(known.shares.max(axis=0) * CARRIES, _nothing(known))
-    return known.shares >= line
+    return np.asarray(known.shares >= line)
 
 
 def tells_nothing(known: Known) -> NDArray[np.bool_]:
     """(latent,) whether a latent tells no more of any factor than chance does."""
-    return (known.shares < _nothing(known)).all(axis=1)
+    return np.asarray((known.shares < _nothing(known)).all(axis=1))
 
 
 def _nothing(known: Known) -> NDArray[np.float64]:
@@ -43,7 +43,7 @@ def groups_of(carried: NDArray[np.bool_], factors: Sequence[int]) -> list[Group]
     """Connected latents and factors, of some factors, by their first factor."""
     left, found = list(factors), []
     while left:
-        mine, latents = [left.pop(0)], set()
+        mine, latents = [left.pop(0)], set[int]()
         grown = True
         while grown:
             more = set(np.flatnonzero(carried[:, mine].any(axis=1)).tolist())
