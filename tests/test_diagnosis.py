@@ -6,15 +6,25 @@ from functools import cache
 import numpy as np
 import pytest
 from planted_codes import (
-    MIXTURES, NAMES, ONE_DEFECT, base, copied_with_noise, dead_nearly, missing_and_split,
-    rotated_pair, rotated_scrambled, rotated_unequal, split_one_hot, told_together_only, turned,
+    MIXTURES,
+    NAMES,
+    ONE_DEFECT,
+    base,
+    copied_with_noise,
+    dead_nearly,
+    missing_and_split,
+    rotated_pair,
+    rotated_scrambled,
+    rotated_unequal,
+    split_one_hot,
+    told_together_only,
+    turned,
 )  # fmt: skip
 
 import srvae_plugin as sv
 from srvae_plugin import metrics
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.metrics.diagnosis import KINDS, diagnose_codes
-
 
 LONG = (split_one_hot, told_together_only, dead_nearly, rotated_unequal, copied_with_noise,
         rotated_scrambled, missing_and_split)  # fmt: skip
