@@ -38,9 +38,14 @@ def rotations(latents: Latents, factors: Sequence[Factor], seed: int) -> list[Ro
     if not gaining:
         return []
     turn = turn_of(codes, factors)
-    found = []
-    for group in _groups(codes, turn, factors, gaining):
-        found += _rotation(names, codes, factors, group, seed)
+    found: list[Rotation] = []
+    # Latents of small parts are left where they are, unless a factor needs them.
+    for least in (TAKES_PART, TAKES_PART / 3):
+        found = []
+        for group in _groups(codes, turn, factors, gaining, least):
+            found += _rotation(names, codes, factors, group, seed)
+        if {factors[k].name for k in gaining} <= {name for one in found for name in one.gaps}:
+            break
     return found
 
 
@@ -92,10 +97,14 @@ def _part(factor: Factor, rows: NDArray[np.int64]) -> Factor:
 
 
 def _groups(
-    codes: NDArray[np.float64], turn: Turn, factors: Sequence[Factor], gaining: Sequence[int]
+    codes: NDArray[np.float64],
+    turn: Turn,
+    factors: Sequence[Factor],
+    gaining: Sequence[int],
+    least: float,
 ) -> list[tuple[list[int], list[int]]]:
     """Latents that the directions of factors that gain have in common, and all their factors."""
-    taking = turn.weights(codes.std(axis=0)) >= TAKES_PART
+    taking = turn.weights(codes.std(axis=0)) >= least
     parts: dict[int, set[int]] = {k: set() for k in range(len(factors))}
     for column, owner in enumerate(turn.owners):
         parts[owner] |= set(np.flatnonzero(taking[:, column]).tolist())
