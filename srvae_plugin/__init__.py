@@ -6,6 +6,7 @@
     run = sv.train(sv.SRVAE(num_latent=10, beta=1.0), data, "runs/a", steps=2500, seed=0)
     sv.score(run, data, ["mig", "dci"])
     sv.score_codes(codes, factors, ["mig", "dci"])
+    sv.diagnose(run, data)
 
 `help` on each of these has its arguments and an example; `srvae_plugin.metrics` has the metrics as
 functions of arrays. gin files are another way of saying the same.
@@ -30,6 +31,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pi
 if TYPE_CHECKING:
     from srvae_plugin import metrics
     from srvae_plugin.config.plugins import load_dataset
+    from srvae_plugin.interchange.diagnosis import diagnose
     from srvae_plugin.interchange.scoring import score
     from srvae_plugin.models import (
         DIPVAE,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         SeqVAE,
     )
     from srvae_plugin.models.base import DisentanglementModel, Gaussian, Losses
+    from srvae_plugin.runs.diagnosis import Diagnosis
     from srvae_plugin.runs.pipeline import (
         evaluate_with_gin,
         load_model,
@@ -77,6 +80,8 @@ _HOME = {
     "models.base": ("DisentanglementModel", "Gaussian", "Losses"),
     "config.plugins": ("load_dataset",),
     "interchange.scoring": ("score",),
+    "interchange.diagnosis": ("diagnose",),
+    "runs.diagnosis": ("Diagnosis",),
     "runs.scores": ("Scores",),
     "runs.score": ("score_codes",),
     "runs.train": ("train",),
@@ -103,6 +108,7 @@ __all__ = [
     "VAE",
     "AnnealedVAE",
     "BetaTCVAE",
+    "Diagnosis",
     "DisentanglementModel",
     "FactorVAE",
     "Gaussian",
@@ -113,6 +119,7 @@ __all__ = [
     "Scores",
     "SeqVAE",
     "__version__",
+    "diagnose",
     "evaluate_with_gin",
     "load_dataset",
     "load_model",

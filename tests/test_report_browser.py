@@ -25,6 +25,7 @@ from report_runs import (
 
 from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.write import write_report
+from srvae_plugin.runs.directory import RunDirectory
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install 'srvae_plugin[browser]'"
@@ -36,6 +37,14 @@ pytestmark = pytest.mark.skipif(
 # What a browser does of its own accord is no request of the page.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
          "--disable-component-update", "--no-first-run", "--disable-quic"]  # fmt: skip
+DIAGNOSIS = {
+    "num_points": 2000, "latents": ["z0", "z1"], "factors": ["shape", "position x"],
+    "shares": [[0.4, 0.5], [0.4, 0.5]], "told": [0.9, 0.9], "linear": [0.9, 0.9],
+    "scores": {"MIG": 0.01}, "mended": {"MIG": 0.9}, "notes": [],
+    "findings": [{"kind": "rotated", "factors": ["shape", "position x"], "latents": ["z0", "z1"],
+                  "measured": "a gap", "what_if": "latents z0 and z1 were unrotated",
+                  "advice": "another seed", "scores": {"MIG": 0.9}, "after": None}],
+}  # fmt: skip
 WIDTHS = {"wide": 1400, "narrow": 400}
 
 
@@ -48,6 +57,7 @@ def report(tmp_path_factory):
         add_importance(
             study / name, [[0.9, 0.1, 0, 0, 0], [0.1, 0.5, 0.2, 1, 0], [0, 0.4, 0.8, 0, 1]]
         )
+    write_json(RunDirectory(study / "VAE-1").scores("mean").diagnosis, DIAGNOSIS)
     make_unfinished(study / "VAE-9", 9, "vae", {"vae.beta": "1.0"})
     write_json(study / "study.json", {"study": "a browser's study", "runs": []})
     write_report([study], folder / "report.html", bootstrap=Bootstrap(resamples=100))
@@ -160,6 +170,27 @@ def test_nothing_is_wider_than_the_window(page):
     if folder := os.environ.get("REPORT_SCREENSHOTS"):
         name = f"report-{size[1]}.png"
         page.screenshot(path=str(Path(folder) / name), full_page=True)
+
+
+def test_nothing_is_cut_off_on_paper(browser, report):
+    page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 with margins of 1 cm
+    page.emulate_media(media="print")
+    page.goto(report.as_uri())
+    too_wide = page.evaluate(
+        "[...document.querySelectorAll('table, svg, img')].filter(e => "
+        "e.getBoundingClientRect().right > innerWidth).map(e => e.closest('section').id)"
+    )
+    assert too_wide == []
+    assert not page.locator(".tools").first.is_visible()
+    page.close()
+
+
+def test_a_diagnosis_is_shown_and_its_picture_is_downloaded(page):
+    section = page.locator("#why")
+    assert "MIG .01 → .90 if latents z0 and z1 were unrotated" in section.inner_text()
+    name, content = downloaded(page, section.get_by_text("SVG"))
+    assert name.endswith(".svg")
+    assert b"position x" in content
 
 
 def downloaded(page, button):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PAGE",
     "add_codes",
+    "code_sources",
     "comparison_table",
     "default_place",
     "require_fitting",
@@ -108,13 +109,22 @@ def score_tables(
     """
     from srvae_plugin.runs.codes_files import load_codes
 
-    sources = {name: _source(options, path) for name, path in _named(options.codes).items()}
+    sources = code_sources(options)
     tables = {name: load_codes(source, files, options.bind) for name, source in sources.items()}
     if len(sources) == 1:
         ((name, source),) = sources.items()
         place = options.output or default_place(options, name)
         return {name: _score(options, files, name, source, tables[name], place)}, place
     return _score_several(options, files, sources, tables)
+
+
+def code_sources(options: argparse.Namespace) -> dict[str, CodesFile]:
+    """The tables of `--codes`, and how they are read, by name.
+
+    Raises:
+        ValueError: if no file has such a name, or one is named twice.
+    """
+    return {name: _source(options, path) for name, path in _named(options.codes).items()}
 
 
 def _named(patterns: Sequence[str]) -> dict[str, Path]:

@@ -26,6 +26,7 @@ from srvae_plugin.cli.command_line import (
     run_command,
     use_threads,
 )
+from srvae_plugin.cli.diagnose import add_diagnose, diagnose, require_diagnosable
 from srvae_plugin.cli.listing import KINDS, listing
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ elsewhere (a TorchScript or ONNX file, any Python function), or of a table of co
 A run is scored on the data set it was trained on; what you bind of it (dataset.path, or another
 dataset.name) wins, and a log line says so.
 
+--diagnose says instead why scores are low: for each factor whether it is not encoded, rotated over
+latents, split, duplicated or encoded non-linearly, and what MIG, SAP, DCI, modularity and MCC would
+be without that (docs/diagnosis.md).
+
 Packaged metric files: metrics/paper.gin (FactorVAE, DCI, MIG, SAP) and metrics/all.gin.
 """
 EXAMPLES = """\
@@ -54,6 +59,8 @@ examples:
   srvae-evaluate --codes codes.npy --factors factors.csv
   srvae-evaluate --codes table.csv --code-columns 'z*' --factor-columns shape,scale
   srvae-evaluate --codes vectors.npz --pca-dim 1
+  srvae-evaluate runs/seed3 --diagnose
+  srvae-evaluate --codes codes.npz --diagnose
   srvae-evaluate --list metrics
   srvae-evaluate --udr studies/ablation --output udr
   srvae-evaluate --codes a.npz b.npz 'runs/*/codes.npz' --output comparison
@@ -74,6 +81,8 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
     require_fitting(parser, options)
     if (options.run or options.udr) and (options.label or options.seed is not None):
         parser.error("--label and --seed: a run has its own")
+    if options.diagnose:
+        require_diagnosable(parser, options)
     if options.seed is not None and not options.label:
         parser.error("--seed goes with --label, which says what model it is a seed of")
     run_command("srvae-evaluate", lambda: _work(options), options.debug)
@@ -115,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["all", *KINDS],
         help="print what there is, with references, ranges, directions and arguments, and exit",
     )
+    add_diagnose(parser)
     add_gin(parser, " (default: metrics/paper.gin; with --udr metrics/udr.gin)")
     add_bind(parser)
     add_import(parser)
@@ -150,6 +160,9 @@ def _work(options: argparse.Namespace) -> None:
     from srvae_plugin.runs.evaluate import MetricsFailedError, RunMetricsFailedError
 
     import_modules(options.modules, options.gin or ())
+    if options.diagnose:
+        diagnose(options, _foreign)
+        return
     try:
         scores, place = _scores(options)
     except MetricsFailedError as error:

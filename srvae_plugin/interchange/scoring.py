@@ -21,7 +21,7 @@ from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics, score_function
 from srvae_plugin.runs.scores import Scores
 from srvae_plugin.runs.trained import Run
 
-__all__ = ["score"]
+__all__ = ["function_of", "score"]
 
 
 def score(
@@ -63,11 +63,16 @@ def score(
     """
     source = as_data(data)
     return score_function(
-        _function(representation, source), source, metrics, seed_of(seed, random_state)
+        function_of(representation, source), source, metrics, seed_of(seed, random_state)
     )
 
 
-def _function(representation: Any, data: Any) -> Callable[[NDArray[np.float32]], Any]:
+def function_of(representation: Any, data: Any) -> Callable[[NDArray[np.float32]], Any]:
+    """The function from images to codes of whatever `score` takes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
     if isinstance(representation, str | os.PathLike):
         path = Path(representation)
         if path.is_dir():

@@ -107,7 +107,7 @@ def _triangle(title: str, x: float, y: float) -> str:
 
 
 def _published_mark(score: PublishedScore, x: Axis, y: float) -> str:
-    mean = score.mean or 0.0
+    mean = 0.0 if score.mean is None else score.mean
     spread = f" ± {score.std:g}" if score.std is not None else ""
     title = f"published: {mean:g}{spread}, {score.source} ({score.confidence})"
     at = x.at(mean)
@@ -143,6 +143,7 @@ def hinton(
     factors: Sequence[str],
     title: str,
     order: Sequence[int] = (),
+    largest: float | None = None,
 ) -> str:
     """Importance of each latent for each factor: a square's area is its share of the largest.
 
@@ -154,6 +155,7 @@ def hinton(
         factors: name of each factor.
         title: what it is of.
         order: of the latents, from above; by default, and if it is of others, by number.
+        largest: what fills a cell; by default the largest of them.
     """
     by_number = range(len(matrix))
     sorted_ = list(order) if sorted(order) == list(by_number) else list(by_number)
@@ -169,7 +171,7 @@ def hinton(
             element("text", factors[columns[place]], name, x=at, y=top - 8, class_="tick",
                     transform=f"rotate(-45 {at:g} {top - 8:g})")
         )  # fmt: skip
-    largest = float(matrix.max()) or 1.0
+    full = largest or float(matrix.max()) or 1.0
     for place, row in enumerate(rows):
         y = top + cell * (place + 0.5)
         parts.append(element("text", text=f"z{row}", x=left - 8, y=y + 4, class_="tick",
@@ -179,7 +181,7 @@ def hinton(
             value = float(matrix[row, column])
             parts.append(element("rect", x=x - cell / 2, y=y - cell / 2, width=cell, height=cell,
                                  class_="cell"))  # fmt: skip
-            side = (cell - 3) * math.sqrt(value / largest)
+            side = (cell - 3) * math.sqrt(value / full)
             said = f"z{row}, {factors[column]}: {value:.3f}"
             parts.append(element("rect", said, x=x - side / 2, y=y - side / 2, width=side,
                                  height=side, class_="hinton"))  # fmt: skip

@@ -121,7 +121,9 @@ def _cell(
     row = next((row for row in column.table.rows if row.model is model), None)
     if row is None:
         return None
-    known = [one for one in beside if one.row is row and one.published and one.published.mean]
+    known = [
+        one for one in beside if one.row is row and one.published and one.published.mean is not None
+    ]
     trust = list(CONFIDENCE)
     nearest = min(
         known,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
 from srvae_plugin.report.curves import Curve, curve_chart
+from srvae_plugin.report.diagnoses import diagnoses
 from srvae_plugin.report.explanations import explanation
 from srvae_plugin.report.figures import cell_strip, hinton, legend, strip_plot
 from srvae_plugin.report.lists import lists
@@ -57,6 +58,7 @@ SECTIONS = (
     ("scores", "Scores", "by_data_set"),
     ("differences", "Paired differences", "comparisons"),
     ("seeds", "How many seeds", "plans"),
+    ("why", "Why is a score low?", "diagnoses"),
     ("curves", "Learning curves", "curves"),
     ("traversals", "Traversals", "traversals"),
     ("decomposition", "Step by step", "decompositions"),
@@ -104,6 +106,7 @@ def page(
         "beside": beside,
         "overviews": overviews(tables, beside, bootstrap),
         "plans": plans(tables),
+        "diagnoses": diagnoses(models, notes),
         "glossary": list({t.score.title: explanation(t.score) for t in tables}.items()),
         "notes": notes,
         "bootstrap": bootstrap,
@@ -169,9 +172,18 @@ def _texts(
         "counts": " ".join(counts) + tail,
         "confidence_title": f"{percent} % interval",
         "percent": percent,
+        "uncorrected": _uncorrected(bootstrap.confidence),
         "confidences": [(name, text) for name, text in CONFIDENCE.items() if name in used],
         "legend": [(Markup(mark), text) for mark, text in legend()],
     }
+
+
+def _uncorrected(confidence: float) -> str:
+    once = max(round(1 / (1 - confidence)), 2)
+    return (
+        f"Intervals are not corrected for how many there are: one in {once} true differences of 0 "
+        "looks decided by chance, and more than that with few seeds."
+    )
 
 
 def _count(count: int, what: str) -> str:
@@ -186,7 +198,9 @@ def _by_data_set(
         drawn = []
         for table in same:
             numbers = published_by_row(table, beside)
-            drawn.append((table, Markup(strip_plot(table, numbers))))
+            # One dot is no picture of anything.
+            several = sum(int(np.isfinite(row.values).sum()) for row in table.rows) > 1
+            drawn.append((table, Markup(strip_plot(table, numbers) if several else "")))
         found.append((name, drawn))
     return found
 

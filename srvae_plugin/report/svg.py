@@ -17,6 +17,10 @@ COLORS = (
 """Okabe and Ito's colours that can be read on white, and a few more."""
 
 
+_EDGE = 24.0
+"""Labels so near the ends of an axis are written inwards: they would be cut off."""
+
+
 def color(number: int) -> str:
     """Colour of a model by its place in the report."""
     return COLORS[number % len(COLORS)]
@@ -80,7 +84,8 @@ def vertical_grid(x: Axis, top: float, bottom: float) -> list[str]:
     for tick, label in zip(x.ticks, x.labels, strict=True):
         at = x.at(tick)
         parts.append(element("line", x1=at, x2=at, y1=top, y2=bottom, class_="grid"))
+        side = "end" if at > x.end - _EDGE else "start" if at < x.start + _EDGE else "middle"
         parts.append(
-            element("text", text=label, x=at, y=bottom + 17, class_="tick", text_anchor="middle")
+            element("text", text=label, x=at, y=bottom + 17, class_="tick", text_anchor=side)
         )
     return parts

@@ -80,6 +80,7 @@ EXPORT_FILE = "export.json"
 TRAVERSALS, DECOMPOSITION = "traversals.gif", "decomposition.png"
 """Pictures that reports show, of those that `plots.pictures` makes."""
 _REFUSED = ".refused.json"
+_DIAGNOSIS = "diagnosis.json"
 _CONFIG, _ENVIRONMENT = "config.gin", "environment.json"
 _CHECKPOINT, _SCALARS, _TENSORBOARD = "checkpoint.pt", "scalars.csv", "tensorboard"
 _BEFORE = before(Path(_CHECKPOINT)).name
@@ -354,6 +355,11 @@ class ScoresDirectory:
         """File that says why a metric could not be computed."""
         return self.path / f"{metric.partition('/')[0]}{_REFUSED}"
 
+    @property
+    def diagnosis(self) -> Path:
+        """What was found wrong with the representation."""
+        return self.path / _DIAGNOSIS
+
     def require_new(self, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
         """Raise ValueError if there are results, and neither is asked for."""
         folders = {metric.partition("/")[0]: self.of(metric).path for metric in metrics}
@@ -550,6 +556,14 @@ class RunDirectory:
     def scores(self, kind: str) -> ScoresDirectory:
         """The scores of a representation."""
         return ScoresDirectory(self.metrics_path / kind)
+
+    def diagnoses(self) -> list[tuple[str, Path]]:
+        """Kind and file of each diagnosis of its representations, or of a folder of scores."""
+        own = ScoresDirectory(self.path).diagnosis
+        found = [("", own)] if own.is_file() else []
+        return found + [
+            (p.parent.name, p) for p in sorted(self.metrics_path.glob(f"*/{_DIAGNOSIS}"))
+        ]
 
     def export(self, kind: str, to: str) -> Path:
         """Folder of a representation in another format."""

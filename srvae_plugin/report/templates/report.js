@@ -149,7 +149,7 @@ const formats = {
   },
 };
 
-function tools(place, buttons) {
+function tools(place, buttons, inside = false) {
   const bar = document.createElement("div");
   bar.className = "tools";
   for (const [text, work] of buttons) {
@@ -159,7 +159,8 @@ function tools(place, buttons) {
     button.addEventListener("click", work);
     bar.append(button);
   }
-  place.before(bar);
+  if (inside) place.prepend(bar);
+  else place.before(bar);
 }
 
 document.querySelectorAll("table").forEach((table, number) => {
@@ -202,5 +203,5 @@ document.querySelectorAll(".figure > svg").forEach((svg, number) => {
       };
       image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
     }],
-  ]);
+  ], true);
 });
