@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from srvae_plugin.files import read_json
 from srvae_plugin.metrics.diagnosis.words import SOUND, changes, rows_of, what_then, where
 from srvae_plugin.report.figures import hinton
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.pictures import latent_order
-from srvae_plugin.report.reading import read_json
 from srvae_plugin.report.run import Run
 
 __all__ = ["MOST", "Diagnosed", "diagnoses"]
