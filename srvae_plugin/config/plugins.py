@@ -45,6 +45,7 @@ __all__ = [
     "names",
     "nearest",
     "path_options",
+    "registered",
 ]
 
 
@@ -101,6 +102,17 @@ def load() -> Plugins:
                 plugins.broken.append(broken)
                 logger.warning("%s", broken)
     return plugins
+
+
+def registered(group: Group, name: str) -> Callable[..., Any]:
+    """The configurable plug-in of ours of that name, registered without loading the others.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for entry_point in sorted(entry_points(group=f"srvae_plugin.{group}", name=name), key=_own_first):
+        return _register(group, entry_point)
+    raise ValueError(f"no {name!r} among the installed {group}")
 
 
 def _own_first(entry_point: EntryPoint) -> tuple[bool, str]:
