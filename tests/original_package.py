@@ -187,6 +187,52 @@ def both_in_one_process(source, target, files, bindings, full):
                     pass
         except (KeyError, ValueError) as error:
             answer[name] = f"{type(error).__name__}: {error}"
+    answer["theirs by its short name"] = gin.query_parameter(theirs)
+    return answer
+
+
+def short_names(ours_first):
+    """What short names mean to gin itself with both libraries imported, in either order."""
+    import gin
+
+    def ours():
+        importlib.import_module("srvae_plugin.config.plugins").load()
+
+    if ours_first:
+        ours()
+    (theirs,) = import_steps("evaluation.metrics.factor_vae")
+    import_steps("evaluation.evaluate")
+    if not ours_first:
+        ours()
+    from srvae_plugin.config import gin_files
+    from srvae_plugin.metrics import factor_vae
+
+    path = importlib.util.find_spec("disentanglement_lib").origin
+    study = Path(path).parent / "config/unsupervised_study_v1/metric_configs"
+    files = sorted(str(file) for file in study.glob("*.gin"))
+    failed = []
+    for file in files:
+        gin.clear_config()
+        try:
+            gin.parse_config_file(file)
+            gin.config_str()
+        except (KeyError, ValueError) as error:
+            failed.append(f"{file}: {error}")
+    gin.clear_config()
+    gin.parse_config(["prune_dims.threshold = 0.5"])
+    variances = np.array([0.01, 1.0])
+    answer = {
+        "read": len(files),
+        "failed": failed,
+        "theirs": theirs._prune_dims(variances).tolist(),
+        "ours": gin.get_configurable(factor_vae.prune_dims)(variances).tolist(),
+        "written": gin.operative_config_str(),
+    }
+    with gin_files.configured(bindings=["prune_dims.threshold = 0.0"]):
+        answer["ours inside"] = gin.get_configurable(factor_vae.prune_dims)(variances).tolist()
+        answer["theirs inside"] = theirs._prune_dims(variances).tolist()
+        answer["written inside"] = gin.operative_config_str()
+    answer["bound afterwards"] = gin.query_parameter("prune_dims.threshold")
     return answer
 
 

@@ -15,7 +15,8 @@ from srvae_plugin.config import plugins
 __all__ = ["OWN_KEYS", "only_theirs"]
 
 OWN_KEYS = re.compile(
-    r"(.*:)?num_factors_scored|active_latents|.*_active|.*_real(_norm)?|dead_latents|voting_.*"
+    r"(.*:)?num_factors_scored|active_latents|.*_active|.*_real(_norm)?"
+    r"|largest_deviation|median_deviation|prune_threshold"
 )
 """What our metrics report beside the original's scores."""
 
