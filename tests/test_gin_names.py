@@ -6,11 +6,10 @@ import types
 import gin
 import pytest
 
-import srvae_plugin.metrics.factor_vae
+from srvae_plugin.metrics.factor_vae import prune_dims
 from srvae_plugin.registry import gin_names
 
 _NUMBER = itertools.count()
-OURS = srvae_plugin.metrics.factor_vae.prune_dims
 
 
 @pytest.fixture
@@ -65,6 +64,7 @@ def test_a_name_that_one_library_has_is_as_in_gin(name):
 
 
 def test_an_alias_means_ours_until_another_registers_it(name):
+    assert gin.get_configurable(prune_dims)
     gin_names.alias(f"copied.folder.{name}", "prune_dims")
     for shown in (f"copied.folder.{name}", f"folder.{name}", name):
         gin.bind_parameter(f"{shown}.threshold", 0.25)

@@ -91,7 +91,9 @@ def load() -> Plugins:
             try:
                 if entry_point.name in plugins.found[group]:
                     raise ValueError(f"the name {entry_point.name!r} is taken already")
-                plugins.found[group][entry_point.name] = _register(group, entry_point)
+                # A user's own script may have parsed its gin files before, which locks gin.
+                with gin.unlock_config():
+                    plugins.found[group][entry_point.name] = _register(group, entry_point)
             except Exception as error:  # a plug-in's own code may raise anything
                 broken = Broken(
                     group,

@@ -145,7 +145,14 @@ class _Loader(Loader):
         self.inner, self.own_folder = inner, own_folder
 
     def exec_module(self, module: ModuleType) -> None:
-        """Fill the module with the objects that the table names."""
+        """Fill the module with the objects that the table names.
+
+        What they register with gin they may register when gin is locked, too.
+        """
+        with gin.unlock_config():
+            self._fill(module)
+
+    def _fill(self, module: ModuleType) -> None:
         content = table.MODULES[self.inner]
         module.__doc__ = f"{ORIGINAL}.{self.inner}, answered by srvae_plugin."
         if table.is_package(self.inner):
