@@ -1,8 +1,10 @@
 """Runs test files of disentanglement_lib's package, unmodified, under the drop-in.
 
-    python tests/dlib_own_tests.py evaluation/metrics/mig_test.py ...
+    echo '{"files": ["evaluation/metrics/dci_test.py"], "only": [], "without": []}' | \
+        python tests/dlib_own_tests.py
 
-Prints a JSON object on the last line: by "file:Class.test", "" or why it failed, and the seconds.
+`only` and `without` are beginnings of tests' names. Prints a JSON object on the last line: by
+"file:Class.test", "" or why it failed, and the seconds.
 """
 
 from __future__ import annotations
@@ -44,7 +46,20 @@ class Outcome(unittest.TestResult):
     addFailure = addError  # noqa: N815
 
 
-def run(package, file):
+def chosen(suite, outcome, asked):
+    """The tests that are asked for; `test_session` is TensorFlow's, no test."""
+    for part in suite:
+        if isinstance(part, unittest.TestSuite):
+            yield from chosen(part, outcome, asked)
+            continue
+        name = outcome.name(part)
+        wanted = not asked["only"] or name.startswith(tuple(asked["only"]))
+        if wanted and not name.startswith(tuple(asked["without"])):
+            if not name.endswith(".test_session"):
+                yield part
+
+
+def run(package, file, asked):
     import gin
 
     gin.clear_config()
@@ -56,7 +71,8 @@ def run(package, file):
         spec.loader.exec_module(module)
     except ImportError as error:
         return {f"{file}:": str(error)}, {}
-    unittest.defaultTestLoader.loadTestsFromModule(module).run(outcome)
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
+    unittest.TestSuite(chosen(suite, outcome, asked)).run(outcome)
     return outcome.found, outcome.seconds
 
 
@@ -70,8 +86,9 @@ def main():
     flags.FLAGS(["tests"])
     warnings.simplefilter("ignore")
     found, seconds = {}, {}
-    for file in sys.argv[1:]:
-        some, took = run(package, file)
+    asked = json.load(sys.stdin)
+    for file in asked["files"]:
+        some, took = run(package, file, asked)
         found |= some
         seconds |= took
     print(json.dumps({"found": found, "seconds": seconds}))
