@@ -29,21 +29,21 @@ class Outcome(unittest.TestResult):
     def name(self, test):
         return f"{self.file}:{test.id().partition('.')[2]}"
 
-    def startTest(self, test):  # noqa: N802  (unittest's names)
+    def startTest(self, test):
         super().startTest(test)
         self.begun = time.perf_counter()
 
-    def stopTest(self, test):  # noqa: N802
+    def stopTest(self, test):
         self.seconds[self.name(test)] = round(time.perf_counter() - self.begun, 2)
 
-    def addSuccess(self, test):  # noqa: N802
+    def addSuccess(self, test):
         self.found.setdefault(self.name(test), "")
 
-    def addError(self, test, error):  # noqa: N802
+    def addError(self, test, error):
         self.found[self.name(test)] = traceback.format_exception(*error)[-1]
         traceback.print_exception(*error)
 
-    addFailure = addError  # noqa: N815
+    addFailure = addError
 
 
 def chosen(suite, outcome, asked):
@@ -54,9 +54,9 @@ def chosen(suite, outcome, asked):
             continue
         name = outcome.name(part)
         wanted = not asked["only"] or name.startswith(tuple(asked["only"]))
-        if wanted and not name.startswith(tuple(asked["without"])):
-            if not name.endswith(".test_session"):
-                yield part
+        left_out = name.startswith(tuple(asked["without"])) or name.endswith(".test_session")
+        if wanted and not left_out:
+            yield part
 
 
 def run(package, file, asked):

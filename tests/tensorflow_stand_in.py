@@ -61,7 +61,7 @@ class TestCase(absltest.TestCase):
     def get_temp_dir(self):
         return self.create_tempdir().full_path
 
-    def assertAllEqual(self, one, other):  # noqa: N802  (TensorFlow's name)
+    def assertAllEqual(self, one, other):
         np.testing.assert_array_equal(one, other)
 
 

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(bool(oracle.MISSING), reason=f"needs {', '.join(oracle.MISSING)}")
 
 NOT_APPLICABLE = {
-    "evaluation/abstract_reasoning/relational_layers_test.py:": "Keras layers of abstract reasoning",
+    "evaluation/abstract_reasoning/relational_layers_test.py:": "abstract reasoning's layers",
     "evaluation/abstract_reasoning/reason_test.py:": "abstract reasoning",
     "utils/convolute_hub_test.py:": "joins TensorFlow Hub modules",
     "data/ground_truth/util_test.py:UtilTest.test_tfdata": "TensorFlow's iterator in a graph",

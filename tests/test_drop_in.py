@@ -12,9 +12,9 @@ import numpy as np
 import oracle
 import pytest
 from metric_cases import IndexGrid, LookUp
-
 from srvae_adapters import drop_in
 from srvae_adapters.drop_in import table
+
 from srvae_plugin.registry import gin_names
 
 needs_dlib = pytest.mark.skipif(bool(oracle.MISSING), reason=f"needs {', '.join(oracle.MISSING)}")
@@ -43,7 +43,9 @@ SETTINGS = {
     ],
     "irs": ["irs.num_train = 100", "irs.batch_size = 16", *BINS],
     "unsupervised_metrics": ["unsupervised_metrics.num_train = 100", *BINS],
-    "downstream_task": ["downstream_task.num_train = [40]", "downstream_task.num_test = 20", *TREES],
+    "downstream_task": [
+        "downstream_task.num_train = [40]", "downstream_task.num_test = 20", *TREES,
+    ],
     "reduced_downstream_task": [
         "reduced_downstream_task.num_train = [40]", "reduced_downstream_task.num_test = 20",
         "reduced_downstream_task.num_factors_to_remove = 1",
@@ -153,7 +155,7 @@ def test_what_is_not_there_is_said(installed):
     with pytest.raises(ImportError) as said:
         importlib.import_module("disentanglement_lib.evaluation.abstract_reasoning.reason")
     assert "disentanglement_lib.evaluation.abstract_reasoning is not in" in str(said.value)
-    assert "needs TensorFlow 1 and the original itself" in str(said.value)
+    assert "it needs TensorFlow 1 and the original itself" in str(said.value)
     with pytest.raises(ImportError, match=r"metrics\.nmig is not in .*put your own file beside"):
         importlib.import_module("disentanglement_lib.evaluation.metrics.nmig")
     with pytest.raises(ImportError, match=r"In evaluation\.metrics: beta_vae, dci, "):
@@ -161,7 +163,7 @@ def test_what_is_not_there_is_said(installed):
 
 
 def test_names_that_are_no_folder_of_it_are_refused():
-    with pytest.raises(ValueError, match="'evaluations'.*config, data, evaluation, methods"):
+    with pytest.raises(ValueError, match=r"'evaluations'.*config, data, evaluation, methods"):
         drop_in.install("evaluations")
 
 

@@ -112,7 +112,9 @@ def registered(group: Group, name: str) -> Callable[..., Any]:
     Raises:
         ValueError: if there is none.
     """
-    for entry_point in sorted(entry_points(group=f"srvae_plugin.{group}", name=name), key=_own_first):
+    for entry_point in sorted(
+        entry_points(group=f"srvae_plugin.{group}", name=name), key=_own_first
+    ):
         return _register(group, entry_point)
     raise ValueError(f"no {name!r} among the installed {group}")
 

@@ -26,7 +26,9 @@ def cycle_factor(starting_index: int, num_indices: int, num_frames: int) -> NDAr
         >>> cycle_factor(1, 3, 6)
         array([1, 2, 2, 1, 0, 0])
     """
-    steps = np.linspace(starting_index, starting_index + 2 * num_indices, num_frames, endpoint=False)
+    steps = np.linspace(
+        starting_index, starting_index + 2 * num_indices, num_frames, endpoint=False
+    )
     way = np.ceil(steps).astype(np.int64)
     way = np.where(way >= num_indices, 2 * num_indices - 1 - way, way)
     return np.where(way < 0, -way - 1, way)
@@ -76,7 +78,9 @@ CYCLES: dict[str, Cycle] = {
     "fitted_gaussian_cycle": lambda start, num, means, logvars: cycle_gaussian(
         start, num, *_fitted(means, logvars)
     ),
-    "fixed_interval_cycle": lambda start, num, means, logvars: cycle_interval(start, num, -2.0, 2.0),
+    "fixed_interval_cycle": lambda start, num, means, logvars: cycle_interval(
+        start, num, -2.0, 2.0
+    ),
     "conf_interval_cycle": _confidence,
     "minmax_interval_cycle": lambda start, num, means, logvars: cycle_interval(
         start, num, means.min(), means.max()

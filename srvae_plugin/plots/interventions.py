@@ -30,7 +30,7 @@ def interventional_effects(
     """
     shape = codes.shape[1], factors.shape[1]
     figure = Figure(figsize=(3.0 * shape[1], 3.0 * shape[0]), layout="constrained")
-    axes = figure.subplots(*shape, squeeze=False, sharex="col", sharey="row")
+    axes: Any = figure.subplots(*shape, squeeze=False, sharex="col", sharey="row")
     for latent, factor in np.ndindex(*shape):
         place, parent = axes[latent, factor], int(parents[latent])
         place.set_xlabel(f"g_{factor}")

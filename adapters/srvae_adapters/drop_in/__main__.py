@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="python -m srvae_adapters.drop_in",
-        description="run a script whose imports of disentanglement_lib are answered by srvae_plugin",
+        description="run a script; srvae_plugin answers its imports of disentanglement_lib",
     )
     parser.add_argument(
         "--name",

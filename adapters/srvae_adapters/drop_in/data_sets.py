@@ -85,7 +85,7 @@ class ScreamDSprites(dsprites_variants.ScreamDSprites):
         super().__init__(DSprites(latent_factor_indices), dsprites_variants.painting())
 
 
-def MPI3D(mode: str = "mpi3d_toy") -> ImageGrid:  # noqa: N802  (a class in the original)
+def MPI3D(mode: str = "mpi3d_toy") -> ImageGrid:
     """The MPI3D data set of that name."""
     return mpi3d.mpi3d(mode)
 

@@ -1,4 +1,4 @@
-"""`methods.shared.architectures`: networks applied to a batch of images (num, height, width, channel).
+"""`methods.shared.architectures`: networks applied to images (num, height, width, channel).
 
 disentanglement_lib's functions add a network to TensorFlow's graph, which keeps its weights. There
 is no graph here: each call makes a network with new weights and applies it once. A network to keep
@@ -30,7 +30,7 @@ def _encoder(make: Network) -> Network:
     ) -> tuple[Tensor, Tensor]:
         del is_training
         images = torch.as_tensor(input_tensor).permute(0, 3, 1, 2)
-        return tuple(make(tuple(images.shape[1:]), num_latent)(images))  # type: ignore[return-value]
+        return tuple(make(tuple(images.shape[1:]), num_latent)(images))
 
     encoder.__name__, encoder.__doc__ = make.__name__, make.__doc__
     return encoder

@@ -101,7 +101,7 @@ def padding_array(image: Picture, padding_px: int, axis: int, value: Value = Non
 
 
 def best_num_rows(num_elements: int, max_ratio: int = 4) -> int:
-    """Rows of the squarest grid that is full, or that lacks least, up to `max_ratio` as wide as high."""
+    """Rows of the squarest grid that is full, or lacks least, up to `max_ratio` times as wide."""
     best, least = 1, num_elements
     for rows in range(math.isqrt(num_elements), 0, -1):
         if num_elements > max_ratio * rows * rows:

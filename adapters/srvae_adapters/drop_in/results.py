@@ -1,4 +1,4 @@
-"""`utils.results`, `utils.resources`, `utils.aggregate_results`: result folders and their tables."""
+"""`utils.results`, `utils.resources`, `utils.aggregate_results`: result folders, their tables."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def heat_square(
     max_val: float | None = None,
     factor_names: Sequence[str] | None = None,
 ) -> None:
-    """Write `<output_dir>/<name>.png`: a square for each entry, see `plots.score_matrices.squares`."""
+    """Write `<output_dir>/<name>.png`: see `plots.score_matrices.squares`."""
     figure = score_matrices.squares(matrix, xlabel, ylabel, max_val, factor_names)
     save_figure(figure, Path(output_dir) / f"{name}.png")
 

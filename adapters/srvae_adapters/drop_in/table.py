@@ -294,12 +294,12 @@ MODULES: dict[str, Module] = {
 }
 
 NOT_HERE = {
-    "evaluation.abstract_reasoning": "abstract reasoning needs TensorFlow 1 and the original itself",
+    "evaluation.abstract_reasoning": "it needs TensorFlow 1 and the original itself",
     "utils.convolute_hub": "it joins TensorFlow Hub modules; a representation is written by "
     "postprocessing.postprocess here, for TensorFlow 1 by srvae-export --to disentanglement_lib",
     "config.reproduce": "srvae-run --study NAME --model-num N does what dlib_reproduce does",
-    "config.abstract_reasoning_study_v1": "srvae-run --study abstract_reasoning_study_v1 trains the "
-    "models of its first stage; its second needs TensorFlow 1 and the original itself",
+    "config.abstract_reasoning_study_v1": "srvae-run --study abstract_reasoning_study_v1 trains "
+    "the models of its first stage; its second needs TensorFlow 1 and the original itself",
     "methods.semi_supervised": "it is not in disentanglement_lib 1.5, whose names these are",
     "methods.weak": "it is not in disentanglement_lib 1.5, whose names these are",
 }

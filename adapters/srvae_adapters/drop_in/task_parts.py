@@ -28,7 +28,11 @@ def compute_scores_dict(metric: Matrix, prefix: str) -> dict[str, Any]:
 
 
 def compute_predictive_accuracy(
-    x_train: NDArray[Any], y_train: Rows, x_test: NDArray[Any], y_test: Rows, predictor_fn: Predictor
+    x_train: NDArray[Any],
+    y_train: Rows,
+    x_test: NDArray[Any],
+    y_test: Rows,
+    predictor_fn: Predictor,
 ) -> Accuracies:
     """Training and test accuracy of a fresh classifier for each factor.
 

@@ -34,7 +34,7 @@ class BaseVAE(OurBase):
         take_loss(model, None)
         return model
 
-    def __init__(self) -> None:  # noqa: D107  (all is done above)
+    def __init__(self) -> None:
         pass
 
     def regularizer(

@@ -1,4 +1,4 @@
-"""`visualize.visualize_model`, `visualize_dataset` and `visualize_irs`: pictures of models and data."""
+"""`visualize.visualize_model`, `visualize_dataset`, `visualize_irs`: models and data drawn."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _sampled(mean: Codes, logvar: Codes, random_state: np.random.RandomState) ->
 def vis_all_interventional_effects(
     gen_factors: NDArray[Any], latents: Codes, output_dir: str | Path
 ) -> None:
-    """Write `<output_dir>/interventional_effect.png`, of points (points, factor), (points, latent)."""
+    """Write `<output_dir>/interventional_effect.png`, of (points, factor) and (points, latent)."""
     found = scalable_disentanglement_score(gen_factors, latents)
     figure = interventional_effects(
         gen_factors, latents, found["parents"], found["disentanglement_scores"]
