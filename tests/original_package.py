@@ -205,7 +205,7 @@ def short_names(ours_first):
     if not ours_first:
         ours()
     from srvae_plugin.config import gin_files
-    from srvae_plugin.metrics import factor_vae
+    from srvae_plugin.metrics.factor_vae import prune_dims
 
     path = importlib.util.find_spec("disentanglement_lib").origin
     study = Path(path).parent / "config/unsupervised_study_v1/metric_configs"
@@ -225,11 +225,11 @@ def short_names(ours_first):
         "read": len(files),
         "failed": failed,
         "theirs": theirs._prune_dims(variances).tolist(),
-        "ours": gin.get_configurable(factor_vae.prune_dims)(variances).tolist(),
+        "ours": gin.get_configurable(prune_dims)(variances).tolist(),
         "written": gin.operative_config_str(),
     }
     with gin_files.configured(bindings=["prune_dims.threshold = 0.0"]):
-        answer["ours inside"] = gin.get_configurable(factor_vae.prune_dims)(variances).tolist()
+        answer["ours inside"] = gin.get_configurable(prune_dims)(variances).tolist()
         answer["theirs inside"] = theirs._prune_dims(variances).tolist()
         answer["written inside"] = gin.operative_config_str()
     answer["bound afterwards"] = gin.query_parameter("prune_dims.threshold")
