@@ -18,6 +18,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 import types
 import warnings
 from pathlib import Path
@@ -233,6 +234,46 @@ def short_names(ours_first):
         answer["theirs inside"] = theirs._prune_dims(variances).tolist()
         answer["written inside"] = gin.operative_config_str()
     answer["bound afterwards"] = gin.query_parameter("prune_dims.threshold")
+    return answer
+
+
+def picture_numbers(seed):
+    """What the original's pictures are made of, for random arguments."""
+    import matplotlib.pyplot as plt
+
+    imageio = types.ModuleType("imageio")
+    sys.modules["imageio"] = imageio
+    names = ("visualize_util", "visualize_scores", "dendrogram")
+    util, scores, dendrogram = import_steps(*(f"visualize.{name}" for name in names))
+    stream = np.random.RandomState(seed)
+    answer = {"cycle_factor": [], "cycle_gaussian": [], "cycle_interval": [], "matrices": []}
+    for _ in range(20):
+        size, frames = int(stream.randint(1, 9)), int(stream.randint(1, 12))
+        start, low, width = (float(x) for x in stream.uniform(-1, 1, 3) + [0, -2, 4])
+        asked = {
+            "cycle_factor": (int(stream.randint(size)), size, frames),
+            "cycle_gaussian": (start, frames, low, width),
+            "cycle_interval": (start, frames, low, low + width),
+        }
+        for name, arguments in asked.items():
+            found = getattr(util, name)(*arguments)
+            answer[name].append([arguments, found.tolist()])
+    answer["best_num_rows"] = [util.best_num_rows(n) for n in range(1, 60)]
+    images = stream.uniform(size=(7, 3, 4, 1))
+    answer["images"] = images.tolist()
+    grid = util.padded_grid(list(images), padding_px=2)
+    answer["padded"] = util.pad_around(grid, 1).tolist()
+    for shape in [(3, 4), (5, 2), (2, 6)]:
+        matrix = np.round(stream.uniform(size=shape), 2)
+        with tempfile.TemporaryDirectory() as folder:
+            merges = dendrogram.dendrogram_plot(matrix, f"{folder}/x", list("abcde")[: shape[0]])
+        plt.close("all")
+        at = [
+            [float(t), int(scores.precision(matrix, t)), int(scores.recall(matrix, t))]
+            for t in (0.1, 0.5, 0.9)
+        ]
+        merges = {key: float(value) for key, value in merges.items()}
+        answer["matrices"].append({"matrix": matrix.tolist(), "merges": merges, "at": at})
     return answer
 
 

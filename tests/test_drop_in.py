@@ -10,6 +10,7 @@ from pathlib import Path
 import gin
 import numpy as np
 import oracle
+import original_package
 import pytest
 from metric_cases import IndexGrid, LookUp
 from srvae_adapters import drop_in
@@ -184,6 +185,77 @@ def test_uninstall_leaves_gin_as_it_was():
     with pytest.raises(TypeError):
         gin.configurable("other_probe", blacklist=["x"])
     assert gin_names.Names is type(gin.config._REGISTRY)
+
+
+def test_a_users_own_model_trains_and_is_scored(installed, tmp_path):
+    """A subclass as written for the original: it does not call its base's `__init__`."""
+    from disentanglement_lib.evaluation import evaluate
+    from disentanglement_lib.methods.unsupervised import train, vae
+    from disentanglement_lib.postprocessing import postprocess
+    from disentanglement_lib.utils import results
+
+    @gin.configurable("bottleneck_probe", module="tests")
+    class BottleneckVAE(vae.BaseVAE):
+        def __init__(self, gamma=gin.REQUIRED, target=gin.REQUIRED):
+            self.gamma, self.target = gamma, target
+
+        def regularizer(self, kl_loss, z_mean, z_logvar, z_sampled):
+            assert z_mean.shape == z_logvar.shape == z_sampled.shape == (4, 3)
+            return self.gamma * (kl_loss - self.target).abs()
+
+    @gin.configurable("metric_probe", module="tests", blacklist=["random_state"])
+    def compute(ground_truth_data, representation_function, random_state, num=gin.REQUIRED):
+        observed = ground_truth_data.sample_observations(num, random_state)
+        return {"latents": representation_function(observed).shape[1]}
+
+    model = ["model.model = @bottleneck_probe()", "bottleneck_probe.gamma = 4.0"]
+    model += ["bottleneck_probe.target = 10.0", "model.training_steps = 2", "model.batch_size = 4"]
+    model += ["model.random_seed = 0", "dataset.name = 'dummy_data'", "encoder.num_latent = 3"]
+    model += ["encoder.encoder_fn = @test_encoder", "decoder.decoder_fn = @test_decoder"]
+    model += ["reconstruction_loss.loss_fn = @bernoulli_loss"]
+    model += ["vae_optimizer.optimizer_fn = @AdamOptimizer", "AdamOptimizer.learning_rate = 0.001"]
+    train.train_with_gin(str(tmp_path / "model"), True, [], [*model, "model.eval_steps = 1"])
+    trained = results.gin_dict(tmp_path / "model/results/gin/train.gin")
+    assert trained["bottleneck_probe.gamma"] == "4.0"
+    mean = ["dataset.name = 'auto'", "postprocess.random_seed = 0"]
+    mean += ["postprocess.postprocess_fn = @mean_representation"]
+    postprocess.postprocess_with_gin(
+        str(tmp_path / "model"), str(tmp_path / "mean"), True, [], mean
+    )
+    asked = ["dataset.name = 'auto'", "evaluation.random_seed = 0", "metric_probe.num = 5"]
+    asked += ["evaluation.evaluation_fn = @metric_probe"]
+    evaluate.evaluate_with_gin(str(tmp_path / "mean"), str(tmp_path / "probe"), True, [], asked)
+    scores = json.loads((tmp_path / "probe/results/json/evaluation_results.json").read_text())
+    assert scores["latents"] == 3
+    assert gin.config_str() == ""
+
+
+@needs_dlib
+def test_pictures_are_made_of_the_originals_numbers():
+    """Cycles, grids, groups and merges of random matrices."""
+    from srvae_adapters.drop_in import pictures, score_pictures
+    from srvae_plugin.plots import cycles, score_matrices
+
+    theirs = original_package.run("picture_numbers", seed=0)
+    for indices, expected in theirs["cycle_factor"]:
+        np.testing.assert_array_equal(cycles.cycle_factor(*indices), expected)
+    for name in ("cycle_gaussian", "cycle_interval"):
+        for arguments, expected in theirs[name]:
+            found = getattr(cycles, name)(*arguments)
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert [pictures.best_num_rows(n) for n in range(1, 60)] == theirs["best_num_rows"]
+    image = np.asarray(theirs["images"])
+    np.testing.assert_array_equal(
+        pictures.pad_around(pictures.padded_grid(list(image), padding_px=2), 1),
+        np.asarray(theirs["padded"]),
+    )
+    for expected in theirs["matrices"]:
+        matrix = np.asarray(expected["matrix"])
+        merges = score_matrices.merges_of(matrix)
+        assert score_pictures.report_merges(merges.linkage, len(matrix)) == expected["merges"]
+        for threshold, groups, found in expected["at"]:
+            assert score_pictures.precision(matrix, threshold) == groups
+            assert score_pictures.recall(matrix, threshold) == found
 
 
 def run_script(script, *arguments, names, path):
