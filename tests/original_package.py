@@ -249,7 +249,7 @@ def picture_numbers(seed):
     answer = {"cycle_factor": [], "cycle_gaussian": [], "cycle_interval": [], "matrices": []}
     for _ in range(20):
         size, frames = int(stream.randint(1, 9)), int(stream.randint(1, 12))
-        start, low, width = (float(x) for x in stream.uniform(-1, 1, 3) + [0, -2, 4])
+        start, low, width = (float(x) for x in stream.uniform(-1, 1, 3) + np.array([0, -2, 4]))
         asked = {
             "cycle_factor": (int(stream.randint(size)), size, frames),
             "cycle_gaussian": (start, frames, low, width),

@@ -234,6 +234,7 @@ def test_a_users_own_model_trains_and_is_scored(installed, tmp_path):
 def test_pictures_are_made_of_the_originals_numbers():
     """Cycles, grids, groups and merges of random matrices."""
     from srvae_adapters.drop_in import pictures, score_pictures
+
     from srvae_plugin.plots import cycles, score_matrices
 
     theirs = original_package.run("picture_numbers", seed=0)

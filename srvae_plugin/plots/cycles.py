@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CYCLES", "cycle_factor", "cycle_gaussian", "cycle_interval", "frames_of"]
+__all__ = ["CYCLES", "Cycle", "cycle_factor", "cycle_gaussian", "cycle_interval", "frames_of"]
 
 _RAREST = 0.001
 """Quantile where a cycle through a Gaussian turns round."""

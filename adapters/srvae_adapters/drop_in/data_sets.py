@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ __all__ = [
     "ScreamDSprites",
     "SplitDiscreteStateSpace",
     "StateSpaceAtomIndex",
+    "Stream",
     "tf_data_set_from_ground_truth_data",
 ]
 
@@ -177,6 +178,3 @@ def tf_data_set_from_ground_truth_data(ground_truth_data: Any, random_seed: int)
                 yield ground_truth_data.sample_observations(1, random_state)[0]
 
     return Observations()
-
-
-Factory = Callable[..., Any]

@@ -12,12 +12,18 @@ from srvae_plugin.study.numbered import METHODS, NUM_VALUES, STUDIES
 
 __all__ = [
     "FairnessStudyV1",
+    "Settings",
     "Study",
     "UnsupervisedStudyV1",
     "categorical",
     "chainit",
     "discrete",
     "fixed",
+    "get_config",
+    "get_datasets",
+    "get_default_models",
+    "get_num_latent",
+    "get_seeds",
     "product",
     "sweep",
     "to_bindings",

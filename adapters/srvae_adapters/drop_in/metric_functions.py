@@ -12,7 +12,28 @@ import gin
 from srvae_plugin import metrics
 from srvae_plugin.config import plugins
 
-__all__ = ["OWN_KEYS", "only_theirs"]
+__all__ = [
+    "OWN_KEYS",
+    "compute_beta_vae_sklearn",
+    "compute_dci",
+    "compute_dci_on_fixed_data",
+    "compute_downstream_task",
+    "compute_factor_vae",
+    "compute_fairness",
+    "compute_irs",
+    "compute_mig",
+    "compute_mig_on_fixed_data",
+    "compute_modularity_explicitness",
+    "compute_reduced_downstream_task",
+    "compute_sap",
+    "compute_sap_on_fixed_data",
+    "compute_strong_downstream_task",
+    "compute_unified_score_on_fixed_data",
+    "compute_unified_scores",
+    "only_theirs",
+    "unsupervised_metrics",
+    "without_merges",
+]
 
 OWN_KEYS = re.compile(
     r"(.*:)?num_factors_scored|active_latents|.*_active|.*_real(_norm)?"
@@ -83,6 +104,7 @@ def compute_unified_scores(
     *arguments: Any,
     **named: Any,
 ) -> dict[str, Any]:
+    """The unified scores; with `artifact_dir`, which factors merge, too."""
     scores = only_theirs(
         _unified(
             ground_truth_data,
@@ -98,4 +120,5 @@ def compute_unified_scores(
 
 @functools.wraps(metrics.compute_unified_score_on_fixed_data)
 def compute_unified_score_on_fixed_data(*arguments: Any, **named: Any) -> dict[str, Any]:
+    """The unified scores of given points."""
     return without_merges(only_theirs(_unified_of_given_points(*arguments, **named)))

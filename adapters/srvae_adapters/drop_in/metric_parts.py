@@ -17,7 +17,22 @@ from srvae_plugin.metrics.modularity_explicitness import explicitness, modularit
 from srvae_plugin.metrics.sap_score import prediction_accuracies, sap_score, squared_correlations
 from srvae_plugin.metrics.unsupervised_metrics import gaussian_wasserstein_correlation as _complex
 
-__all__: list[str] = []
+__all__ = [
+    "Matrix",
+    "completeness",
+    "completeness_per_factor",
+    "compute_avg_diff_top_two",
+    "compute_importance_gbt",
+    "compute_score_matrix",
+    "disentanglement_per_code",
+    "explicitness_per_factor",
+    "gaussian_wasserstein_correlation",
+    "kl_gaussians_numerically_unstable",
+    "modularity",
+    "points",
+    "sap_compute_diff_top_two",
+    "scalable_disentanglement_score",
+]
 
 Matrix = NDArray[Any]
 """(num_codes, num_factors)."""

@@ -19,7 +19,16 @@ from srvae_plugin.models.networks import (
     fully_connected,
 )
 
-__all__: list[str] = []
+__all__ = [
+    "Network",
+    "conv_encoder",
+    "deconv_decoder",
+    "fc_decoder",
+    "fc_discriminator",
+    "fc_encoder",
+    "test_decoder",
+    "test_encoder",
+]
 
 Network = Callable[..., Any]
 

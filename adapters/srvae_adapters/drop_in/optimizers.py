@@ -19,12 +19,7 @@ from torch.optim import Optimizer
 from srvae_plugin.training import optimizers
 from srvae_plugin.training.schedules import set_learning_rates
 
-__all__ = [
-    "Minimizer",
-    "make_discriminator_optimizer",
-    "make_optimizer",
-    "make_vae_optimizer",
-]
+__all__ = ["Minimizer", "make_discriminator_optimizer", "make_optimizer", "make_vae_optimizer"]
 
 
 class Minimizer:

@@ -16,6 +16,8 @@ from PIL import Image
 from srvae_plugin.files import write_bytes
 
 __all__ = [
+    "Picture",
+    "Value",
     "add_below",
     "best_num_rows",
     "grid_save_images",

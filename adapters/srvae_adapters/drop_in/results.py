@@ -19,6 +19,7 @@ from srvae_plugin.files import copy_tree, read_json, write_text
 
 __all__ = [
     "Encoder",
+    "Place",
     "aggregate_json_results",
     "aggregate_results_to_json",
     "copydir",

@@ -13,6 +13,8 @@ from srvae_adapters.drop_in.pictures import save_figure
 from srvae_plugin.plots import score_matrices
 
 __all__ = [
+    "Matrix",
+    "Node",
     "bfs",
     "dendrogram_plot",
     "heat_square",

@@ -19,6 +19,7 @@ from srvae_plugin.runs.directory import trained_in
 from srvae_plugin.runs.udr import gaussian_function
 
 __all__ = [
+    "Texts",
     "evaluate",
     "evaluate_udr",
     "evaluate_with_gin",

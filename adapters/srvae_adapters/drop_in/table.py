@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-__all__ = ["MODULES", "Module", "is_package", "objects", "reason"]
+__all__ = ["MODULES", "NOT_HERE", "Module", "is_package", "objects", "reason"]
 
 
 class Module(NamedTuple):

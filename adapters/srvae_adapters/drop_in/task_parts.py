@@ -16,7 +16,15 @@ from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.fairness import fairness_scores
 from srvae_plugin.metrics.reduced_downstream_task import reduced_representation
 
-__all__: list[str] = []
+__all__ = [
+    "Accuracies",
+    "Predictor",
+    "compute_factorwise_dci",
+    "compute_predictive_accuracy",
+    "compute_reduced_representation",
+    "compute_scores_dict",
+    "intervene",
+]
 
 Predictor = Callable[[], Any]
 Accuracies = tuple[list[float], list[float]]

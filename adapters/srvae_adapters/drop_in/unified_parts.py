@@ -14,7 +14,15 @@ from srvae_adapters.drop_in.metric_parts import Matrix, points
 from srvae_plugin.metrics.aggregation import aggregate
 from srvae_plugin.metrics.unified_scores import unified_scores_of
 
-__all__: list[str] = []
+__all__ = [
+    "AGGREGATION_FN",
+    "Scores",
+    "aggregation_dci",
+    "aggregation_mig",
+    "aggregation_modularity",
+    "aggregation_sap",
+    "unified_scores",
+]
 
 Scores = dict[str, Any]
 

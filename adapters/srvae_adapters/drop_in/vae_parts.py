@@ -13,12 +13,7 @@ from srvae_plugin.models.base import Losses
 from srvae_plugin.models.vae import BaseVAE as OurBase
 from srvae_plugin.models.vae import take_loss, vae_losses
 
-__all__ = [
-    "BaseVAE",
-    "compute_gaussian_kl",
-    "gaussian_log_density",
-    "total_correlation",
-]
+__all__ = ["BaseVAE", "compute_gaussian_kl", "gaussian_log_density", "total_correlation"]
 
 
 class BaseVAE(OurBase):

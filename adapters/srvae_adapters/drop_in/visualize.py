@@ -24,6 +24,7 @@ from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import trained_in
 
 __all__ = [
+    "Codes",
     "latent_traversal_1d_multi_dim",
     "sigmoid",
     "tanh",
