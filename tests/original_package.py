@@ -18,6 +18,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 import types
 import warnings
 from pathlib import Path
@@ -187,6 +188,92 @@ def both_in_one_process(source, target, files, bindings, full):
                     pass
         except (KeyError, ValueError) as error:
             answer[name] = f"{type(error).__name__}: {error}"
+    answer["theirs by its short name"] = gin.query_parameter(theirs)
+    return answer
+
+
+def short_names(ours_first):
+    """What short names mean to gin itself with both libraries imported, in either order."""
+    import gin
+
+    def ours():
+        importlib.import_module("srvae_plugin.config.plugins").load()
+
+    if ours_first:
+        ours()
+    (theirs,) = import_steps("evaluation.metrics.factor_vae")
+    import_steps("evaluation.evaluate")
+    if not ours_first:
+        ours()
+    from srvae_plugin.config import gin_files
+    from srvae_plugin.metrics.factor_vae import prune_dims
+
+    path = importlib.util.find_spec("disentanglement_lib").origin
+    study = Path(path).parent / "config/unsupervised_study_v1/metric_configs"
+    files = sorted(str(file) for file in study.glob("*.gin"))
+    failed = []
+    for file in files:
+        gin.clear_config()
+        try:
+            gin.parse_config_file(file)
+            gin.config_str()
+        except (KeyError, ValueError) as error:
+            failed.append(f"{file}: {error}")
+    gin.clear_config()
+    gin.parse_config(["prune_dims.threshold = 0.5"])
+    variances = np.array([0.01, 1.0])
+    answer = {
+        "read": len(files),
+        "failed": failed,
+        "theirs": theirs._prune_dims(variances).tolist(),
+        "ours": gin.get_configurable(prune_dims)(variances).tolist(),
+        "written": gin.operative_config_str(),
+    }
+    with gin_files.configured(bindings=["prune_dims.threshold = 0.0"]):
+        answer["ours inside"] = gin.get_configurable(prune_dims)(variances).tolist()
+        answer["theirs inside"] = theirs._prune_dims(variances).tolist()
+        answer["written inside"] = gin.operative_config_str()
+    answer["bound afterwards"] = gin.query_parameter("prune_dims.threshold")
+    return answer
+
+
+def picture_numbers(seed):
+    """What the original's pictures are made of, for random arguments."""
+    import matplotlib.pyplot as plt
+
+    imageio = types.ModuleType("imageio")
+    sys.modules["imageio"] = imageio
+    names = ("visualize_util", "visualize_scores", "dendrogram")
+    util, scores, dendrogram = import_steps(*(f"visualize.{name}" for name in names))
+    stream = np.random.RandomState(seed)
+    answer = {"cycle_factor": [], "cycle_gaussian": [], "cycle_interval": [], "matrices": []}
+    for _ in range(20):
+        size, frames = int(stream.randint(1, 9)), int(stream.randint(1, 12))
+        start, low, width = (float(x) for x in stream.uniform(-1, 1, 3) + np.array([0, -2, 4]))
+        asked = {
+            "cycle_factor": (int(stream.randint(size)), size, frames),
+            "cycle_gaussian": (start, frames, low, width),
+            "cycle_interval": (start, frames, low, low + width),
+        }
+        for name, arguments in asked.items():
+            found = getattr(util, name)(*arguments)
+            answer[name].append([arguments, found.tolist()])
+    answer["best_num_rows"] = [util.best_num_rows(n) for n in range(1, 60)]
+    images = stream.uniform(size=(7, 3, 4, 1))
+    answer["images"] = images.tolist()
+    grid = util.padded_grid(list(images), padding_px=2)
+    answer["padded"] = util.pad_around(grid, 1).tolist()
+    for shape in [(3, 4), (5, 2), (2, 6)]:
+        matrix = np.round(stream.uniform(size=shape), 2)
+        with tempfile.TemporaryDirectory() as folder:
+            merges = dendrogram.dendrogram_plot(matrix, f"{folder}/x", list("abcde")[: shape[0]])
+        plt.close("all")
+        at = [
+            [float(t), int(scores.precision(matrix, t)), int(scores.recall(matrix, t))]
+            for t in (0.1, 0.5, 0.9)
+        ]
+        merges = {key: float(value) for key, value in merges.items()}
+        answer["matrices"].append({"matrix": matrix.tolist(), "merges": merges, "at": at})
     return answer
 
 

@@ -13,7 +13,7 @@ ADAPTERS = ROOT.parent / "adapters" / "srvae_adapters"
 # A room imports from those on lines above its own, and from itself.
 ROOMS = (
     ("version", "files", "progress"),
-    ("data",),
+    ("data", "registry"),
     ("metrics", "models", "config"),
     ("training", "plots"),
     ("runs",),
@@ -23,6 +23,7 @@ ROOMS = (
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 NEVER = {
     "data": {"torch", "gin"},
+    "registry": {"torch"},
     "metrics": {"torch"},
     "report": {"torch", "gin"},
 }

@@ -161,6 +161,24 @@ def test_both_libraries_in_one_process(run, tmp_path):
     assert answer["afterwards"] == 7
     # The original's function is not taken for ours of the same short name.
     assert "unknown metric 'disentanglement_lib.evaluation" in answer["their metric"]
-    assert "Ambiguous selector" in answer["gin"]  # gin's own view is left as it was
+    # Outside ours a short name means the original's, as if we were not there.
+    assert "gin" not in answer
+    assert answer["theirs by its short name"] == 8
     assert answer["both"].startswith("ConfigError: binding 'twice.x = 1': 'twice' is ambiguous")
     assert "other.twice" in answer["both"]
+
+
+@pytest.mark.parametrize("ours_first", [False, True])
+def test_short_names_mean_the_originals_outside_ours(ours_first):
+    """In either order of imports: its own gin files, its functions, and what gin writes."""
+    answer = original_package.run("short_names", ours_first=ours_first)
+    assert answer["read"] > 5
+    assert answer["failed"] == []
+    assert answer["theirs"] == [False, True]
+    assert answer["ours"] == [True, True]  # 0.1 is above our default
+    assert "\nprune_dims.threshold = 0.5" in answer["written"]
+    assert "\nsrvae_plugin.prune_dims.threshold = 0.05" in answer["written"]
+    assert answer["ours inside"] == [True, True]
+    assert answer["theirs inside"] == [False, True]
+    assert "\nprune_dims.threshold = 0.0" in answer["written inside"]
+    assert answer["bound afterwards"] == 0.5

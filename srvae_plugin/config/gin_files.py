@@ -26,6 +26,7 @@ from gin import config as gin_state
 from srvae_plugin.config import gin_messages, gin_sources, plugins
 from srvae_plugin.config.gin_messages import one_line as one_line, signature_hints
 from srvae_plugin.config.gin_sources import packaged_configs as packaged_configs
+from srvae_plugin.registry import gin_names
 
 __all__ = [
     "Choice",
@@ -203,7 +204,7 @@ class State(NamedTuple):
 def restored() -> Iterator[None]:
     """Restore on exit what gin holds; meanwhile, short names mean ours."""
     before = State.now()
-    with _ours_first():
+    with gin_names.ours_first():
         try:
             yield
         finally:
@@ -224,32 +225,6 @@ def bind_reference(parameter: str, function: str) -> None:
     except _PARSE_ERRORS as error:
         raise ConfigError(gin_messages.of_binding(error, text)) from None
     gin_sources.note(parameter, text)
-
-
-@contextlib.contextmanager
-def _ours_first() -> Iterator[None]:
-    """Let a short name that another library registered too, such as `mig`, mean ours.
-
-    The other's goes by its full name. gin files of ours, of users and of finished runs thus mean
-    the same, and results get the same keys, whether disentanglement_lib is imported or not.
-    """
-    registry = gin_state._REGISTRY
-    shared = {
-        entry.name: entry
-        for _, entry in registry.items()
-        if entry.module.startswith("srvae_plugin")
-        and len(registry.matching_selectors(entry.name)) > 1
-    }
-    short_names = {entry.selector: name for name, entry in shared.items()}
-    minimal = registry.minimal_selector
-    registry._selector_map.update(shared)  # gin prefers a complete match to all others
-    registry.minimal_selector = lambda selector: short_names.get(selector) or minimal(selector)
-    try:
-        yield
-    finally:
-        registry.minimal_selector = minimal
-        for name in shared:
-            del registry._selector_map[name]
 
 
 @contextlib.contextmanager

@@ -45,6 +45,7 @@ __all__ = [
     "names",
     "nearest",
     "path_options",
+    "registered",
 ]
 
 
@@ -90,7 +91,9 @@ def load() -> Plugins:
             try:
                 if entry_point.name in plugins.found[group]:
                     raise ValueError(f"the name {entry_point.name!r} is taken already")
-                plugins.found[group][entry_point.name] = _register(group, entry_point)
+                # A user's own script may have parsed its gin files before, which locks gin.
+                with gin.unlock_config():
+                    plugins.found[group][entry_point.name] = _register(group, entry_point)
             except Exception as error:  # a plug-in's own code may raise anything
                 broken = Broken(
                     group,
@@ -101,6 +104,19 @@ def load() -> Plugins:
                 plugins.broken.append(broken)
                 logger.warning("%s", broken)
     return plugins
+
+
+def registered(group: Group, name: str) -> Callable[..., Any]:
+    """The configurable plug-in of ours of that name, registered without loading the others.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for entry_point in sorted(
+        entry_points(group=f"srvae_plugin.{group}", name=name), key=_own_first
+    ):
+        return _register(group, entry_point)
+    raise ValueError(f"no {name!r} among the installed {group}")
 
 
 def _own_first(entry_point: EntryPoint) -> tuple[bool, str]:

@@ -29,6 +29,7 @@ __all__ = [
     "ScreamDSprites",
     "color_dsprites",
     "noisy_dsprites",
+    "painting",
     "scream_dsprites",
 ]
 
@@ -187,10 +188,22 @@ def scream_dsprites(
         FileNotFoundError: if the painting is missing.
         ValueError: if it is damaged or not an RGB picture of at least 65x65.
     """
+    return ScreamDSprites(dsprites_full(path), painting(scream_path))
+
+
+def painting(scream_path: PathLike | None = None) -> NDArray[np.float64]:
+    """Returns the painting, RGB in [0, 1], as :class:`ScreamDSprites` takes it.
+
+    Args:
+        scream_path: as in :func:`scream_dsprites`.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is damaged or not an RGB picture of at least 65x65.
+    """
     file = SCREAM.find(scream_path)
     with SCREAM.reading(file):
-        scream = _painting(file)
-    return ScreamDSprites(dsprites_full(path), scream)
+        return _painting(file)
 
 
 _KINDS = ("JPEG", "PNG")

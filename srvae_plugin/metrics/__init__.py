@@ -22,6 +22,7 @@ Examples:
     ['discrete_mig']
 """
 
+import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
 from srvae_plugin.metrics.beta_vae import beta_vae, compute_beta_vae_sklearn
 from srvae_plugin.metrics.dci import compute_dci, dci
 from srvae_plugin.metrics.dci_es import Probing, compute_dci_es, dci_es

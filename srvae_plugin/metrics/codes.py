@@ -123,7 +123,9 @@ class CodeDraws:
             ValueError: if there are fewer than two.
         """
         if self.rows is None:
-            varies = np.array(self._data.factors_num_values) > 1
+            # disentanglement_lib does not ask for the sizes here, and not all data sets have them.
+            sizes = getattr(self._data, "factors_num_values", [2] * self._data.num_factors)
+            varies = np.array(sizes) > 1
         else:
             varies = np.ptp(self.rows.classes[self.rows.drawn.rows], axis=0) > 0
         found = self.fixable[varies[self.fixable]]

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
 from srvae_plugin.models.titles import Titles
 
 __all__ = [
