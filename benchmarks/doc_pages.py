@@ -2,8 +2,8 @@
 
     python benchmarks/doc_pages.py      # writes docs/configuration.md and docs/metrics/<metric>.md
 
-A metric's page is what `help()` shows of its function of arrays, its `info`, its packaged gin file and
-its picture (benchmarks/metric_pictures.py). The configuration's page is every name that gin knows.
+A metric's page is what `help()` shows of its function of arrays, its `info`, its packaged gin file
+and its picture (benchmarks/metric_pictures.py). The configuration's page is every name of gin's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from srvae_plugin.report.published import published_scores
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MADE = "<!-- made by benchmarks/doc_pages.py -->"
-SECTION = re.compile(r"^(Args|Returns|Raises|Examples?):\n((?:[ \t]+.*\n|\n(?=[ \t]))*)", re.MULTILINE)
+SECTION = re.compile(
+    r"^(Args|Returns|Raises|Examples?):\n((?:[ \t]+.*\n|\n(?=[ \t]))*)", re.MULTILINE
+)
 ARGUMENT = re.compile(r"^(\w+(?:, \w+)*): (.*(?:\n[ \t]+.*)*)", re.MULTILINE)
 LABEL = re.compile(r"^(Rewards|Punishes|Use it|Range): ", re.MULTILINE)
 
@@ -51,6 +53,14 @@ def as_markdown(text: str) -> str:
     return "\n\n".join(parts)
 
 
+DEFECTS = (
+    "Three factors of six values, 2,000 points. *Rotated*: latents are turned into each other, by up "
+    "to 45 degrees. *Noisy*: Gaussian noise in units of a latent's standard deviation. "
+    "*Duplicated*: latents that appear twice. *Merged*: one latent also holds the next factors, "
+    "whose own latents hold noise."
+)
+
+
 def metric_page(name: str) -> str:
     """A metric's page."""
     info, core = plugins.metric_info(name), core_of(name)
@@ -59,17 +69,15 @@ def metric_page(name: str) -> str:
     before, _, after = more.partition("\n\nSpecial cases: ")
     return "\n".join([
         MADE, f"# {info.title}", "", as_markdown(summary), "",
-        f"`{name}` in gin and on the command line, `srvae_plugin.metrics.{core.__name__}` in Python.", "",
+        f"`{name}` in gin and on the command line, `srvae_plugin.metrics.{core.__name__}` in "
+        "Python.", "",
         f"Reference: {info.reference}.", "",
         as_markdown(before), "",
         "## Scores", "", *_headlines(info), as_markdown(found["Returns"]), "",
         "## Special cases", "", as_markdown(after), "",
         "## On codes with one defect", "",
-        f"![{info.title} on rotated, noisy, duplicated and merged codes](../images/metrics/{name}.svg)", "",
-        "Three factors of six values, 2,000 points. *Rotated*: latents are turned into each other, by up to "
-        "45 degrees. *Noisy*: Gaussian noise in units of a latent's standard deviation. *Duplicated*: "
-        "latents that stand there twice. *Merged*: one latent also holds the next factors, whose own latents "
-        "hold noise.", "",
+        f"![{info.title} on rotated, noisy, duplicated and merged codes]"
+        f"(../images/metrics/{name}.svg)", "", DEFECTS, "",
         "## Settings", "", *_settings(name, info),
         "## Example", "", f"```pycon\n{found['Examples']}\n```", "",
     ])  # fmt: skip
@@ -102,7 +110,8 @@ def _settings(name: str, info: Any) -> Iterator[str]:
     known = f" `srvae-report --published` lists {count} published values." if count else ""
     yield f"The packaged `metrics/{name}.gin`:{known}"
     yield ""
-    yield f"```gin\n{(ROOT / 'gin' / 'metrics' / f'{name}.gin').read_text(encoding='utf-8').strip()}\n```"
+    text = (ROOT / "gin" / "metrics" / f"{name}.gin").read_text(encoding="utf-8")
+    yield f"```gin\n{text.strip()}\n```"
     yield ""
 
 
@@ -111,8 +120,8 @@ MEANINGS = {
     "random_seed": "seed of the step.",
     "name": "not used; it identifies the step in its results.",
     "postprocess_fn": "`@mean_representation`, `@sampled_representation`, or a function of yours.",
-    "initializer": "how the weights are drawn: `\"glorot_uniform\"`, as in disentanglement_lib, or "
-    "`\"pytorch\"`.",
+    "initializer": 'how the weights are drawn: `"glorot_uniform"`, as in disentanglement_lib, or '
+    '`"pytorch"`.',
     "num_latent": "number of latents.",
     "encoder_fn": "the encoder, such as `@conv_encoder`.",
     "decoder_fn": "the decoder, such as `@deconv_decoder`.",
@@ -120,7 +129,7 @@ MEANINGS = {
     "width": "neurons of a layer.",
     "base_channels": "channels of the first layer.",
     "loss_fn": "`@bernoulli_loss` or `@l2_loss`.",
-    "activation": "what the decoder's output is: `\"logits\"` or `\"linear\"`.",
+    "activation": 'what the decoder\'s output is: `"logits"` or `"linear"`.',
     "learning_rate": "a number, or a schedule without parentheses.",
     "optimizer_fn": "an optimizer, such as `@AdamW`.",
     "decay_steps": "updates of one period.",
@@ -151,13 +160,14 @@ MEANINGS = {
 }
 """What parameters mean whose functions leave it to their names."""
 KINDS = {
-    "The steps of a run": lambda c: c.selector.split(".")[-1]
-    in ("model", "run", "postprocess", "evaluation", "dataset", "study"),
+    "The steps of a run": lambda c: (
+        c.selector.split(".")[-1]
+        in ("model", "run", "postprocess", "evaluation", "dataset", "study")
+    ),
     "Models": lambda c: c.selector.split(".")[-1] in plugins.names("models"),
     "Networks": lambda c: ".networks" in c.wrapped.__module__,
     "Losses": lambda c: c.wrapped.__module__.endswith(".losses"),
-    "Optimizers, schedules and callbacks": lambda c: ".training" in c.wrapped.__module__
-    or c.wrapped.__module__.startswith("torch."),
+    "Optimizers, schedules and callbacks": lambda c: ".training" in c.wrapped.__module__,
     "Representations": lambda c: ".runs" in c.wrapped.__module__,
     "Data sets": lambda c: c.selector.split(".")[-1] in plugins.names("datasets"),
     "Metrics": lambda c: c.selector.split(".")[-1] in plugins.names("metrics"),
@@ -166,6 +176,13 @@ KINDS = {
     "Others": lambda c: True,
 }
 """Chapters of the reference; a name stands in the first that takes it."""
+
+
+TORCH = (
+    "Every optimizer of torch's that needs nothing but gradients (`Adam`, `AdamW`, `SGD`, "
+    "`RMSprop`, ...) has its name and arguments from `torch.optim`: `AdamW.weight_decay = 0.01`. "
+    "The others here are TensorFlow's, as disentanglement_lib's files bind them, and ours."
+)
 
 
 def configurables() -> list[Any]:
@@ -185,18 +202,20 @@ def configuration_page() -> str:
     """Every name that gin knows, with its parameters, their defaults and what they mean."""
     parts = [
         MADE, "# Configuration reference", "",
-        "Every name that can be bound in a gin file or by `--bind 'NAME.PARAMETER = VALUE'`, with its "
-        "parameters and their defaults; names of your own plug-ins are listed by `srvae-evaluate --list`. "
-        "A parameter without a default has to be bound, unless the step that calls the function passes it. "
-        "`@name` refers to a function or class, `@name()` to what it returns. Packaged files bind the usual "
-        "values: see [gin/](../gin).", "",
+        "Every name that can be bound in a gin file or by `--bind 'NAME.PARAMETER = VALUE'`, with "
+        "its parameters and their defaults. Names of your own plug-ins are listed by "
+        "`srvae-evaluate --list`. A parameter without a default has to be bound, unless the "
+        "calling step passes it. `@name` refers to a function or class, `@name()` to what it "
+        "returns. [Packaged files](../gin) bind the usual values.", "",
     ]  # fmt: skip
-    left = configurables()
+    left = [c for c in configurables() if not c.wrapped.__module__.startswith("torch.")]
     for title, takes in KINDS.items():
         chosen = [c for c in left if takes(c)]
         left = [c for c in left if c not in chosen]
         if chosen:
             parts += [f"## {title}", ""]
+            if title.startswith("Optimizers"):
+                parts += [TORCH, ""]
             for each in chosen:
                 parts += [*_entry(each), ""]
     return "\n".join(parts)
@@ -207,12 +226,8 @@ def _entry(configurable: Any) -> Iterator[str]:
     name = configurable.selector.split(".")[-1]
     yield f"### {name}"
     yield ""
-    theirs = thing.__module__.startswith("torch.")
-    prose, found = ("", {}) if theirs else sections(thing)
-    if theirs:
-        yield f"torch's `{thing.__qualname__}`, with torch's arguments."
-    else:
-        yield as_markdown(" ".join(prose.partition("\n\n")[0].split()))
+    prose, found = sections(thing)
+    yield as_markdown(" ".join(prose.partition("\n\n")[0].split()))
     described = _described(thing, found)
     rows = [
         (parameter, described.get(parameter.name) or MEANINGS.get(parameter.name, ""))

@@ -1,4 +1,4 @@
-"""How mkdocstrings is to read our docstrings: "Example:" has doctests, and arguments may share a line."""
+"""How mkdocstrings reads our docstrings: "Example:" has doctests, arguments may share a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: the README is the home page, and links that leave docs/ point into the repository."""
+"""Hooks of mkdocs: the README is the home page, links that leave docs/ lead to the repository."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINK = re.compile(r"(?<=\]\()(?P<up>(?:\.\./)+)(?P<target>[^)#]+)(?P<anchor>#[^)
 
 
 def on_config(config: Any) -> Any:
-    """Put the pages that are made from the code into the navigation, where it says `metrics/*.md`."""
+    """Put the metrics' pages into the navigation, where it says `metrics/*.md`."""
     made = sorted(path.stem for path in (ROOT / "docs" / "metrics").glob("*.md"))
     for section in config.nav:
         for title, entries in section.items():

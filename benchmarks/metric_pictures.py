@@ -1,10 +1,10 @@
-"""The pictures of the metric guide: every metric on codes with one defect, from none to a lot of it.
+"""The pictures of the metric guide: every metric on codes with one defect, from none to much.
 
     python benchmarks/metric_pictures.py            # all metrics, some minutes
     python benchmarks/metric_pictures.py mig dci    # these
 
-writes docs/measurements/metric_pictures.json and docs/images/metrics/<metric>.svg. Nothing is random but
-by fixed seeds: the same versions write the same files. `--draw` draws again from the numbers.
+writes docs/measurements/metric_pictures.json and docs/images/metrics/<metric>.svg. All seeds are
+fixed: the same versions write the same files. `--draw` draws again from the numbers.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _panel(
         return f"{x:.1f},{TOP + HEIGHT * (high - value) / (high - low):.1f}"
 
     yield f'<text x="{left}" y="{TOP - 12}" font-weight="bold">{defect}</text>'
-    yield f'<rect x="{left}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#bbb"/>'
+    yield f'<path d="M{left} {TOP}h{WIDTH}v{HEIGHT}h-{WIDTH}z" fill="none" stroke="#bbb"/>'
     for value in sorted({low, 0.0, high}):
         y = float(at(0, value).partition(",")[2])
         yield f'<path d="M{left} {y:.1f}h{WIDTH}" stroke="#ddd"/>'
@@ -208,7 +208,7 @@ def main() -> None:
     for name in options.metrics or plugins.names("metrics"):
         if not options.draw:
             kept[name] = measured(name)
-            print(name, {defect: list(lines.values())[0] for defect, lines in kept[name].items()})
+            print(name, kept[name])
             text = ",\n".join(f'"{key}": {json.dumps(kept[key])}' for key in sorted(kept))
             NUMBERS.write_text(f"{{{text}}}\n", encoding="utf-8")
         PICTURES.mkdir(exist_ok=True)

@@ -133,7 +133,8 @@ def factor_vae(
 
         vote of a batch with factor k fixed = argmin over active latents j of
             variance of z_j in the batch / variance of z_j in the data
-        score = share of test votes whose factor is the one that most training votes of their latent had
+        score = share of test votes whose factor is the one that most training votes of their
+            latent had
 
     Rewards: that holding a factor fixed stills one latent more than the others.
 

@@ -148,9 +148,8 @@ def strong_downstream_task(
 
     Rewards: codes in which what predicts one factor does not move with the others.
 
-    Punishes: factors that are lost in noise, and classifiers that use latents which move with
-    the shifted factor. Where the factors are independent in training, boosted trees hardly mind
-    rotation.
+    Punishes: rotated and merged codes, whose classifier uses latents that move with the shifted
+    factor, and factors that are lost in noise.
 
     Use it: to ask whether disentanglement pays where training and test data differ.
 

@@ -92,7 +92,8 @@ def unsupervised_metrics(
     Rewards: latents that are independent of each other. Lower is better.
 
     Punishes: duplicated and correlated latents. Rotation does not show in the Gaussian scores
-    as long as latents stay uncorrelated, and factors are never looked at.
+    as long as latents stay uncorrelated; it does in the mutual information. Factors are never
+    looked at.
 
     Use it: where there are no factors, and never alone: codes that hold nothing have the best
     possible scores.
