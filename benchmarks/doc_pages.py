@@ -54,8 +54,8 @@ def as_markdown(text: str) -> str:
 
 
 DEFECTS = (
-    "Three factors of six values, 2,000 points. *Rotated*: latents are turned into each other, by up "
-    "to 45 degrees. *Noisy*: Gaussian noise in units of a latent's standard deviation. "
+    "Three factors of six values, 2,000 points. *Rotated*: latents are turned into each other, by "
+    "up to 45 degrees. *Noisy*: Gaussian noise in units of a latent's standard deviation. "
     "*Duplicated*: latents that appear twice. *Merged*: one latent also holds the next factors, "
     "whose own latents hold noise."
 )
@@ -108,7 +108,7 @@ def _settings(name: str, info: Any) -> Iterator[str]:
         for score in published_scores()
     )
     known = f" `srvae-report --published` lists {count} published values." if count else ""
-    yield f"The packaged `metrics/{name}.gin`:{known}"
+    yield f"They are those of the packaged `metrics/{name}.gin`.{known}"
     yield ""
     text = (ROOT / "gin" / "metrics" / f"{name}.gin").read_text(encoding="utf-8")
     yield f"```gin\n{text.strip()}\n```"

@@ -14,12 +14,13 @@ LINK = re.compile(r"(?<=\]\()(?P<up>(?:\.\./)+)(?P<target>[^)#]+)(?P<anchor>#[^)
 
 def on_config(config: Any) -> Any:
     """Put the metrics' pages into the navigation, where it says `metrics/*.md`."""
-    made = sorted(path.stem for path in (ROOT / "docs" / "metrics").glob("*.md"))
+    made = sorted((ROOT / "docs" / "metrics").glob("*.md"))
+    entries_made = [{_title(path): f"metrics/{path.name}"} for path in made]
     for section in config.nav:
         for title, entries in section.items():
             if isinstance(entries, list) and "metrics/*.md" in entries:
                 k = entries.index("metrics/*.md")
-                section[title] = entries[:k] + [f"metrics/{name}.md" for name in made]
+                section[title] = entries[:k] + entries_made
     return config
 
 
@@ -45,6 +46,10 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     text = LINK.sub(moved, markdown)
     raw = f"{config.repo_url}/blob/main/docs/measurements"
     return re.sub(r"\]\(measurements(?=[/)])", f"]({raw}", text)
+
+
+def _title(page: Path) -> str:
+    return re.search(r"^# (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[1]  # type: ignore[index]
 
 
 def _normal(path: Path) -> Path:
