@@ -48,8 +48,8 @@ def add_codes(what: argparse._ActionsContainer, parser: argparse.ArgumentParser)
     for which in ("code", "factor"):
         parser.add_argument(
             f"--{which}-columns", action="append", metavar="NAMES",
-            help=f"columns of a csv, tsv or parquet that are {which}s: names or patterns, separated "
-            "by commas; may be repeated",
+            help=f"columns of a csv, tsv or parquet that are {which}s: names or patterns, "
+            "separated by commas; may be repeated",
         )  # fmt: skip
     parser.add_argument(
         "--pca-dim", type=int, metavar="K",

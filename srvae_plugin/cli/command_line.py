@@ -109,7 +109,8 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=_at_least_one,
         metavar="N",
-        help="threads to compute with (default: one per core); try 1 where other work keeps the cores busy",
+        help="threads to compute with (default: one per core); try 1 on a machine that other work "
+        "keeps busy",
     )
 
 

@@ -126,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--label",
         metavar="NAME",
-        help="what srvae-report calls the model (not for a run): scores with the same label belong to "
-        "one model, each seed a run of it",
+        help="what srvae-report calls the model (not for a run): scores with the same label "
+        "belong to one model, each seed a run of it",
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="seed that the model was trained with, for --label"

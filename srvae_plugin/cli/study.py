@@ -100,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     add_bind(parser)
     add_output(parser, "study directory")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs at a time (default: one per GPU, else one; with "
-        "Ray: what the cluster has room for)"
+        "--jobs", type=int, metavar="N", help="runs at a time (default: one per GPU, else one; "
+        "with Ray: what the cluster has room for)"
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of a run (default: cores / jobs; with "
