@@ -112,7 +112,8 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=_at_least_one,
         metavar="N",
-        help="threads to compute with (default: one a core); 1 on a machine that others keep busy",
+        help="threads to compute with (default: one per core); try 1 on a machine that other work "
+        "keeps busy",
     )
 
 
@@ -140,7 +141,7 @@ def wait_passively() -> None:
     """Let OpenMP's threads sleep while they wait, here and in processes started from here.
 
     By default they spin, and beside other work each then waits for one that is not being run:
-    a training step takes many times longer (docs/training.md has numbers). Without effect once
+    a training step takes many times longer (docs/benchmarks.md has numbers). Without effect once
     torch is imported.
     """
     if not any(name in os.environ for name in _WAIT_VARIABLES):

@@ -26,9 +26,9 @@ def data_main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     sheet = commands.add_parser(
         "sheet",
-        help="draw a data set: one row a factor",
-        description="Draw any data set on one page: one row a factor, the factor varied and all "
-        "else held fixed, then random observations.",
+        help="draw a data set: one row per factor",
+        description="Draw any data set on one page: one row per factor, which varies while "
+        "all others are held fixed, then random observations.",
     )
     sheet.add_argument("name", metavar="NAME", help="gin name of the data set")
     sheet.add_argument("--path", metavar="FILE", help="its file or folder, as dataset.path")

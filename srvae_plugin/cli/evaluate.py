@@ -136,13 +136,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--label",
         metavar="NAME",
-        help="what srvae-report calls the model (all but a run): scores with one label are of one "
-        "model, each seed a run of it",
+        help="what srvae-report calls the model (not for a run): scores with the same label "
+        "belong to one model, each seed a run of it",
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="seed that the model was trained with, for --label"
     )
-    add_output(parser, "folder for the results of all but a run (default: scores/<its name>)")
+    add_output(
+        parser,
+        "folder for the results (default: scores/<name>; those of a run go into its own directory)",
+    )
     add_existing(parser, "keep results that are there", "replace results that are there")
     add_threads(parser)
     return parser

@@ -39,7 +39,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         "--output", type=Path, default=Path("report.html"), metavar="HTML",
         help="the page (default: report.html); report.csv is written beside it",
     )  # fmt: skip
-    parser.add_argument("--title", default="", help="of the page (default: the study's name)")
+    parser.add_argument("--title", default="", help="title of the page (default: the study's name)")
     parser.add_argument(
         "--published", action="store_true", help="only list the published numbers and their sources"
     )
@@ -55,9 +55,13 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         "--compare-with", metavar="MODEL", help="compare every model with this one (its label in "
         "the report); default: all pairs of up to six models",
     )  # fmt: skip
-    parser.add_argument("--confidence", type=float, default=0.95, help="of intervals")
-    parser.add_argument("--resamples", type=int, default=2000, help="bootstrap resamples")
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples")
+    parser.add_argument(
+        "--confidence", type=float, default=0.95, help="level of the intervals (default: 0.95)"
+    )
+    parser.add_argument(
+        "--resamples", type=int, default=2000, help="bootstrap resamples (default: 2000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     parser.add_argument("--overwrite", action="store_true", help="replace the page and its CSV")
     options = parser.parse_args(arguments)
     only_list = options.published or options.published_columns

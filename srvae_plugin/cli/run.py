@@ -21,18 +21,18 @@ __all__ = ["EXAMPLES", "HELP", "run_main"]
 
 
 HELP = """\
-Train a model, turn it into a representation, score that and draw pictures.
+Train a model, turn it into a representation, score it and draw pictures.
 
 Everything is set by gin files and bindings; later ones win. A gin file is a path, or the name of
-one that comes with the package: srvae_dsprites.gin (the SR-VAE paper's configuration),
-presets/quick.gin (put it last to make any model file a demonstration of some minutes).
+a file that comes with the package, such as srvae_dsprites.gin (the SR-VAE paper's configuration) or
+presets/quick.gin (put it last to turn any model file into a demonstration of a few minutes).
 disentanglement_lib's own gin files work too, and so do the models of its studies by number: its
 model_configs here, its postprocess_configs after one of them, its metric_configs here or in
 srvae-evaluate. Its semi- and weakly supervised, validation and abstract reasoning files do not. Its
 FactorVAE counts the updates of each network: bind half of its model.training_steps here (--study
 does).
 
-A binding that nothing in the run reads is an error, in a file of yours a warning.
+A binding that nothing in the run uses is an error; in a file of yours it is a warning.
 """
 EXAMPLES = """\
 examples:

@@ -62,9 +62,9 @@ examples:
   srvae-study --power 0.05 --metric factor_vae_score                    # by published spreads
   srvae-study --power 0.05 --metric factor_vae_score --output ablation  # by the study's own
 
-A directory that exists is gone on with only on --resume: finished runs with the same bindings are
-skipped, interrupted ones go on from their checkpoints bit by bit (given the same number of
-threads), failed ones are left alone, unless --retry-failed starts them again.
+An existing directory is continued only with --resume: finished runs with the same bindings are
+skipped, interrupted ones go on from their checkpoints, bit for bit (given the same number of
+threads), and failed ones are left alone unless --retry-failed starts them again.
 
 exit status: 0 all runs finished, 1 some have failed, 2 bad input (one line says what), 130 or 143
 stopped by Ctrl-C or SIGTERM (the runs under way wrote checkpoints; a second one kills them).
@@ -101,8 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     add_bind(parser)
     add_output(parser, "study directory")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs at a time (default: one a GPU, else one; with "
-        "Ray: what the cluster has room for)"
+        "--jobs", type=int, metavar="N", help="runs at a time (default: one per GPU, else one; "
+        "with Ray: what the cluster has room for)"
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of a run (default: cores / jobs; with "
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "--gpus-per-run", type=float, metavar="X", help="with Ray: GPUs that a run reserves "
         "(default: 1 if the cluster has any)"
     )  # fmt: skip
-    add_existing(parser, "go on with a study", "delete the study's runs first")
+    add_existing(parser, "continue a study that was stopped", "delete the study's runs first")
     parser.add_argument(
         "--retry-failed", action="store_true", help="start failed runs again; implies --resume"
     )
@@ -147,7 +147,7 @@ def _work(options: argparse.Namespace) -> None:
 
 
 def _list(runs: Sequence[PlannedRun], output: Path | None) -> None:
-    """One line a run: folder, status if there is an output, files and bindings."""
+    """One line per run: folder, status if there is an output, files and bindings."""
     known = statuses(output, runs) if output is not None else [None] * len(runs)
     lines = (
         "  ".join(filter(None, (run.folder, status, *run.files, "; ".join(run.bindings))))

@@ -95,13 +95,30 @@ def beta_vae(
 ) -> Scores:
     """BetaVAE score of codes (ICLR 2017, section 3), of pairs drawn among the points.
 
+        d = mean over L pairs that share the value of factor k of |z - z'|, one number per latent
+        score = accuracy of a linear classifier that tells k from d
+
+    Rewards: that a factor held fixed keeps some direction of the codes still.
+
+    Punishes: factors that cannot be told from the codes at all. It sees all latents at once, so
+    codes that are rotated (unless everything is mixed evenly), noisy or duplicated score close
+    to 1 too.
+
+    Use it: for comparison with older papers, and not alone: it saturates.
+
     Args:
         batch_size: pairs behind one point of the classifier.
         num_train: points to fit the classifier on.
         num_eval: points to test it on.
 
     Returns:
-        Scores as in `compute_beta_vae_sklearn` for a table with these rows.
+        `train_accuracy` and `eval_accuracy` in [0, 1]; the latter is the published one. 1 does
+        not mean that the codes are aligned with the axes; guessing gives one over the number of
+        factors. Otherwise as in `compute_beta_vae_sklearn` for a table with these rows.
+
+    Special cases: Collapsed codes score what guessing scores, as in the original, with a logged
+    warning. A constant factor counts like another one, as in the original. Values that too few
+    rows share are left out; see `compute_beta_vae_sklearn`.
 
     Examples:
         >>> import numpy as np

@@ -210,8 +210,19 @@ def dci(
 ) -> Scores:
     """Disentanglement, completeness and informativeness of codes (ICLR 2018, section 2).
 
-    How much each latent matters for predicting each factor by boosted trees; the scores tell how
-    far each latent matters for one factor, and each factor is in one latent.
+        R[j, k] = importance of latent j for boosted trees that predict factor k
+        D = sum over latents of rho_j (1 - entropy over factors of R[j] / its sum, base n_v)
+        C = sum over factors of rho_k (1 - entropy over latents of R[:, k] / its sum, base n_z)
+        rho_j = sum of R[j] / sum of R, rho_k likewise
+
+    Rewards: D, latents that matter for one factor only; C, factors that are predicted from one
+    latent only; informativeness, factors that can be predicted at all.
+
+    Punishes: D, latents that hold several factors, and rotation; C, factors that are split over
+    latents, and rotation. Noise lowers all three. A duplicated latent does not change D.
+
+    Use it: as the most detailed of the common metrics: the importance matrix shows which latent
+    holds what. Trees make it slower than the others.
 
     Args:
         n_jobs: threads to fit factors in, as in joblib. Scores do not depend on it.
@@ -219,10 +230,17 @@ def dci(
             predicted by regression trees, see `fit_number`.
 
     Returns:
-        Scores as in `dci_scores`.
+        `disentanglement` (D) and `completeness` (C) in [0, 1], `informativeness_train` and
+        `informativeness_test`: mean accuracies in [0, 1], higher is better (the paper's is an
+        error), `num_factors_scored`. With continuous factors, `r2_train` and `r2_test`, the
+        mean R^2 over these, at most 1, and `num_continuous_factors_scored`; informativeness is
+        then over the classes, and absent if there are none.
 
     Raises:
         ValueError: fewer than two latents or varying factors, or a wrong shape or value.
+
+    Special cases: Constant factors are left out; the original fails on them. Collapsed codes,
+    for which no latent is of use, have D and C 0, with a logged warning.
 
     Examples:
         >>> import numpy as np

@@ -227,6 +227,22 @@ def dci_es(
 ) -> Scores:
     """Explicitness and size of codes (arXiv 2210.00364).
 
+        E = mean over factors of 1 - AULCC / Z,
+        AULCC = integral over probes' capacity of (loss - its lowest),
+        Z = (largest capacity - smallest) (1 - lowest loss) / 2
+
+    The loss is that of probes of growing size, relative to guessing; S = factors / latents.
+
+    Rewards: factors that a small probe reads as well as a large one.
+
+    Punishes: factors that only a large probe reads: encoded non-linearly, or merged with
+    others. Forests, the default probes, also punish rotation, since they split along one latent
+    at a time. Noise is not punished, `informativeness` shows it; nor are duplicated latents.
+
+    Use it: beside DCI's D and C, to say how easily a representation can be used. It depends on
+    the family of probes and their sizes: compare like with like, and only beside
+    `informativeness`.
+
     Args:
         factors: (points, factor) array, data frame or tensor; fractional values are predicted as
             numbers.
@@ -235,7 +251,13 @@ def dci_es(
         min_gain: a factor counts as read if some probe's loss is this much below that of guessing.
 
     Returns:
-        Scores as in `dci_es_scores`.
+        `explicitness` in [-1, 1]; `explicitness_authors`, the same by the formula alone, for
+        comparison with published numbers; `size` (S), above 0; `informativeness` in [0, 1];
+        `num_factors_unread` and `num_factors_scored`. See `dci_es_scores`.
+
+    Special cases: Constant factors are left out. A factor that no probe reads has a flat curve:
+    it counts as 0, and as 1 in `explicitness_authors`. Collapsed codes have explicitness 0 (by
+    the authors' formula 1), with a logged warning.
 
     Examples:
         >>> import numpy as np

@@ -174,12 +174,32 @@ def dci_regression(
 ) -> Scores:
     """DCI of codes as its authors measure it, by regression (ICLR 2018, section 2).
 
+        R[j, k] = importance of latent j for a regressor of factor k: a forest or the lasso
+        D = sum over latents of rho_j (1 - entropy over factors of R[j] / its sum, base n_v)
+        C = mean over factors of 1 - entropy over latents of R[:, k] / its sum, base n_z
+        NRMSE = mean over factors of the error relative to guessing the mean
+        rho_j = sum of R[j] / sum of R
+
+    Rewards: as `dci`, for factors that are numbers.
+
+    Punishes: as `dci`; the lasso also punishes a factor that is encoded non-linearly.
+
+    Use it: for continuous factors, and to compare with the Teapots experiment and later work
+    that repeats it. Scores are not comparable with those of `dci`.
+
     Args:
         factors: (points, factor) array, data frame or tensor of numbers, whole or fractional.
         regressor: the regressor; None: the random forest with its defaults.
 
     Returns:
-        Scores as in `regression_scores`.
+        `disentanglement` and `completeness` in [0, 1]; `nrmse_train` and `nrmse_test`, at least
+        0, lower is better, and `nrmse_test_factor_K` of each factor that varies;
+        `informativeness_train` and `informativeness_test`, 1 less these, at most 1 and negative
+        if worse than guessing; `num_factors_scored`.
+
+    Special cases: Constant factors are left out. A factor that no latent is of use for has
+    completeness 0 (0 / 0 in the authors' code). With a matrix of zeros, from collapsed codes or
+    too strong a penalty, disentanglement and completeness are 0, with a logged warning.
 
     Examples:
         >>> import numpy as np

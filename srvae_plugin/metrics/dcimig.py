@@ -39,9 +39,15 @@ def dcimig(
         DCIMIG = sum of S_k / sum of H(v_k)
 
     Each latent is given to the factor it knows most of and scores by how much less it knows of
-    the next; each factor is worth its best latent. A second latent with the same factor is not
-    punished, one with two factors is. Factors weigh by their entropy. Codes are binned as in
-    `discretize_codes`.
+    the next; each factor is worth its best latent. Factors weigh by their entropy. Codes are
+    binned as in `discretize_codes`.
+
+    Rewards: that each factor has some latent that knows of it alone.
+
+    Punishes: latents with two factors, rotation and noise. A second latent with the same factor
+    is not punished.
+
+    Use it: to ask for modular latents without asking that there be only one for each factor.
 
     Returns:
         `dcimig` in [0, 1] and `num_factors_scored`.
@@ -49,8 +55,8 @@ def dcimig(
     Raises:
         ValueError: fewer than two varying factors, or a wrong shape or value.
 
-    Constant factors are left out, with a logged warning. Collapsed codes score 0, with a logged
-    warning. One latent is enough.
+    Special cases: Constant factors are left out, with a logged warning. Collapsed codes score
+    0, with a logged warning. One latent is enough.
 
     Examples:
         >>> import numpy as np

@@ -100,6 +100,14 @@ def downstream_task(
 ) -> Scores:
     """Accuracy of predicting each factor from codes (arXiv 1811.12359).
 
+    Rewards: codes from which a classifier with few points reads the factors.
+
+    Punishes: factors that are lost in noise, and little else: rotated, duplicated and merged
+    codes can be read as well.
+
+    Use it: to ask whether a representation is useful, not whether it is disentangled. Accuracy
+    at 100 points beside that at 10,000 tells how much data it saves.
+
     Args:
         num_train: numbers of points to fit the classifiers on, the first ones of those that are
             not held out. None: all of these.
@@ -110,6 +118,10 @@ def downstream_task(
     Raises:
         ValueError: no factor varies in a training sample, more points asked for than there are, or
             a wrong shape or value.
+
+    Special cases: Factors that are constant in a training sample are left out of its scores,
+    with a logged warning; the original fails on them. Collapsed codes score what guessing the
+    most frequent value scores, as in the original.
 
     Examples:
         >>> import numpy as np

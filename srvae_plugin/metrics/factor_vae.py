@@ -131,6 +131,20 @@ def factor_vae(
 ) -> Scores:
     """FactorVAE score of codes (arXiv 1802.05983, section 4), of batches drawn among the points.
 
+        vote of a batch with factor k fixed = argmin over active latents j of
+            variance of z_j in the batch / variance of z_j in the data
+        score = share of test votes whose factor is the one that most training votes of their
+            latent had
+
+    Rewards: that holding a factor fixed stills one latent more than the others.
+
+    Punishes: two factors in one latent, and latents that hold none of a factor. Codes that are
+    noisy, duplicated or moderately rotated score close to 1: the least varying latent is still
+    the right one.
+
+    Use it: as the score that most papers report. Its level says little on its own: compare
+    models under equal settings.
+
     Args:
         batch_size: points behind one vote.
         num_train: votes that make the classifier.
@@ -140,7 +154,16 @@ def factor_vae(
             to `prune_dims.threshold`, or .05.
 
     Returns:
-        Scores as in `compute_factor_vae` for a table with these rows.
+        `train_accuracy` and `eval_accuracy` in [0, 1]; the latter is the published one.
+        `num_active_dims` is the number of all latents, as in the original; `active_latents` the
+        number of those that may vote. Otherwise as in `compute_factor_vae` for a table with
+        these rows.
+
+    Special cases: If no latent is active (standard deviation above `prune_threshold`), all
+    accuracies are 0, with a logged warning if nothing varies. A constant factor is fixed in
+    every batch and costs perfect codes about one over the number of factors, as in the
+    original: this is logged, and the scores without it stand beside the others. Values that too
+    few rows share are left out; see `compute_factor_vae`.
 
     Examples:
         >>> import numpy as np

@@ -165,7 +165,23 @@ def fairness(
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
 ) -> Scores:
-    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), of points drawn among them.
+    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), of points drawn among
+    them.
+
+        unfairness of target t under sensitive factor s = mean over values of s of
+            total variation between the predictions of t given the value and all predictions of t
+
+    Lower is better; the score is the mean over pairs of factors.
+
+    Rewards: codes from which a factor is predicted in the same way whatever another factor is.
+
+    Punishes: predictions that move with the sensitive factor, as those of classifiers do that
+    confuse the two. Codes with other defects, noisy, rotated or merged, are not punished as
+    long as their mistakes are the same whatever the sensitive factor is. With few points per
+    value even perfect codes score above 0.
+
+    Use it: where a decision must not depend on a known factor. It says nothing about accuracy:
+    useless codes are perfectly fair.
 
     Args:
         num_train: points to fit the classifiers on, fewer if there are not as many.
@@ -174,6 +190,10 @@ def fairness(
     Returns:
         Scores as in `compute_fairness` for a table with these rows; a factor is called what its
         column is called.
+
+    Special cases: Constant factors are left out, with a logged warning; the original fails on
+    them. Collapsed codes, of which all predictions are the same, score 0. What a table cannot
+    intervene on is described in `compute_fairness`.
 
     Examples:
         >>> import numpy as np

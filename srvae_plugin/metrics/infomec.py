@@ -136,8 +136,17 @@ def infomec(
         InfoC = the same with the roles of latents and factors exchanged
         InfoE = mean over factors of `linear_information`, from all latents, active or not
 
-    A latent is active if its range is above `active_range` times the largest range of a latent; a
-    discrete one if it takes two values. Only the choice of active latents depends on their scales.
+    A latent is active if its range is above `active_range` times the largest range of a latent;
+    a discrete one if it takes two values. Only the choice of active latents depends on their
+    scales.
+
+    Rewards: InfoM, latents that inform about one factor; InfoC, factors that are in one latent;
+    InfoE, factors that a linear model reads.
+
+    Punishes: InfoM, merged and rotated latents; InfoC, duplicated, split and rotated factors;
+    InfoE, non-linear codes and noise.
+
+    Use it: as a set that separates the three questions without a tuned learner or bins.
 
     Args:
         discrete_latents: whether each latent takes few values, as in a quantised model.
@@ -152,11 +161,11 @@ def infomec(
     Raises:
         ValueError: fewer than two varying factors, too few points, or a wrong shape or value.
 
-    An active latent without information, and a factor of which no active latent has any, make the
-    reference code's scores NaN; here each counts as 0 in its mean, as it would if its information
-    were spread evenly, with a logged warning. With a single active latent InfoC is 0, as nothing
-    can be told from it. Collapsed codes score 0 three times, with a logged warning; constant
-    factors are left out, with a logged warning.
+    Special cases: An active latent without information, and a factor of which no active latent
+    has any, make the reference code's scores NaN; here each counts as 0 in its mean, as it
+    would if its information were spread evenly, with a logged warning. With a single active
+    latent InfoC is 0, as nothing can be told from it. Collapsed codes score 0 three times, with
+    a logged warning; constant factors are left out, with a logged warning.
 
     Examples:
         >>> import numpy as np

@@ -66,10 +66,22 @@ def irs(
 ) -> Scores:
     """Interventional robustness score of codes (points, latent) with factors (points, factor).
 
-    For each latent, its robustness while the best factor is held fixed (`robustness_matrix`); the
-    score is the mean over latents that vary, weighted by their largest deviation. Factors, not
-    codes, are binned as in `discretize_codes`, as in the original: with 20 bins, neighbouring
-    values of a factor with 32 are held fixed together. Continuous factors are binned likewise.
+        R[j, k] = 1 - mean over values of factor k of the deviation of z_j from its mean while
+            factor k has that value / largest deviation of z_j
+        IRS = mean over latents that vary of max over factors of R[j, k], weighted by their largest
+            deviation
+
+    Factors, not codes, are binned as in `discretize_codes`, as in the original: with 20 bins,
+    neighbouring values of a factor with 32 are held fixed together. Continuous factors are
+    binned likewise.
+
+    Rewards: latents that only one factor moves.
+
+    Punishes: latents that several factors move (rotated, merged), and noise. It hardly punishes
+    a factor in several latents.
+
+    Use it: for a causal reading of modularity. Fewer points for each value of a factor raise
+    it: compare only at equal numbers of points.
 
     Args:
         factors: (points, factor) array, data frame or tensor; fractional values are binned too.
@@ -86,10 +98,10 @@ def irs(
     Raises:
         ValueError: `diff_quantile` outside [0, 1], or a wrong shape or value.
 
-    Codes that all are constant score 0, with a logged warning; so they do in the original, unless
-    their variance is rounded to more than 0: then it gives any number, such as -12. A constant
-    factor moves nothing when held fixed: it is never the best, and changes no score. More noise,
-    or fewer points for each value, raise the score: with one point for each value it is 1.
+    Special cases: Codes that are all constant score 0, with a logged warning; so they do in the
+    original, unless their variance is rounded to more than 0: then it gives any number, such as
+    -12. A constant factor moves nothing when held fixed: it is never the best, and changes no
+    score. With one point for each value the score is 1.
 
     Examples:
         >>> import numpy as np

@@ -42,9 +42,15 @@ def jemmig(
         normalised = mean over factors of  1 - raw_k / (H(v_k) + log B)
 
     with i the latent that knows most of factor k, of equal ones the one of the smallest joint
-    entropy, j the second, B the number of bins. MIG's gap is subtracted from the joint entropy: a
-    latent that holds other things besides its factor has a larger one and scores worse. Codes are
-    binned as in `discretize_codes`.
+    entropy, j the second, B the number of bins. Codes are binned as in `discretize_codes`.
+
+    Rewards: as MIG, and besides that the latent of a factor holds nothing else.
+
+    Punishes: what MIG punishes, and a latent that holds other things beside its factor, whose
+    joint entropy is larger.
+
+    Use it: where MIG would be used, to count merged factors too. Both scores depend on the
+    number of bins.
 
     Returns:
         `jemmig` in nats, at least 0, lower is better: 0 if each factor has a latent whose bins are
@@ -54,12 +60,12 @@ def jemmig(
     Raises:
         ValueError: fewer than two latents, no factor that varies, or a wrong shape or value.
 
-    Constant factors are left out, with a logged warning. The bound H(v_k) + log B is that of codes
-    spread over all bins; by the formula a dead latent, whose entropy is 0, would score
-    log B / (H(v_k) + log B), as if it were good. A factor of which no latent knows anything
-    therefore gets the bound itself, the worst value, and collapsed codes a normalised score of 0,
-    with a logged warning. A discretizer that makes more than `num_bins` bins sets B to its own
-    number.
+    Special cases: Constant factors are left out, with a logged warning. The bound H(v_k) + log
+    B is that of codes spread over all bins; by the formula a dead latent, whose entropy is 0,
+    would score log B / (H(v_k) + log B), as if it were good. A factor of which no latent knows
+    anything therefore gets the bound itself, the worst value, and collapsed codes a normalised
+    score of 0, with a logged warning. A discretizer that makes more than `num_bins` bins sets B
+    to its own number.
 
     Examples:
         >>> import numpy as np

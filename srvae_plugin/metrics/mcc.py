@@ -36,8 +36,16 @@ def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None =
               mean over factors k of |correlation(z_a(k), v_k)|
 
     The assignment is found by the Hungarian method. `mcc_pearson` takes linear correlations and
-    `mcc_spearman` those of ranks (of equal values the mean rank), each with an assignment of its
-    own. Factors are numbers: classes without order have no correlation.
+    `mcc_spearman` those of ranks (of equal values the mean rank), each with an assignment of
+    its own. Factors are numbers: classes without order have no correlation.
+
+    Rewards: a latent for each factor that rises and falls with it; by Pearson, linearly.
+
+    Punishes: rotation, noise, and factors without a latent of their own. Further latents,
+    duplicated or not, do not matter.
+
+    Use it: to compare with papers on identifiability and causal representations, for continuous
+    or ordered factors. Levels are high: half of a factor's variance already gives 0.7.
 
     Args:
         factors: (points, factor) array, data frame or tensor of numbers, whole or not.
@@ -50,10 +58,10 @@ def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None =
     Raises:
         ValueError: no factor that varies, or a wrong shape or value.
 
-    With fewer latents than factors some factors have no latent: they count as 0, with a logged
-    warning (the authors' code takes the mean over pairs, so that one latent could score 1).
-    Constant factors are left out, with a logged warning; a constant latent correlates with nothing.
-    Collapsed codes score 0, with a logged warning.
+    Special cases: With fewer latents than factors some factors have no latent: they count as 0,
+    with a logged warning (the authors' code takes the mean over pairs, so that one latent could
+    score 1). Constant factors are left out, with a logged warning; a constant latent correlates
+    with nothing. Collapsed codes score 0, with a logged warning.
 
     Examples:
         >>> import numpy as np

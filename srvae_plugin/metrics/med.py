@@ -83,8 +83,18 @@ def med(
 ) -> Scores:
     """MED of codes (points, latent): the DCI formulas applied to `med_importance`.
 
+        R[j, i] = I(z_j; v_i) / sum over latents of I(z_j; v_i)
         MED = sum over latents j of rho_j (1 - entropy over factors of R[j] / its sum, base n_v),
         rho_j = sum over factors of R[j] / sum of R
+
+    Rewards: as DCI's disentanglement, latents that know of one factor only, weighted by what
+    they know.
+
+    Punishes: merged and rotated latents, and noise, which evens out what latents know.
+    `completeness` punishes split and duplicated factors.
+
+    Use it: for representations with hundreds of latents (`topk`), and where DCI's trees are too
+    slow.
 
     Args:
         topk: latents to keep for each factor in top-k MED; -1: no top-k MED.
@@ -98,12 +108,12 @@ def med(
     Raises:
         ValueError: fewer than two latents or varying factors, or a wrong shape or value.
 
-    Dead latents have a rho of 0 and change MED not at all. `completeness` does count them, as DCI's
-    does: the base of its logarithm is the number of latents, so that it rises with each dead one
-    unless every factor is in a single latent.
+    Special cases: Dead latents have a rho of 0 and change MED not at all. `completeness` does
+    count them, as DCI's does: the base of its logarithm is the number of latents, so that it
+    rises with each dead one unless every factor is in a single latent.
 
-    Constant factors are left out, with a logged warning; collapsed codes have disentanglement and
-    completeness 0, with a logged warning. Completeness is 0 if top-k keeps a single latent.
+    Constant factors are left out, with a logged warning; collapsed codes have disentanglement
+    and completeness 0, with a logged warning. Completeness is 0 if top-k keeps a single latent.
 
     Examples:
         >>> import numpy as np

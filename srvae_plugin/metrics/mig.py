@@ -33,9 +33,19 @@ def mig(
 ) -> Scores:
     """Mutual information gap of codes (points, latent) with factors (points, factor).
 
-    For each factor, the mutual information of the best latent less that of the second best, over
-    the factor's entropy; the score is the mean over factors (arXiv 1802.04942, equation 6). Codes
-    are binned as in `discretize_codes`.
+        MIG = mean over factors k of (I(z_i; v_k) - I(z_j; v_k)) / H(v_k),
+        i and j the latents that know most and second most of factor k
+
+    Codes are binned as in `discretize_codes` (arXiv 1802.04942, equation 6).
+
+    Rewards: a factor whose information is all in one latent.
+
+    Punishes: rotation, duplicated or split factors (to 0 if every factor stands there twice),
+    and noise, which takes information away. One latent that holds two factors costs only what
+    its bins cannot tell apart: see `mig_sup` and `jemmig`.
+
+    Use it: to ask whether each factor has a latent of its own. Compare only scores with equal
+    numbers of bins and points.
 
     Returns:
         `discrete_mig` in [0, 1] and `num_factors_scored`.
@@ -43,8 +53,8 @@ def mig(
     Raises:
         ValueError: fewer than two latents, no factor that varies, or a wrong shape or value.
 
-    Constant factors are left out, with a logged warning; the original's score is NaN then.
-    Collapsed codes score 0, with a logged warning.
+    Special cases: Constant factors are left out, with a logged warning; the original's score is
+    NaN then. Collapsed codes score 0, with a logged warning.
 
     Examples:
         >>> import numpy as np

@@ -37,9 +37,15 @@ def mig_sup(
         mean over latents j of  N[j, k] - max over k' != k of N[j, k'],
         N[j, k] = I(z_j; v_k) / H(v_k),  k = argmax over factors of N[j, k]
 
-    MIG asks of each factor that one latent holds it; this asks of each latent that it holds one
-    factor, which MIG does not punish (two factors in one latent). Codes are binned as in
-    `discretize_codes`.
+    Codes are binned as in `discretize_codes`.
+
+    Rewards: that a latent holds one factor and no other.
+
+    Punishes: two factors in one latent, which MIG does not; rotation and noise. Duplicated
+    factors are not punished.
+
+    Use it: beside MIG. MIG asks of each factor that one latent holds it, this asks of each
+    latent that it holds one factor.
 
     Args:
         active_variance: variance above which a latent counts as active.
@@ -56,9 +62,9 @@ def mig_sup(
         ValueError: fewer than two varying factors, a negative `active_variance`, or a wrong shape
             or value.
 
-    Constant factors are left out, with a logged warning. Where no active latent has information on
-    a factor, or none is active, `mig_sup` is 0, with a logged warning; `mig_sup_all_latents` is not
-    if an inactive one has. One latent is enough.
+    Special cases: Constant factors are left out, with a logged warning. Where no active latent
+    has information on a factor, or none is active, `mig_sup` is 0, with a logged warning;
+    `mig_sup_all_latents` is not if an inactive one has. One latent is enough.
 
     Examples:
         >>> import numpy as np

@@ -74,6 +74,24 @@ def modularity_explicitness(
 ) -> Scores:
     """Modularity and explicitness of codes (points, latent) with factors (points, factor).
 
+        modularity = mean over latents j of
+            1 - sum over k != k(j) of I(z_j; v_k)^2 / ((n_v - 1) I(z_j; v_k(j))^2),
+        k(j) the factor that latent j knows most of
+        explicitness = mean over factors and their values of the area under the ROC curve of a
+            logistic regression on all latents
+
+    Codes are binned as in `discretize_codes`.
+
+    Rewards: modularity, latents that know of one factor only; explicitness, factors that a
+    linear model reads from all latents together.
+
+    Punishes: modularity, latents that hold several factors; explicitness, factors that are lost
+    or encoded non-linearly. Neither punishes a factor that stands in several latents. Rotation
+    lowers modularity and leaves explicitness alone.
+
+    Use it: both together. Modularity alone is high for latents that know almost nothing, as
+    long as what they know is of one factor.
+
     Args:
         one_vs_rest: a logistic regression for each value of a factor instead of one for all, see
             `compute_modularity_explicitness`.
@@ -86,9 +104,10 @@ def modularity_explicitness(
     Raises:
         ValueError: fewer than two factors that vary, or a wrong shape or value.
 
-    Constant factors are left out, with a logged warning; the original fails on them. Constant
-    latents, over whose deviation of 0 the original divides and then fails, are 0 in explicitness.
-    Collapsed codes have modularity 0 and explicitness .5, with a logged warning.
+    Special cases: Constant factors are left out, with a logged warning; the original fails on
+    them. Constant latents, over whose deviation of 0 the original divides and then fails, are 0
+    in explicitness. Collapsed codes have modularity 0 and explicitness .5, with a logged
+    warning.
 
     Examples:
         >>> import numpy as np

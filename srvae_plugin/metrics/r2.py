@@ -54,7 +54,15 @@ def r2(
 
         R^2_k = 1 - sum of (v_k - its prediction)^2 / sum of (v_k - its mean)^2
 
-    over the test points; see `r2_scores`, which takes points that are split already.
+    over the test points, by linear regression and by kernel ridge regression on all latents.
+
+    Rewards: factors that can be predicted from all latents together.
+
+    Punishes: factors that are lost or noisy; `r2_linear` also those that are encoded
+    non-linearly or merged. Rotated and duplicated codes lose nothing.
+
+    Use it: to ask whether the factors are there up to a linear or a smooth map, as papers on
+    causal representations do; with MCC for alignment.
 
     Args:
         factors: (points, factor) array, data frame or tensor of numbers, whole or not: classes
@@ -64,10 +72,15 @@ def r2(
         gammas: widths of its Gaussian kernel to choose from.
 
     Returns:
-        Scores as in `r2_scores`.
+        `r2_linear` and `r2_kernel_ridge`, means over factors; `r2_linear_factor_K` and
+        `r2_kernel_ridge_factor_K` of each factor that varies; `num_factors_scored`. At most 1;
+        0 is guessing the mean, and below 0 is worse than that.
 
     Raises:
         ValueError: no factor that varies, or a wrong setting, shape or value.
+
+    Special cases: Constant factors are left out, with a logged warning. Collapsed codes score
+    0, with a logged warning. See `r2_scores`, which takes points that are split already.
 
     Examples:
         >>> import numpy as np

@@ -134,6 +134,17 @@ def reduced_downstream_task(
 ) -> Scores:
     """Accuracy of predicting factors from codes without the latents that know most of one.
 
+    For each factor R in turn, the latents that know most of R are removed, and all factors are
+    predicted from the rest.
+
+    Rewards: that R can then no longer be predicted while the others still can.
+
+    Punishes: factors in several latents (R is still predicted) and latents that hold several
+    factors (the others are lost with R).
+
+    Use it: as a direct test of "one factor, one latent" by what a classifier can do. No paper
+    reports it.
+
     Args:
         num_factors_to_remove: latents, in spite of the name, to remove for each factor.
         correlation_measure: how much each latent knows of each factor. None: gin's
@@ -145,6 +156,9 @@ def reduced_downstream_task(
 
     Raises:
         ValueError: as in `reduced_downstream_task_of`.
+
+    Special cases: Constant factors are left out, with a logged warning; the original fails on
+    them. Collapsed codes score what guessing scores, on both.
 
     Examples:
         >>> import numpy as np

@@ -142,12 +142,28 @@ def strong_downstream_task(
 ) -> Scores:
     """Strong generalisation of codes (arXiv 2002.02886), of points drawn among them.
 
+        gap = 1 - accuracy under a shift / accuracy without one
+
+    A factor is predicted where another factor takes values that it never had in training.
+
+    Rewards: codes in which what predicts one factor does not move with the others.
+
+    Punishes: rotated and merged codes, whose classifier uses latents that move with the shifted
+    factor, and factors that are lost in noise.
+
+    Use it: to ask whether disentanglement pays where training and test data differ.
+
     Args:
         num_train: numbers of points to fit on, drawn anew for each.
         n_experiment: shifts for each factor to predict.
 
     Returns:
         Scores as in `compute_strong_downstream_task` for a table with these rows.
+
+    Special cases: Factors with one value are neither predicted nor shifted, with a logged
+    warning; the original fails on them. Collapsed codes score what guessing the most frequent
+    value scores, and have no gap. Shifts and values that a table has too few rows for are left
+    out; see `compute_strong_downstream_task`.
 
     Examples:
         >>> import numpy as np

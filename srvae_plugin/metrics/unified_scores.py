@@ -105,6 +105,17 @@ def unified_scores(
 ) -> Scores:
     """All aggregates of all matrices of codes and factors (arXiv 2010.14766).
 
+    Three matrices relate latents to factors: the importance of boosted trees, mutual
+    information, and the accuracy of linear classifiers on one latent. Each is aggregated in the
+    ways of DCI, MIG, SAP and modularity, and by the area under precision curves.
+
+    Rewards: what its aggregates reward: `dci`, `mig`, `sap` and `modularity_explicitness`.
+
+    Punishes: likewise.
+
+    Use it: to find out whether two metrics differ because of what they measure (the matrix) or
+    because of how they sum it up (the aggregate).
+
     Args:
         matrix_fns: matrix functions. None: importance, mutual information and accuracy.
 
@@ -113,6 +124,9 @@ def unified_scores(
 
     Raises:
         ValueError: as in `unified_scores_of`.
+
+    Special cases: Constant factors are left out, with a logged warning; the original fails on
+    them or gives NaN. A matrix of zeros, from collapsed codes, scores 0, with a logged warning.
 
     Examples:
         >>> import numpy as np

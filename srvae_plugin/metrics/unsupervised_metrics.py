@@ -85,6 +85,19 @@ def unsupervised_metrics(
 ) -> Scores:
     """Dependence between the latents of codes (points, latent); codes are binned for the last one.
 
+        total correlation = (sum over latents of log var(z_j) - log det cov(z)) / 2
+        Wasserstein correlation = squared 2-Wasserstein distance of N(0, cov(z)) and its diagonal
+        mutual information = mean over pairs of latents of I(z_i; z_j)
+
+    Rewards: latents that are independent of each other. Lower is better.
+
+    Punishes: duplicated and correlated latents. Rotation does not show in the Gaussian scores
+    as long as latents stay uncorrelated; it does in the mutual information. Factors are never
+    looked at.
+
+    Use it: where there are no factors, and never alone: codes that hold nothing have the best
+    possible scores.
+
     Args:
         factors: not looked at; here so that every metric is called alike.
 
@@ -104,8 +117,10 @@ def unsupervised_metrics(
     Raises:
         ValueError: fewer than two latents, or a wrong shape or value.
 
-    A representation that has collapsed has the best possible scores, as nothing depends on
-    anything: read them beside a supervised one.
+    Special cases: A representation that has collapsed has the best possible scores, as nothing
+    depends on anything: read them beside a supervised one. What the original makes of constant
+    or linearly dependent latents (NaN, inf, complex numbers) is kept under its keys; the
+    corrected keys stand beside them.
 
     Examples:
         >>> import numpy as np

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from srvae_plugin.models import losses
 from srvae_plugin.models.base import Losses
-from srvae_plugin.models.vae import BaseVAE as OurBase
-from srvae_plugin.models.vae import take_loss, vae_losses
+from srvae_plugin.models.vae import BaseVAE as OurBase, take_loss, vae_losses
 
 __all__ = ["BaseVAE", "compute_gaussian_kl", "gaussian_log_density", "total_correlation"]
 

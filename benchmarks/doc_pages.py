@@ -1,0 +1,288 @@
+"""The pages of the documentation that are made from the code.
+
+    python benchmarks/doc_pages.py      # writes docs/configuration.md and docs/metrics/<metric>.md
+
+A metric's page is what `help()` shows of its function of arrays, its `info`, its packaged gin file
+and its picture (benchmarks/metric_pictures.py). The configuration's page is every name of gin's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import pkgutil
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gin import config as gin_state
+from metric_pictures import core_of
+
+import srvae_plugin
+from srvae_plugin.config import plugins
+from srvae_plugin.report.published import published_scores
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+MADE = "<!-- made by benchmarks/doc_pages.py -->"
+SECTION = re.compile(
+    r"^(Args|Returns|Raises|Examples?):\n((?:[ \t]+.*\n|\n(?=[ \t]))*)", re.MULTILINE
+)
+ARGUMENT = re.compile(r"^(\w+(?:, \w+)*): (.*(?:\n[ \t]+.*)*)", re.MULTILINE)
+LABEL = re.compile(r"^(Rewards|Punishes|Use it|Range): ", re.MULTILINE)
+
+
+def sections(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """What a docstring says outside of its sections, and the sections."""
+    text = (inspect.getdoc(function) or "") + "\n"
+    found = {name: textwrap.dedent(body).strip() for name, body in SECTION.findall(text)}
+    return re.sub(r"\n{3,}", "\n\n", SECTION.sub("", text)).strip(), found
+
+
+def as_markdown(text: str) -> str:
+    """Prose of a docstring: its indented formulas as blocks, its labels in bold."""
+    parts = []
+    for paragraph in text.split("\n\n"):
+        if paragraph.startswith("    "):
+            parts.append(f"```text\n{textwrap.dedent(paragraph)}\n```")
+        else:
+            parts.append(LABEL.sub(r"**\1:** ", paragraph))
+    return "\n\n".join(parts)
+
+
+DEFECTS = (
+    "Three factors of six values, 2,000 points. *Rotated*: latents are turned into each other, by "
+    "up to 45 degrees. *Noisy*: Gaussian noise in units of a latent's standard deviation. "
+    "*Duplicated*: latents that appear twice. *Merged*: one latent also holds the next factors, "
+    "whose own latents hold noise."
+)
+
+
+def metric_page(name: str) -> str:
+    """A metric's page."""
+    info, core = plugins.metric_info(name), core_of(name)
+    prose, found = sections(core)
+    summary, _, more = prose.partition("\n\n")
+    before, _, after = more.partition("\n\nSpecial cases: ")
+    return "\n".join([
+        MADE, f"# {info.title}", "", as_markdown(summary), "",
+        f"`{name}` in gin and on the command line, `srvae_plugin.metrics.{core.__name__}` in "
+        "Python.", "",
+        f"Reference: {info.reference}.", "",
+        as_markdown(before), "",
+        "## Scores", "", *_headlines(info), as_markdown(found["Returns"]), "",
+        "## Special cases", "", as_markdown(after), "",
+        "## On codes with one defect", "",
+        f"![{info.title} on rotated, noisy, duplicated and merged codes]"
+        f"(../images/metrics/{name}.svg)", "", DEFECTS, "",
+        "## Settings", "", *_settings(name, info),
+        "## Example", "", f"```pycon\n{found['Examples']}\n```", "",
+    ])  # fmt: skip
+
+
+def _headlines(info: Any) -> Iterator[str]:
+    if not info.headlines:
+        return
+    yield "| score | key | range | better |"
+    yield "|---|---|---|---|"
+    for score in info.headlines:
+        better = "higher" if score.higher_is_better else "lower"
+        yield f"| {score.title} | `{score.key}` | {_range(*score.range)} | {better} |"
+    yield ""
+
+
+def _range(low: float, high: float) -> str:
+    if math.isinf(high):
+        return "any number" if math.isinf(low) else f"{low:g} or more"
+    return f"{high:g} or less" if math.isinf(low) else f"{low:g} to {high:g}"
+
+
+def _settings(name: str, info: Any) -> Iterator[str]:
+    count = sum(
+        score.metric == headline.published and score.mean is not None
+        for headline in info.headlines
+        if headline.published
+        for score in published_scores()
+    )
+    known = f" `srvae-report --published` lists {count} published values." if count else ""
+    yield f"They are those of the packaged `metrics/{name}.gin`.{known}"
+    yield ""
+    text = (ROOT / "gin" / "metrics" / f"{name}.gin").read_text(encoding="utf-8")
+    yield f"```gin\n{text.strip()}\n```"
+    yield ""
+
+
+MEANINGS = {
+    "evaluation_fn": "the metric, such as `@mig`.",
+    "random_seed": "seed of the step.",
+    "name": "not used; it identifies the step in its results.",
+    "postprocess_fn": "`@mean_representation`, `@sampled_representation`, or a function of yours.",
+    "initializer": 'how the weights are drawn: `"glorot_uniform"`, as in disentanglement_lib, or '
+    '`"pytorch"`.',
+    "num_latent": "number of latents.",
+    "encoder_fn": "the encoder, such as `@conv_encoder`.",
+    "decoder_fn": "the decoder, such as `@deconv_decoder`.",
+    "discriminator_fn": "the discriminator.",
+    "width": "neurons of a layer.",
+    "base_channels": "channels of the first layer.",
+    "loss_fn": "`@bernoulli_loss` or `@l2_loss`.",
+    "activation": 'what the decoder\'s output is: `"logits"` or `"linear"`.',
+    "learning_rate": "a number, or a schedule without parentheses.",
+    "optimizer_fn": "an optimizer, such as `@AdamW`.",
+    "decay_steps": "updates of one period.",
+    "decay_rate": "factor of one period.",
+    "staircase": "change the rate at the end of each period only.",
+    "warmup_steps": "updates until the full rate is reached.",
+    "boundaries": "updates at which the rate changes.",
+    "values": "the rates between them.",
+    "end_learning_rate": "the last rate.",
+    "power": "exponent of the polynomial.",
+    "cycle": "start again at the end.",
+    "alpha": "last rate, as a share of the first.",
+    "momentum": "weight of the former update.",
+    "use_nesterov": "Nesterov's momentum.",
+    "decay": "decay of the mean square.",
+    "epsilon": "added to the denominator.",
+    "centered": "subtract the squared mean.",
+    "use_locking": "TensorFlow's; without effect.",
+    "path": "the file, or its folder; None: below `$DISENTANGLEMENT_LIB_DATA`.",
+    "data_dir": "where TensorFlow Datasets keeps its data sets.",
+    "factor_sizes": "numbers of values of the factors, if not the official ones.",
+    "num_bins": "number of bins.",
+    "discretizer_fn": "what bins, such as `@histogram_discretizer`.",
+    "n_jobs": "threads or processes; scores do not depend on it.",
+    "predictor_fn": "makes a classifier; None: boosted trees.",
+    "threshold": "standard deviation below which a latent is not active.",
+    "correlation_measure": "how much each latent knows of each factor; None: DCI's importance.",
+}
+"""What parameters mean whose functions leave it to their names."""
+KINDS = {
+    "The steps of a run": lambda c: (
+        c.selector.split(".")[-1]
+        in ("model", "run", "postprocess", "evaluation", "dataset", "study")
+    ),
+    "Models": lambda c: c.selector.split(".")[-1] in plugins.names("models"),
+    "Networks": lambda c: ".networks" in c.wrapped.__module__,
+    "Losses": lambda c: c.wrapped.__module__.endswith(".losses"),
+    "Optimizers, schedules and callbacks": lambda c: ".training" in c.wrapped.__module__,
+    "Representations": lambda c: ".runs" in c.wrapped.__module__,
+    "Data sets": lambda c: c.selector.split(".")[-1] in plugins.names("datasets"),
+    "Metrics": lambda c: c.selector.split(".")[-1] in plugins.names("metrics"),
+    "What metrics use": lambda c: ".metrics" in c.wrapped.__module__,
+    "Exporters": lambda c: c.wrapped.__module__.startswith("srvae_adapters"),
+    "Others": lambda c: True,
+}
+"""Chapters of the reference; a name stands in the first that takes it."""
+
+
+TORCH = (
+    "Every optimizer of torch's that needs nothing but gradients (`Adam`, `AdamW`, `SGD`, "
+    "`RMSprop`, ...) has its name and arguments from `torch.optim`: `AdamW.weight_decay = 0.01`. "
+    "The others here are TensorFlow's, as disentanglement_lib's files bind them, and ours."
+)
+
+
+def configurables() -> list[Any]:
+    """All that our packages register with gin."""
+    plugins.load()
+    for module in pkgutil.walk_packages(srvae_plugin.__path__, "srvae_plugin."):
+        if not re.search(r"\.(cli|testing|configs)\b", module.name):
+            importlib.import_module(module.name)
+    ours = ("srvae_plugin.", "srvae_adapters.")
+    return sorted(
+        (c for s, c in gin_state._REGISTRY.items() if s.startswith(ours)),
+        key=lambda c: c.selector.lower(),
+    )
+
+
+def configuration_page() -> str:
+    """Every name that gin knows, with its parameters, their defaults and what they mean."""
+    parts = [
+        MADE, "# Configuration reference", "",
+        "Every name that can be bound in a gin file or by `--bind 'NAME.PARAMETER = VALUE'`, with "
+        "its parameters and their defaults. Names of your own plug-ins are listed by "
+        "`srvae-evaluate --list`. A parameter without a default has to be bound, unless the "
+        "calling step passes it. `@name` refers to a function or class, `@name()` to what it "
+        "returns. [Packaged files](../gin) bind the usual values.", "",
+    ]  # fmt: skip
+    left = [c for c in configurables() if not c.wrapped.__module__.startswith("torch.")]
+    for title, takes in KINDS.items():
+        chosen = [c for c in left if takes(c)]
+        left = [c for c in left if c not in chosen]
+        if chosen:
+            parts += [f"## {title}", ""]
+            if title.startswith("Optimizers"):
+                parts += [TORCH, ""]
+            for each in chosen:
+                parts += [*_entry(each), ""]
+    return "\n".join(parts)
+
+
+def _entry(configurable: Any) -> Iterator[str]:
+    thing = configurable.wrapped
+    name = configurable.selector.split(".")[-1]
+    yield f"### {name}"
+    yield ""
+    prose, found = sections(thing)
+    yield as_markdown(" ".join(prose.partition("\n\n")[0].split()))
+    described = _described(thing, found)
+    rows = [
+        (parameter, described.get(parameter.name) or MEANINGS.get(parameter.name, ""))
+        for parameter in inspect.signature(thing).parameters.values()
+        if _is_bindable(configurable, parameter)
+    ]
+    if not rows:
+        return
+    yield ""
+    yield "| parameter | default | |"
+    yield "|---|---|---|"
+    for parameter, meaning in rows:
+        meaning = " ".join(meaning.split()).replace("|", "\\|")
+        yield f"| `{name}.{parameter.name}` | {_default(parameter)} | {meaning} |"
+
+
+def _is_bindable(configurable: Any, parameter: inspect.Parameter) -> bool:
+    if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        return False
+    if configurable.allowlist is not None:
+        return parameter.name in configurable.allowlist
+    return parameter.name not in (configurable.denylist or ("trained", "folder"))
+
+
+def _described(thing: Callable[..., Any], found: dict[str, str]) -> dict[str, str]:
+    """What docstrings say of parameters, a class's own and those it inherits."""
+    texts = [found.get("Args", "")]
+    if inspect.isclass(thing):
+        texts += [sections(base)[1].get("Args", "") for base in thing.__mro__[1:-1] if base.__doc__]
+    meanings: dict[str, str] = {}
+    for text in texts:
+        for names, meaning in ARGUMENT.findall(text):
+            for name in names.split(", "):
+                meanings.setdefault(name, meaning)
+    return meanings
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    value = parameter.default
+    if value is parameter.empty:
+        return ""
+    if "factory" in repr(value):
+        return "empty"
+    name = getattr(value, "__name__", None)
+    return f"`@{name}`" if name else f"`{value!r}`".replace("|", "\\|")
+
+
+def pages() -> dict[Path, str]:
+    """All made pages by their file."""
+    made = {DOCS / "metrics" / f"{name}.md": metric_page(name) for name in plugins.names("metrics")}
+    return {DOCS / "configuration.md": configuration_page(), **made}
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(path.relative_to(ROOT))
