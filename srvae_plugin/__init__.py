@@ -30,14 +30,19 @@ if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pi
 if TYPE_CHECKING:
     from srvae_plugin import metrics
     from srvae_plugin.config.plugins import load_dataset
+    from srvae_plugin.data.pairs import ChangedFactors
     from srvae_plugin.interchange.scoring import score
     from srvae_plugin.models import (
         DIPVAE,
         SRVAE,
         VAE,
+        AdaGVAE,
+        AdaMLVAE,
         AnnealedVAE,
         BetaTCVAE,
         FactorVAE,
+        GroupVAELabels,
+        MLVAELabels,
         ResVAE,
         SeqVAE,
     )
@@ -73,7 +78,12 @@ _HOME = {
         "FactorVAE",
         "BetaTCVAE",
         "DIPVAE",
+        "AdaGVAE",
+        "AdaMLVAE",
+        "GroupVAELabels",
+        "MLVAELabels",
     ),
+    "data.pairs": ("ChangedFactors",),
     "models.base": ("DisentanglementModel", "Gaussian", "Losses"),
     "config.plugins": ("load_dataset",),
     "interchange.scoring": ("score",),
@@ -101,12 +111,17 @@ __all__ = [
     "DIPVAE",
     "SRVAE",
     "VAE",
+    "AdaGVAE",
+    "AdaMLVAE",
     "AnnealedVAE",
     "BetaTCVAE",
+    "ChangedFactors",
     "DisentanglementModel",
     "FactorVAE",
     "Gaussian",
+    "GroupVAELabels",
     "Losses",
+    "MLVAELabels",
     "ResVAE",
     "Run",
     "Runs",

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from srvae_plugin.models.ada_gvae import AdaGVAE, AdaMLVAE, GroupVAELabels, MLVAELabels
     from srvae_plugin.models.annealed_vae import AnnealedVAE
     from srvae_plugin.models.base import DisentanglementModel
     from srvae_plugin.models.beta_tc_vae import BetaTCVAE
@@ -19,20 +20,28 @@ __all__ = [
     "DIPVAE",
     "SRVAE",
     "VAE",
+    "AdaGVAE",
+    "AdaMLVAE",
     "AnnealedVAE",
     "BetaTCVAE",
     "DisentanglementModel",
     "FactorVAE",
+    "GroupVAELabels",
+    "MLVAELabels",
     "ResVAE",
     "SeqVAE",
 ]
 
 _HOME = {
+    "AdaGVAE": "ada_gvae",
+    "AdaMLVAE": "ada_gvae",
     "AnnealedVAE": "annealed_vae",
     "BetaTCVAE": "beta_tc_vae",
     "DIPVAE": "dip_vae",
     "DisentanglementModel": "base",
     "FactorVAE": "factor_vae",
+    "GroupVAELabels": "ada_gvae",
+    "MLVAELabels": "ada_gvae",
     "ResVAE": "sr_vae",
     "SRVAE": "sr_vae",
     "SeqVAE": "sr_vae",

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from srvae_plugin.data.pairs import PairedData
 from srvae_plugin.models.titles import Titles
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Images",
     "Latents",
     "Losses",
+    "Pairs",
     "Scalar",
     "Shape",
     "check_traversal",
@@ -59,6 +61,17 @@ class Losses(NamedTuple):
 
     objectives: dict[str, Scalar]
     logs: dict[str, Tensor]
+
+
+class Pairs(NamedTuple):
+    """A batch of pairs, what a model of pairs has its losses of.
+
+    images: (2 * batch, channel, height, width), the first of each pair, then the second of each.
+    labels: (batch, label), what is known of each pair.
+    """
+
+    images: Images
+    labels: Float[Tensor, "batch label"]
 
 
 _Method = TypeVar("_Method", bound=Callable[..., Losses])
@@ -150,6 +163,20 @@ class DisentanglementModel(nn.Module, ABC):
         Noise comes from torch's global generator, so that a checkpoint can hold its state. Marked
         with `takes_tensor_step`, it can be recorded once and replayed on a GPU.
         """
+
+    def training_data(self, data: Any) -> Any:
+        """What batches are drawn from, made of the data set; called before `build`.
+
+        The data set itself, and `losses` gets images; a model of pairs gives a
+        `srvae_plugin.data.pairs.PairedData`, as it is if `data` is one, and its `losses` gets
+        :class:`Pairs`.
+        """
+        if isinstance(data, PairedData):
+            raise ValueError(
+                f"{type(self).__name__} is trained on single observations: expected the data set "
+                f"itself, not {type(data).__name__} of it"
+            )
+        return data
 
     def parameter_groups(self) -> Mapping[str, Iterable[nn.Parameter]]:
         """Parameters of each optimizer, under the keys of `Losses.objectives`.

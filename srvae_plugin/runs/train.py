@@ -14,9 +14,15 @@ from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
+from srvae_plugin.data.pairs import plain_data
 from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.runs.described import described_data, described_model, described_training
+from srvae_plugin.runs.described import (
+    described_data,
+    described_model,
+    described_pairs,
+    described_training,
+)
 from srvae_plugin.runs.directory import Records, RunDirectory
 from srvae_plugin.runs.environment import environment
 from srvae_plugin.runs.trained import Run
@@ -94,10 +100,12 @@ def train(
         model, losses = loop.train(ready, source, run.model.files, config=config, resume=resume)
         if done not in (None, losses["global_step"]):
             run.forget_later_steps()
-        shape, record = shape_of(source), record_of(source)
+        plain = plain_data(source)
+        shape, record = shape_of(plain), record_of(plain)
         save_weights(model, run.model.weights, shape)
         lines = described_model(model, shape) + described_training(ready, learning_rate)
-        bound = described_data(source)
+        lines += described_pairs(source)
+        bound = described_data(plain)
         text = "\n".join([*lines, *bound, ""])
         run.write_config(with_record(text, record))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
@@ -111,7 +119,7 @@ def train(
             mean.write(took, "\n".join([*_POSTPROCESS, *bound, ""]), run.model.results)
         device = str(next(model.parameters()).device)
         made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
-        run.finish({**made, "data_source": getattr(source, "source", None)})
+        run.finish({**made, "data_source": getattr(plain, "source", None)})
         return Run(run.path, model)
 
 

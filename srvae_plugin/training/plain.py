@@ -15,6 +15,7 @@ from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.from_python import as_data, loader_batch_size
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.pairs import PairedData, plain_data
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.training.optimizers import Rate, optimizers_from
 from srvae_plugin.training.settings import TrainingSettings, shape_of
@@ -35,7 +36,7 @@ class Prepared(NamedTuple):
     """
 
     settings: TrainingSettings
-    data: GroundTruthData
+    data: GroundTruthData | PairedData
     config: str
 
 
@@ -65,7 +66,8 @@ def prepared(
         raise ValueError(
             f"batch_size = {batch_size}: the DataLoader has {of_loader}; leave one of them out"
         )
-    source = as_data(data)
+    plain = as_data(data)
+    source = model.training_data(plain)
     ready = isinstance(optimizer, Optimizer)
     if ready and not any(True for _ in model.parameters()):
         raise ValueError(
@@ -86,7 +88,10 @@ def prepared(
         f"optimizer = {_described(optimizer)!r}",
         f"learning_rate = {_described(learning_rate)!r}",
     ]
-    return Prepared(made, source, with_record("\n".join(lines), record_of(source)))
+    if isinstance(source, PairedData):
+        lines += [f"{key} = {value!r}" for key, value in source.described().items()]
+    record = record_of(plain_data(source))
+    return Prepared(made, source, with_record("\n".join(lines), record))
 
 
 def _described_model(model: nn.Module) -> list[str]:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.pairs import PairedData
 from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.training.callbacks import Callback
 from srvae_plugin.training.capture import STEPS
@@ -146,7 +147,7 @@ def find_device(name: str) -> torch.device:
         raise ValueError(f"model.device = {name!r}: not available here ({reason})") from None
 
 
-def shape_of(data: GroundTruthData) -> Shape:
+def shape_of(data: GroundTruthData | PairedData) -> Shape:
     """(channel, height, width) of a data set's observations."""
     height, width, channel = data.observation_shape
     return int(channel), int(height), int(width)
