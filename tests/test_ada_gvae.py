@@ -23,6 +23,10 @@ NAMES = ["group_vae_argmax", "mlvae_argmax", "group_vae_labels", "mlvae_labels"]
 SHAPE = (1, 8, 8)
 SIZES = [2, 3, 4]
 BETA = 2.5
+METRICS = {
+    "mig": {"num_train": 500},
+    "factor_vae_score": {"num_train": 300, "num_eval": 200, "num_variance_estimate": 300},
+}
 
 
 class Codes(ImageGrid):
@@ -220,7 +224,7 @@ def test_a_run_resumes_bit_for_bit(tmp_path):
     text = (tmp_path / "once" / "config.gin").read_text()
     assert "dynamics.k = 1" in text
     assert "dynamics.sampling = 'uniform_fixed'" in text
-    assert sv.score(sv.load_run(tmp_path / "once"), Codes(), ["mig"], num_train=50)
+    assert sv.score(sv.load_run(tmp_path / "once"), Codes(), {"mig": {"num_train": 50}})
     with pytest.raises(ValueError, match=r"dynamics\.k"):
         sv.train(
             sv.AdaGVAE(beta=1.0, num_latent=3, **networks), Codes(), tmp_path / "once",
@@ -263,7 +267,7 @@ def test_pairs_disentangle_where_a_vae_does_not(tmp_path):
                 model, drawn, tmp_path / f"{kind.__name__}{seed}", steps=300, batch_size=32,
                 learning_rate=2e-3, seed=seed, eval_steps=1,
             )  # fmt: skip
-            found = sv.score(run, data, ["mig", "factor_vae_score"], num_train=400, seed=0)
+            found = sv.score(run, data, METRICS)
             rows.append([found["mig"]["discrete_mig"], found["factor_vae_score"]["eval_accuracy"]])
         scores[kind] = np.mean(rows, axis=0)
     print(scores)

@@ -68,8 +68,17 @@ def differing_latents(one: Gaussian, other: Gaussian) -> Mask:
 
 
 def labelled_latents(labels: Tensor, num_latent: int) -> Mask:
-    """Which latents differ by the labels: latent i stands for factor i, those beyond for none."""
+    """Which latents differ by the labels: latent i stands for factor i, those beyond for none.
+
+    Raises:
+        ValueError: there are more labels than latents.
+    """
     differ = labels > 0.5
+    if differ.shape[1] > num_latent:
+        raise ValueError(
+            f"num_latent = {num_latent}: expected at least {differ.shape[1]}, a latent for each "
+            "factor"
+        )
     return torch.nn.functional.pad(differ, (0, num_latent - differ.shape[1]))
 
 
@@ -119,6 +128,7 @@ class PairVAE(BaseVAE):
         ValueError: a beta that is missing, negative or not finite.
     """
 
+    gin_name: ClassVar[str]
     family: ClassVar[str]
     """Name under which disentanglement_lib's gin files bind beta."""
     average: ClassVar[Average]
@@ -133,10 +143,12 @@ class PairVAE(BaseVAE):
         num_latent: int | None = None,
     ):
         super().__init__(encoder, decoder, num_latent=num_latent)
-        name = f"{self.family}.beta"
-        if beta is None and (beta := _BETAS[self.family]()) is None:
-            raise ValueError(f"no value bound for {name}: bind {name} = 1.0, or pass beta=1.0")
-        self.beta = require_weight(name, beta)
+        name = self.gin_name
+        if beta is None:
+            name, beta = self.family, _BETAS[self.family]()
+        if beta is None:
+            raise ValueError(f"no value bound for {name}.beta: bind {name}.beta = 1.0")
+        self.beta = require_weight(f"{name}.beta", beta)
         take_loss(self, reconstruction_loss)
 
     def training_data(self, data: Any) -> PairedData:
@@ -220,6 +232,7 @@ class AdaGVAE(_Adaptive):
     """
 
     title = "Ada-GVAE"
+    gin_name = "group_vae_argmax"
     family = "group_vae"
     average = staticmethod(arithmetic_average)
 
@@ -237,6 +250,7 @@ class GroupVAELabels(_Labelled):
     """
 
     title = "GVAE (labels)"
+    gin_name = "group_vae_labels"
     family = "group_vae"
     average = staticmethod(arithmetic_average)
 
@@ -250,6 +264,7 @@ class AdaMLVAE(_Adaptive):
     """
 
     title = "Ada-ML-VAE"
+    gin_name = "mlvae_argmax"
     family = "mlvae"
     average = staticmethod(geometric_average)
 
@@ -259,6 +274,7 @@ class MLVAELabels(_Labelled):
     """ML-VAE with labels (disentanglement_lib's `mlvae_labels`): see `GroupVAELabels`."""
 
     title = "ML-VAE (labels)"
+    gin_name = "mlvae_labels"
     family = "mlvae"
     average = staticmethod(geometric_average)
 
