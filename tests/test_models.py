@@ -48,7 +48,7 @@ REQUIRED = {
     "factor_vae": {"gamma": 10.0, "discriminator": partial(fc_discriminator, width=16)},
     "beta_tc_vae": {"beta": 6.0},
     "dip_vae": {"lambda_od": 10.0, "lambda_d_factor": 10.0},
-    **dict.fromkeys(PAIRS, {"beta": 1.0}),
+    **{name: {"beta": 1.0} for name in PAIRS},
 }
 SEQUENTIAL = ("sr_vae", "seq_vae")
 LATENT = 3
@@ -172,12 +172,12 @@ def test_decomposition_is_of_sequential_models(name):
 )
 def test_three_channels_with_each_network(name, encoder, decoder):
     shape = (3, 64, 64)
-    model = build(name, shape, encoder=encoder, decoder=decoder, num_latent=2)
+    model = build(name, shape, encoder=encoder, decoder=decoder)
     x = images(2, shape)
     losses = model.losses(batch_of(model, x), 0)
     assert all(torch.isfinite(value) for value in losses.objectives.values())
     with torch.no_grad():
-        assert model.encode(x).mean.shape == (2, 2)
+        assert model.encode(x).mean.shape == (2, LATENT)
         assert model.reconstruct(x).shape == (2, *shape)
 
 
