@@ -30,10 +30,13 @@ if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pi
 if TYPE_CHECKING:
     from srvae_plugin import metrics
     from srvae_plugin.config.plugins import load_dataset
+    from srvae_plugin.data.labelled import LabelledData
     from srvae_plugin.data.pairs import ChangedFactors
     from srvae_plugin.interchange.scoring import score
     from srvae_plugin.models import (
         DIPVAE,
+        S2DIPVAE,
+        S2VAE,
         SRVAE,
         VAE,
         AdaGVAE,
@@ -44,7 +47,11 @@ if TYPE_CHECKING:
         GroupVAELabels,
         MLVAELabels,
         ResVAE,
+        S2BetaTCVAE,
+        S2FactorVAE,
+        S2MineVAE,
         SeqVAE,
+        SupervisedVAE,
     )
     from srvae_plugin.models.base import DisentanglementModel, Gaussian, Losses
     from srvae_plugin.runs.pipeline import (
@@ -82,7 +89,14 @@ _HOME = {
         "AdaMLVAE",
         "GroupVAELabels",
         "MLVAELabels",
+        "S2VAE",
+        "S2FactorVAE",
+        "S2DIPVAE",
+        "S2BetaTCVAE",
+        "S2MineVAE",
+        "SupervisedVAE",
     ),
+    "data.labelled": ("LabelledData",),
     "data.pairs": ("ChangedFactors",),
     "models.base": ("DisentanglementModel", "Gaussian", "Losses"),
     "config.plugins": ("load_dataset",),
@@ -109,6 +123,8 @@ _HOME = {
 }
 __all__ = [
     "DIPVAE",
+    "S2DIPVAE",
+    "S2VAE",
     "SRVAE",
     "VAE",
     "AdaGVAE",
@@ -120,13 +136,18 @@ __all__ = [
     "FactorVAE",
     "Gaussian",
     "GroupVAELabels",
+    "LabelledData",
     "Losses",
     "MLVAELabels",
     "ResVAE",
     "Run",
     "Runs",
+    "S2BetaTCVAE",
+    "S2FactorVAE",
+    "S2MineVAE",
     "Scores",
     "SeqVAE",
+    "SupervisedVAE",
     "__version__",
     "evaluate_with_gin",
     "load_dataset",

@@ -25,6 +25,14 @@ from srvae_plugin.models.beta_tc_vae import BetaTCVAE
 from srvae_plugin.models.dip_vae import DIPVAE
 from srvae_plugin.models.factor_vae import FactorVAE
 from srvae_plugin.models.networks.discriminator import fc_discriminator
+from srvae_plugin.models.semi_supervised import (
+    S2DIPVAE,
+    S2VAE,
+    S2BetaTCVAE,
+    S2FactorVAE,
+    S2MineVAE,
+    SupervisedVAE,
+)
 from srvae_plugin.models.sr_vae import SRVAE, ResVAE, SeqVAE
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.testing.building import Bars, batch_of
@@ -35,12 +43,17 @@ OUR_OWN = {"vae": VAE, "sr_vae": SRVAE, "seq_vae": SeqVAE, "res_vae": ResVAE}
 OUR_OWN |= {"annealed_vae": AnnealedVAE, "factor_vae": FactorVAE, "beta_tc_vae": BetaTCVAE}
 OUR_OWN |= {"dip_vae": DIPVAE, "group_vae_argmax": AdaGVAE, "group_vae_labels": GroupVAELabels}
 OUR_OWN |= {"mlvae_argmax": AdaMLVAE, "mlvae_labels": MLVAELabels}
+SEMI = {
+    "s2_vae": S2VAE, "s2_factor_vae": S2FactorVAE, "s2_dip_vae": S2DIPVAE,
+    "s2_beta_tc_vae": S2BetaTCVAE, "s2_mine_vae": S2MineVAE, "supervised": SupervisedVAE,
+}  # fmt: skip
+OUR_OWN |= SEMI
 MODELS: dict[str, Callable[..., DisentanglementModel]] = OUR_OWN | {
     entry_point.name: entry_point.load()
     for entry_point in entry_points(group="srvae_plugin.models")
 }
 PAIRS = ("group_vae_argmax", "group_vae_labels", "mlvae_argmax", "mlvae_labels")
-NAMED_LATENTS = ("group_vae_labels", "mlvae_labels")
+NAMED_LATENTS = ("group_vae_labels", "mlvae_labels", *SEMI)
 # Values for hyperparameters that a model requires.
 REQUIRED = {
     "vae": {"beta": 1.0},
@@ -49,6 +62,15 @@ REQUIRED = {
     "beta_tc_vae": {"beta": 6.0},
     "dip_vae": {"lambda_od": 10.0, "lambda_d_factor": 10.0},
     **{name: {"beta": 1.0} for name in PAIRS},
+    "s2_vae": {"beta": 1.0, "gamma_sup": 2.0},
+    "s2_factor_vae": {
+        "gamma": 10.0,
+        "gamma_sup": 2.0,
+        "discriminator": partial(fc_discriminator, width=16),
+    },  # fmt: skip
+    "s2_dip_vae": {"lambda_od": 10.0, "lambda_d_factor": 10.0, "gamma_sup": 2.0},
+    "s2_beta_tc_vae": {"beta": 6.0, "gamma_sup": 2.0},
+    "s2_mine_vae": {"beta": 1.0, "gamma_sup": 0.1},
 }
 SEQUENTIAL = ("sr_vae", "seq_vae")
 LATENT = 3

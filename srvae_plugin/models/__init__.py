@@ -13,11 +13,21 @@ if TYPE_CHECKING:
     from srvae_plugin.models.beta_tc_vae import BetaTCVAE
     from srvae_plugin.models.dip_vae import DIPVAE
     from srvae_plugin.models.factor_vae import FactorVAE
+    from srvae_plugin.models.semi_supervised import (
+        S2DIPVAE,
+        S2VAE,
+        S2BetaTCVAE,
+        S2FactorVAE,
+        S2MineVAE,
+        SupervisedVAE,
+    )
     from srvae_plugin.models.sr_vae import SRVAE, ResVAE, SeqVAE
     from srvae_plugin.models.vae import VAE
 
 __all__ = [
     "DIPVAE",
+    "S2DIPVAE",
+    "S2VAE",
     "SRVAE",
     "VAE",
     "AdaGVAE",
@@ -29,7 +39,11 @@ __all__ = [
     "GroupVAELabels",
     "MLVAELabels",
     "ResVAE",
+    "S2BetaTCVAE",
+    "S2FactorVAE",
+    "S2MineVAE",
     "SeqVAE",
+    "SupervisedVAE",
 ]
 
 _HOME = {
@@ -43,6 +57,10 @@ _HOME = {
     "GroupVAELabels": "ada_gvae",
     "MLVAELabels": "ada_gvae",
     "ResVAE": "sr_vae",
+    **dict.fromkeys(
+        ("S2VAE", "S2FactorVAE", "S2DIPVAE", "S2BetaTCVAE", "S2MineVAE", "SupervisedVAE"),
+        "semi_supervised",
+    ),
     "SRVAE": "sr_vae",
     "SeqVAE": "sr_vae",
     "VAE": "vae",

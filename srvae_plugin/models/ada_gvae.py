@@ -135,7 +135,7 @@ class PairVAE(BaseVAE):
 
     def __init__(
         self,
-        beta: float | None = None,
+        beta: float | int | None = None,
         encoder: Network = None,
         decoder: Network = None,
         reconstruction_loss: Reconstruction = None,
@@ -280,18 +280,18 @@ class MLVAELabels(_Labelled):
 
 
 @gin.register("group_vae", module="srvae_plugin")
-def _group_vae(beta: float | None = None) -> float | None:
+def _group_vae(beta: float | int | None = None) -> float | int | None:
     """Beta of the group VAEs, as disentanglement_lib's gin files bind it."""
     return beta
 
 
 @gin.register("mlvae", module="srvae_plugin")
-def _mlvae(beta: float | None = None) -> float | None:
+def _mlvae(beta: float | int | None = None) -> float | int | None:
     """Beta of the ML-VAEs, as disentanglement_lib's gin files bind it."""
     return beta
 
 
-_BETAS: dict[str, Callable[[], float | None]] = {
+_BETAS: dict[str, Callable[[], float | int | None]] = {
     "group_vae": gin.get_configurable(_group_vae),
     "mlvae": gin.get_configurable(_mlvae),
 }

@@ -113,6 +113,8 @@ class DisentanglementModel(nn.Module, ABC):
     """Name in publications, as text in the class's own body; see `models.titles`."""
     title_with_beta: ClassVar[str] = ""
     """The name where `beta` is not 1, if it is another."""
+    holds_gradients_back: ClassVar[bool] = False
+    """Whether `losses` keeps gradients from some parameters on purpose, which checks then allow."""
     num_latent: int
     made_with: tuple[tuple[Any, ...], dict[str, Any]]
     """What the constructor was given, so that a run can record it."""

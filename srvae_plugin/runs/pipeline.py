@@ -109,7 +109,17 @@ Bindings = str | Sequence[str] | None
 
 
 def training_settings() -> TrainingSettings:
-    """Training settings that gin holds; ConfigError where a binding is missing."""
+    """Training settings that gin holds; ConfigError where a binding is missing.
+
+    Semi-supervised files call the seed `model.model_seed`; of it and `model.random_seed` the one
+    that was bound later wins.
+    """
+    one, other = "srvae_plugin.model.random_seed", "srvae_plugin.model.model_seed"
+    if gin_files.bound(other) is not None:
+        later = other if gin_files.is_later(other, one) else one
+        with gin.unlock_config():
+            for name in (one, other):
+                gin.bind_parameter(name, gin_files.bound(later))
     return gin_files.made(TrainingSettings, "srvae_plugin.model")
 
 

@@ -166,7 +166,7 @@ def gradients_reach_every_parameter(make: MakeModel, shape: Shape) -> str | None
         if parameter.requires_grad and id(parameter) not in reached
     }
     detached = [name for name, parameter in missed.items() if _matters(model, parameter, shape)]
-    if detached:
+    if detached and not model.holds_gradients_back:
         raise CheckError(
             f"no gradient of its objective reaches {', '.join(detached)}, which it depends on: "
             "expected one for every parameter that losses() uses; is it detached?"
