@@ -67,7 +67,7 @@ REQUIRED = {
         "gamma": 10.0,
         "gamma_sup": 2.0,
         "discriminator": partial(fc_discriminator, width=16),
-    },  # fmt: skip
+    },
     "s2_dip_vae": {"lambda_od": 10.0, "lambda_d_factor": 10.0, "gamma_sup": 2.0},
     "s2_beta_tc_vae": {"beta": 6.0, "gamma_sup": 2.0},
     "s2_mine_vae": {"beta": 1.0, "gamma_sup": 0.1},

@@ -176,9 +176,8 @@ class S2VAE(_SemiSupervised, VAE):
         *,
         num_latent: int | None = None,
     ):
-        require_weight("s2_vae.beta", beta)
         super().__init__(
-            beta, encoder=encoder, decoder=decoder,
+            require_weight("s2_vae.beta", beta), encoder=encoder, decoder=decoder,
             reconstruction_loss=reconstruction_loss, num_latent=num_latent,
         )  # fmt: skip
         self._take_labels(gamma_sup, supervised_loss, annealer)
@@ -216,9 +215,8 @@ class S2FactorVAE(_SemiSupervised, FactorVAE):
         *,
         num_latent: int | None = None,
     ):
-        require_weight("s2_factor_vae.gamma", gamma)
         super().__init__(
-            gamma, encoder=encoder, decoder=decoder,
+            require_weight("s2_factor_vae.gamma", gamma), encoder=encoder, decoder=decoder,
             reconstruction_loss=reconstruction_loss, discriminator=discriminator,
             num_latent=num_latent,
         )  # fmt: skip
@@ -294,9 +292,8 @@ class S2BetaTCVAE(_SemiSupervised, BetaTCVAE):
         *,
         num_latent: int | None = None,
     ):
-        require_weight("s2_beta_tc_vae.beta", beta)
         super().__init__(
-            beta, encoder=encoder, decoder=decoder,
+            require_weight("s2_beta_tc_vae.beta", beta), encoder=encoder, decoder=decoder,
             reconstruction_loss=reconstruction_loss, num_latent=num_latent,
         )  # fmt: skip
         self._take_labels(gamma_sup, supervised_loss, annealer)
@@ -334,9 +331,8 @@ class S2MineVAE(_SemiSupervised, VAE):
         *,
         num_latent: int | None = None,
     ):
-        require_weight("s2_mine_vae.beta", beta)
         super().__init__(
-            beta, encoder=encoder, decoder=decoder,
+            require_weight("s2_mine_vae.beta", beta), encoder=encoder, decoder=decoder,
             reconstruction_loss=reconstruction_loss, num_latent=num_latent,
         )  # fmt: skip
         self._take_labels(

@@ -219,7 +219,7 @@ def annealed(gamma: float | int, step: Any, iteration_threshold: float | int) ->
             f"annealer.iteration_threshold = {iteration_threshold}: expected a number of steps "
             "above 0"
         )
-    return anneal(gamma, step, iteration_threshold)
+    return anneal(float(gamma), step, float(iteration_threshold))
 
 
 @gin.register("fine_tune", module="srvae_plugin", allowlist=[])

@@ -67,12 +67,11 @@ def prepared(
             f"batch_size = {batch_size}: the DataLoader has {of_loader}; leave one of them out"
         )
     plain = as_data(data)
-    source = model.training_data(plain)
     ready = isinstance(optimizer, Optimizer)
     if ready and not any(True for _ in model.parameters()):
         raise ValueError(
             "optimizer: the model has no parameters yet; call model.build(shape) before making "
-            f"an optimizer of them, here model.build({shape_of(source)})"
+            f"an optimizer of them, here model.build({shape_of(plain)})"
         )
     made = TrainingSettings(
         model=model,
@@ -83,6 +82,7 @@ def prepared(
         built=ready,
         **settings,
     )
+    source = model.training_data(plain)
     lines = _described_model(model) + _described_settings(made)
     lines += [
         f"optimizer = {_described(optimizer)!r}",
@@ -90,7 +90,7 @@ def prepared(
     ]
     if isinstance(source, PairedData):
         lines += [f"{key} = {value!r}" for key, value in source.described().items()]
-    record = record_of(plain_data(source))
+    record = record_of(plain_data(plain))
     return Prepared(made, source, with_record("\n".join(lines), record))
 
 
