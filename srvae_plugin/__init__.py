@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         postprocess_with_gin,
         representation_function,
         train_with_gin,
+        validate_with_gin,
     )
     from srvae_plugin.runs.score import score_codes
     from srvae_plugin.runs.scores import Scores
@@ -119,6 +120,7 @@ _HOME = {
         "postprocess_with_gin",
         "representation_function",
         "train_with_gin",
+        "validate_with_gin",
     ),
 }
 __all__ = [
@@ -164,6 +166,7 @@ __all__ = [
     "score_codes",
     "train",
     "train_with_gin",
+    "validate_with_gin",
 ]
 
 

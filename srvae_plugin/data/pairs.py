@@ -27,6 +27,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors, 
 __all__ = ["SAMPLINGS", "ChangedFactors", "PairDraw", "PairedData", "Sampling", "plain_data"]
 
 Sampling = Literal["library", "paper", "uniform", "uniform_fixed"]
+_TRIES = 10_000
 SAMPLINGS: tuple[str, ...] = get_args(Sampling)
 
 
@@ -185,15 +186,41 @@ class ChangedFactors(PairedData):
         changed: NDArray[np.bool_],
         random_state: np.random.RandomState,
     ) -> NDArray[np.int64]:
-        """The factors with new values where they change."""
+        """The factors with new values where they change.
+
+        Where combinations have weights, what is drawn is kept in proportion to its weight, and
+        drawn again if it is not; of the paper's sampling, if it has none.
+        """
+        weights_of = getattr(self.data, "weights_of", None)
+        second = np.where(changed, self._new(first, random_state), first)
+        if weights_of is None:
+            return second
+        open_rows = np.arange(len(first))
+        for _ in range(_TRIES):
+            weights = weights_of(second[open_rows])
+            least = random_state.random_sample(len(open_rows))
+            refused = weights == 0 if self.sampling == "paper" else weights <= least
+            open_rows = open_rows[refused]
+            if not len(open_rows):
+                return second
+            new = self._new(first[open_rows], random_state)
+            second[open_rows] = np.where(changed[open_rows], new, first[open_rows])
+        raise ValueError(
+            f"dynamics.sampling = {self.sampling!r}: no partner was found in {_TRIES} draws for the "
+            f"factors {first[open_rows[0]].tolist()} among the combinations that are drawn: leave "
+            "out fewer, or correlate less"
+        )
+
+    def _new(
+        self, first: NDArray[np.int64], random_state: np.random.RandomState
+    ) -> NDArray[np.int64]:
+        """New values of all factors."""
         if self.sampling == "paper":
-            new = self.data.sample_factors(len(first), random_state)
-        elif self.sampling == "uniform_fixed":
+            return self.data.sample_factors(len(first), random_state)
+        if self.sampling == "uniform_fixed":
             others = draw_factors([size - 1 for size in self._sizes], len(first), random_state)
-            new = (first + 1 + others) % self._sizes
-        else:
-            new = draw_factors(self._sizes, len(first), random_state)
-        return np.where(changed, new, first)
+            return (first + 1 + others) % self._sizes
+        return draw_factors(self._sizes, len(first), random_state)
 
 
 def _require_every_combination(data: GroundTruthData) -> None:

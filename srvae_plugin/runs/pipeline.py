@@ -102,6 +102,7 @@ __all__ = [
     "train_in",
     "train_with_gin",
     "training_settings",
+    "validate_with_gin",
 ]
 
 Files = gin_files.Texts
@@ -230,3 +231,19 @@ def evaluate_with_gin(
         records = Records(record_of(whole))
         beside = Beside(source.results, None, records)
         return score(function, data, target, overwrite, beside)
+
+
+def validate_with_gin(
+    model_dir: str | Path,
+    output_dir: str | Path,
+    overwrite: bool = False,
+    gin_config_files: Files = None,
+    gin_bindings: Bindings = None,
+) -> dict[str, Any]:
+    """Score a few labelled observations as disentanglement_lib's validation files say.
+
+    Args:
+        model_dir, output_dir, overwrite, gin_config_files, gin_bindings: see `evaluate_with_gin`.
+    """
+    bindings = [*gin_files.as_list(gin_bindings), "evaluation.evaluation_fn = @validation"]
+    return evaluate_with_gin(model_dir, output_dir, overwrite, gin_config_files, bindings)
