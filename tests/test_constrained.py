@@ -175,9 +175,9 @@ def test_rules_that_cannot_be_used_say_why(rules, part):
 def test_an_entry_that_is_not_there_is_said(file):
     with pytest.raises(ValueError, match="has no 'three'; it has base, two"):
         constrained(grid(), f"{file}:three")
-    with pytest.raises(ValueError, match="or one of its entries: '.*rules.yaml:base'"):
+    with pytest.raises(ValueError, match=r"or one of its entries: '.*rules\.yaml:base'"):
         constrained(grid(), file)
-    with pytest.raises(ValueError, match="FactorTable is no grid|DummyData is no grid"):
+    with pytest.raises(ValueError, match="DummyData is no grid"):
         load_dataset("dummy_data", correlations={"factor 0, factor 1": 0.1})
 
 
@@ -221,7 +221,7 @@ def test_gin_binds_them_and_a_run_records_them(tmp_path):
 
 
 def test_a_model_is_scored_on_the_whole_grid_and_on_what_was_left_out(tmp_path):
-    """Codes that are the factors have an R^2 of 1 of each factor; noise in one, less of that one."""
+    """Codes that are the factors have an R^2 of 1 of each factor that varies there."""
     data = constrained(Bars((1, 8, 8)), constraints={"row": ["==", 1.0], "column": [">=", 0.5]})
 
     def encode(images):
@@ -236,7 +236,7 @@ def test_a_model_is_scored_on_the_whole_grid_and_on_what_was_left_out(tmp_path):
     assert scores["r2_linear_factor_2"] == pytest.approx(1)
     whole = sv.score(encode, data, {"r2": points})["r2"]
     assert whole["num_factors_scored"] == 3
-    with pytest.raises(ValueError, match="r2.left_out = True: the model was trained on every"):
+    with pytest.raises(ValueError, match="left_out = True: the model was trained on every"):
         sv.metrics.compute_r2(Bars((1, 8, 8)), encode, 0, left_out=True)
     model = sv.VAE(1.0, num_latent=2, encoder="test_encoder", decoder="test_decoder")
     run = sv.train(model, data, tmp_path / "a", steps=2, eval_steps=1)

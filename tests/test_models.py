@@ -249,6 +249,7 @@ def test_encoder_may_return_a_plain_pair(name):
         **REQUIRED.get(name, {}),
     )
     for each in (model, plain):
+        each.training_data(Bars(SHAPE))
         torch.manual_seed(0)
         each.build(SHAPE)
     assert torch.equal(plain.encode(images()).mean, model.encode(images()).mean)

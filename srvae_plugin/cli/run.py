@@ -28,7 +28,7 @@ one that comes with the package: srvae_dsprites.gin (the SR-VAE paper's configur
 presets/quick.gin (put it last to make any model file a demonstration of some minutes).
 disentanglement_lib's own gin files work too, and so do the models of its studies by number: its
 model_configs here, its postprocess_configs after one of them, its metric_configs here or in
-srvae-evaluate. Its semi- and weakly supervised, validation and abstract reasoning files do not. Its
+srvae-evaluate. Its abstract reasoning files do not. Its
 FactorVAE counts the updates of each network: bind half of its model.training_steps here (--study
 does).
 

@@ -1,8 +1,8 @@
 """Which combinations of factors are drawn, and how often: correlations and left out combinations.
 
-Both are written as the yaml files of `disentangling-correlated-factors` (Roth et al., "Disentanglement
-of Correlated Factors via Hausdorff Factorized Support", ICLR 2023) have them, or as dictionaries of
-the same form. Values of a factor are its places divided by the last one: 0, ..., 1.
+Both are written as the yaml files of `disentangling-correlated-factors` have them (Roth et al.,
+"Disentanglement of Correlated Factors via Hausdorff Factorized Support", ICLR 2023), or as
+dictionaries of the same form. Values of a factor are its places divided by the last one: 0, ..., 1.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def pair_weights(
                 continue
             if not isinstance(value, int | float) or not value > 0:
                 raise ValueError(
-                    f"dataset.correlations: sigma of {one!r} and {other!r} is {value!r}: expected a "
-                    "number above 0"
+                    f"dataset.correlations: sigma of {one!r} and {other!r} is {value!r}: expected "
+                    "a number above 0"
                 )
             u, v = _values(sizes[i]), _values(sizes[k])
             if rule.get("inverse"):
@@ -186,8 +186,8 @@ def left_out(
         rule: `constraints`, {name: [comparison, value]} or the repository's other forms: "or" or
             "random" and a list of these; ["==", values, k] for k of them side by side; the name
             "all" or "random" for all the other factors, or one of them; a list for one of it;
-            "random" as a value. `connect`, "and" or "or". `repeat`, ["coverage", share] or ["count",
-            number] of combinations; or ["coverage_with_hullmin", share, k] of those with k factors
+            "random" as a value. `connect`, "and" or "or". `repeat`, ["coverage", share] or
+            ["count", number] of combinations; or ["coverage_with_hullmin", share, k] of those with k factors
             at an end.
         names, sizes: of the factors.
         seed: of what is random; the repository draws it unseeded.

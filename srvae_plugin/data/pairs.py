@@ -206,8 +206,8 @@ class ChangedFactors(PairedData):
             new = self._new(first[open_rows], random_state)
             second[open_rows] = np.where(changed[open_rows], new, first[open_rows])
         raise ValueError(
-            f"dynamics.sampling = {self.sampling!r}: no partner was found in {_TRIES} draws for the "
-            f"factors {first[open_rows[0]].tolist()} among the combinations that are drawn: leave "
+            f"dynamics.sampling = {self.sampling!r}: no partner was found in {_TRIES} draws for "
+            f"the factors {first[open_rows[0]].tolist()} among the combinations that are drawn: leave "
             "out fewer, or correlate less"
         )
 

@@ -182,7 +182,7 @@ def compute_r2(
         alphas: penalties of the kernel ridge to choose from.
         gammas: widths of its Gaussian kernel to choose from.
         left_out: fit on what the model was trained on, and test on the combinations of factors
-            that `dataset.constraints` left out; a factor that is constant among these is left out with a logged warning.
+            that `dataset.constraints` left out, but for factors that are constant among these.
 
     Returns:
         Scores as in `r2_scores`.

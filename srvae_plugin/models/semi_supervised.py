@@ -106,6 +106,11 @@ class _Labels(BaseVAE):
         return groups
 
     def _supervised(self, x: Pairs) -> Tensor:
+        if not hasattr(self, "supervision"):
+            raise ValueError(
+                f"{type(self).__name__} does not know its labels: call training_data(data) before "
+                "build(shape)"
+            )
         labelled = x.images.chunk(2)[1]
         return self.supervision(self.encode(labelled).mean, x.labels)
 
