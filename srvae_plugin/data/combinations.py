@@ -187,8 +187,8 @@ def left_out(
             "random" and a list of these; ["==", values, k] for k of them side by side; the name
             "all" or "random" for all the other factors, or one of them; a list for one of it;
             "random" as a value. `connect`, "and" or "or". `repeat`, ["coverage", share] or
-            ["count", number] of combinations; or ["coverage_with_hullmin", share, k] of those with k factors
-            at an end.
+            ["count", number] of combinations; or ["coverage_with_hullmin", share, k] of those
+            with k factors at an end.
         names, sizes: of the factors.
         seed: of what is random; the repository draws it unseeded.
 

@@ -6,12 +6,11 @@ import copy
 import math
 from typing import Any, NamedTuple
 
-import gin
 import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.labellers import Labeller, make_labels
+from srvae_plugin.data.labellers import Labeller, perfect_labeller
 from srvae_plugin.data.pairs import PairDraw, PairedData
 
 __all__ = ["LabelledData", "LabelledSample", "sample_labelled"]
@@ -33,7 +32,7 @@ class LabelledSample(NamedTuple):
 
 
 def sample_labelled(
-    data: GroundTruthData, num: int, seed: int, labeller: Labeller | None = None
+    data: GroundTruthData, num: int, seed: int, labeller: Labeller = perfect_labeller
 ) -> LabelledSample:
     """Draw observations and label them: factors, then observations, then what the labeller draws.
 
@@ -41,7 +40,7 @@ def sample_labelled(
         data: the data set.
         num: how many observations.
         seed: of all draws, so that the same ones are drawn wherever they are needed.
-        labeller: see `srvae_plugin.data.labellers`; None for the one that gin binds.
+        labeller: see `srvae_plugin.data.labellers`.
 
     Raises:
         ValueError: the data set has no factors.
@@ -57,8 +56,7 @@ def sample_labelled(
         observations = found.observations_at(indices)
     else:
         observations = data.sample_observations_from_factors(factors, random_state)
-    label = labeller or gin.get_configurable(make_labels)
-    labels, sizes = label(factors, data, random_state)
+    labels, sizes = labeller(factors, data, random_state)
     return LabelledSample(observations, labels, sizes, indices)
 
 
@@ -75,7 +73,7 @@ class LabelledData(PairedData):
             the losses of the trained model are taken of.
         supervised_data_seed: seed of the labelled observations and of their labels.
         unsupervised_data_seed: seed of the batches; None for the training's.
-        labeller: see `srvae_plugin.data.labellers`; None for the one that gin binds.
+        labeller: see `srvae_plugin.data.labellers`.
 
     Raises:
         ValueError: a number is out of range, or the data set has no factors.
@@ -95,7 +93,7 @@ class LabelledData(PairedData):
         train_percentage: float = 1.0,
         supervised_data_seed: int = 0,
         unsupervised_data_seed: int | None = None,
-        labeller: Labeller | None = None,
+        labeller: Labeller = perfect_labeller,
     ) -> None:
         super().__init__(data)
         if num_labelled_samples < 1:
@@ -143,7 +141,5 @@ class LabelledData(PairedData):
     def described(self) -> dict[str, Any]:
         """The bindings of `model`."""
         bound = {f"model.{name}": value for name, value in self.options.items()}
-        if self._labeller is not None:
-            name = getattr(self._labeller, "__qualname__", type(self._labeller).__name__)
-            bound["# labeller"] = name
-        return bound
+        name = getattr(self._labeller, "__qualname__", type(self._labeller).__name__)
+        return bound | {"# labeller": name}

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gin
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "LABELLERS",
     "Labeller",
     "bin_labeller",
-    "make_labels",
     "noisy_labeller",
     "partial_labeller",
     "perfect_labeller",
@@ -26,11 +25,9 @@ __all__ = [
 ]
 
 Labels = tuple[NDArray[np.float32], list[int]]
-Labeller = Callable[[NDArray[np.int64], Any, np.random.RandomState], Labels]
-_GIVEN = ["labels", "dataset", "random_state"]
+Labeller = Callable[..., Labels]
 
 
-@gin.register("perfect_labeller", module="srvae_plugin", denylist=_GIVEN)
 def perfect_labeller(
     labels: NDArray[np.int64], dataset: Any, random_state: np.random.RandomState
 ) -> Labels:
@@ -45,7 +42,6 @@ def perfect_labeller(
     return labels.astype(np.float32), [int(size) for size in dataset.factors_num_values]
 
 
-@gin.register("bin_labeller", module="srvae_plugin", denylist=_GIVEN)
 def bin_labeller(
     labels: NDArray[np.int64],
     dataset: Any,
@@ -69,7 +65,6 @@ def bin_labeller(
     return binned, np.minimum(sizes, num_bins).tolist()
 
 
-@gin.register("noisy_labeller", module="srvae_plugin", denylist=_GIVEN)
 def noisy_labeller(
     labels: NDArray[np.int64],
     dataset: Any,
@@ -86,7 +81,6 @@ def noisy_labeller(
     return noisy, sizes
 
 
-@gin.register("permuted_labeller", module="srvae_plugin", denylist=_GIVEN)
 def permuted_labeller(
     labels: NDArray[np.int64], dataset: Any, random_state: np.random.RandomState
 ) -> Labels:
@@ -98,7 +92,6 @@ def permuted_labeller(
     return np.stack(columns, axis=1).astype(np.float32), sizes
 
 
-@gin.register("partial_labeller", module="srvae_plugin", denylist=_GIVEN)
 def partial_labeller(
     labels: NDArray[np.int64],
     dataset: Any,
@@ -119,12 +112,11 @@ def partial_labeller(
     return labels[:, kept].astype(np.float32), [int(dataset.factors_num_values[k]) for k in kept]
 
 
-@gin.register("labeller", module="srvae_plugin", denylist=_GIVEN)
-def make_labels(
-    labels: NDArray[np.int64],
-    dataset: Any,
-    random_state: np.random.RandomState,
-    labeller_fn: Callable[..., Any] = gin.get_configurable(perfect_labeller),
-) -> Labels:
-    """Apply the labeller that gin binds to `labeller.labeller_fn`."""
-    return labeller_fn(labels, dataset, random_state)
+LABELLERS: dict[str, Labeller] = {
+    "perfect_labeller": perfect_labeller,
+    "bin_labeller": bin_labeller,
+    "noisy_labeller": noisy_labeller,
+    "permuted_labeller": permuted_labeller,
+    "partial_labeller": partial_labeller,
+}
+"""By disentanglement_lib's names."""

@@ -18,7 +18,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
-import gin
 import numpy as np
 from numpy.typing import NDArray
 
@@ -99,7 +98,6 @@ def plain_data(data: Any) -> Any:
     return data.data if isinstance(data, PairedData) else data
 
 
-@gin.register("dynamics", module="srvae_plugin", denylist=["data"])
 class ChangedFactors(PairedData):
     """Pairs that differ in k factors, see the samplings at the top of this file.
 
@@ -207,8 +205,8 @@ class ChangedFactors(PairedData):
             second[open_rows] = np.where(changed[open_rows], new, first[open_rows])
         raise ValueError(
             f"dynamics.sampling = {self.sampling!r}: no partner was found in {_TRIES} draws for "
-            f"the factors {first[open_rows[0]].tolist()} among the combinations that are drawn: leave "
-            "out fewer, or correlate less"
+            f"the factors {first[open_rows[0]].tolist()} among the combinations that are drawn: "
+            "leave out fewer, or correlate less"
         )
 
     def _new(

@@ -13,6 +13,7 @@ import numpy as np
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.labelled import sample_labelled
+from srvae_plugin.data.labellers import perfect_labeller
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.drawing import Scores
 from srvae_plugin.metrics.fixed_data import compute_mig_on_fixed_data
@@ -61,6 +62,10 @@ def compute_validation(
     Returns:
         Those of `validation_fn`.
     """
-    sample = sample_labelled(ground_truth_data, num_labelled_samples, random_seed)
+    try:
+        labeller = gin.get_configurable("srvae_plugin.labeller")
+    except ValueError:  # no model that takes labels has been loaded, and so nothing is bound
+        labeller = perfect_labeller
+    sample = sample_labelled(ground_truth_data, num_labelled_samples, random_seed, labeller)
     labels = np.transpose(sample.labels).astype(np.int64)
     return validation_fn(sample.observations, labels, representation_function)

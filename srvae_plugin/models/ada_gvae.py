@@ -34,6 +34,7 @@ __all__ = [
     "labelled_latents",
 ]
 
+gin.register("dynamics", module="srvae_plugin", denylist=["data"])(ChangedFactors)
 Mask = Bool[Tensor, "batch latent"]
 Average = Callable[[Gaussian, Gaussian], Gaussian]
 

@@ -7,14 +7,18 @@ disentanglement_lib's `s2_vae`, `s2_factor_vae`, `s2_dip_vae`, `s2_beta_tc_vae`,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import gin
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.labelled import LabelledData
+from srvae_plugin.data.labellers import LABELLERS, perfect_labeller
 from srvae_plugin.data.pairs import PairedData
 from srvae_plugin.models.base import Gaussian, Losses, Pairs, takes_tensor_step
 from srvae_plugin.models.beta_tc_vae import BetaTCVAE
@@ -36,6 +40,22 @@ __all__ = ["S2DIPVAE", "S2VAE", "S2BetaTCVAE", "S2FactorVAE", "S2MineVAE", "Supe
 
 _FEW = 100
 """Labelled observations if nobody says how many."""
+
+
+_GIVEN = ["labels", "dataset", "random_state"]
+for _name, _labeller in LABELLERS.items():
+    gin.register(_name, module="srvae_plugin", denylist=_GIVEN)(_labeller)
+
+
+@gin.register("labeller", module="srvae_plugin", denylist=_GIVEN)
+def make_labels(
+    labels: NDArray[np.int64],
+    dataset: GroundTruthData,
+    random_state: np.random.RandomState,
+    labeller_fn: Callable[..., Any] = gin.get_configurable(perfect_labeller),
+) -> tuple[NDArray[np.float32], list[int]]:
+    """Apply the labeller that gin binds to `labeller.labeller_fn`."""
+    return labeller_fn(labels, dataset, random_state)
 
 
 class _Labels(BaseVAE):
@@ -65,8 +85,8 @@ class _Labels(BaseVAE):
     def training_data(self, data: Any) -> PairedData:
         """Labelled data as it is; of another data set with the labels that `use_labels` says."""
         if not isinstance(data, PairedData):
-            options = self._label_options or {}
-            data = LabelledData(data, **{"num_labelled_samples": _FEW} | dict(options))
+            options = {"num_labelled_samples": _FEW} | dict(self._label_options or {})
+            data = LabelledData(data, labeller=gin.get_configurable(make_labels), **options)
         elif not isinstance(data, LabelledData):
             raise ValueError(
                 f"{type(self).__name__} is trained on LabelledData: got {type(data).__name__}"

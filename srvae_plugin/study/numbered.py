@@ -192,8 +192,8 @@ def find_study(name: str) -> Study:
     if name not in STUDIES:
         raise ValueError(
             f"--study {name!r}: unknown study{nearest(name, STUDIES)}; known: {', '.join(STUDIES)} "
-            "(of weakly and semi-supervised ones it has no lists: see models/group_vae_argmax.gin and "
-            "models/s2_vae.gin)"
+            "(weakly and semi-supervised models are no study of numbers: see "
+            "models/group_vae_argmax.gin and models/s2_vae.gin)"
         )
     return STUDIES[name]
 
