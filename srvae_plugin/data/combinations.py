@@ -201,7 +201,10 @@ def left_out(
     total = int(np.prod(sizes))
     if repeat[0] == "none":
         return _once(constraints, rule.get("connect", "and"), names, sizes, random_state)
-    asked = {"count": int, "coverage": lambda share: int(total * float(share))}
+    asked: dict[str, Callable[[Any], int]] = {
+        "count": int,
+        "coverage": lambda share: int(total * float(share)),
+    }
     asked["coverage_with_hullmin"] = asked["coverage"]
     if repeat[0] not in asked:
         raise ValueError(f"dataset.constraints: repeat = {repeat}: expected one of {[*asked]}")
@@ -267,7 +270,7 @@ def _fitting(
     if len(constraint) == 3:
         comparison, options, length = constraint
         start = random_state.randint(len(options) - length + 1)
-        chosen = [[comparison, each] for each in options[start : start + length]]
+        chosen: list[Any] = [[comparison, each] for each in options[start : start + length]]
     elif constraint[0] == "or":
         chosen = constraint[1]
     elif constraint[0] == "random":

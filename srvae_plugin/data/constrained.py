@@ -44,8 +44,9 @@ class ConstrainedGrid(IndexedData):
             )
         self.grid, self.weights = grid, weights / weights.max()
         self._cumulative = np.cumsum(self.weights)
-        self.held_out_data: Any = copy.copy(grid)
-        self.held_out_data.parts = (self, self._left_out())
+        whole: Any = copy.copy(grid)
+        whole.parts = (self, self._left_out())
+        self.held_out_data = whole
 
     def _left_out(self) -> ConstrainedGrid | None:
         out = self.weights == 0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = [
     "LABELLERS",
     "Labeller",
+    "Labels",
     "bin_labeller",
     "noisy_labeller",
     "partial_labeller",

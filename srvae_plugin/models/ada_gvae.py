@@ -26,6 +26,7 @@ __all__ = [
     "AdaMLVAE",
     "GroupVAELabels",
     "MLVAELabels",
+    "Mask",
     "PairVAE",
     "arithmetic_average",
     "differing_latents",
@@ -36,7 +37,6 @@ __all__ = [
 
 gin.register("dynamics", module="srvae_plugin", denylist=["data"])(ChangedFactors)
 Mask = Bool[Tensor, "batch latent"]
-Average = Callable[[Gaussian, Gaussian], Gaussian]
 
 
 def kl_between(one: Gaussian, other: Gaussian) -> Latents:
@@ -132,7 +132,6 @@ class PairVAE(BaseVAE):
     gin_name: ClassVar[str]
     family: ClassVar[str]
     """Name under which disentanglement_lib's gin files bind beta."""
-    average: ClassVar[Average]
 
     def __init__(
         self,
@@ -156,12 +155,17 @@ class PairVAE(BaseVAE):
         """Pairs as they are; of another data set those that gin binds as `dynamics`."""
         return data if isinstance(data, PairedData) else gin.get_configurable(ChangedFactors)(data)
 
+    @staticmethod
+    @abstractmethod
+    def average(one: Gaussian, other: Gaussian) -> Gaussian:
+        """The posterior of what both images of a pair share."""
+
     @abstractmethod
     def differing(self, one: Gaussian, other: Gaussian, labels: Tensor) -> Mask:
         """Which latents of each pair differ, (batch, latent)."""
 
     @takes_tensor_step
-    def losses(self, x: Pairs, step: int | Tensor) -> Losses:  # type: ignore[override]
+    def losses(self, x: Pairs, step: int | Tensor) -> Losses:
         """The beta-VAE's objective of both images, from their posteriors after averaging.
 
         `differing`, the mean number of latents that are not averaged, is logged too.
@@ -171,7 +175,7 @@ class PairVAE(BaseVAE):
             Gaussian(*parts) for parts in zip(*(p.chunk(2) for p in encoded), strict=True)
         )
         differ = self.differing(one, other, x.labels)
-        shared = type(self).average(one, other)
+        shared = self.average(one, other)
         both = torch.cat([differ, differ])
         posterior = Gaussian(
             *(

@@ -159,8 +159,10 @@ class DisentanglementModel(nn.Module, ABC):
         """Logits of the decoder for z (batch, latent), shaped like the observations."""
 
     @abstractmethod
-    def losses(self, x: Images, step: int) -> Losses:
+    def losses(self, x: Any, step: int) -> Losses:
         """Objectives and logs of one batch; `step` counts from 0 (for annealed terms).
+
+        `x` is images, or `Pairs` of a model whose `training_data` gives pairs.
 
         Noise comes from torch's global generator, so that a checkpoint can hold its state. Marked
         with `takes_tensor_step`, it can be recorded once and replayed on a GPU.

@@ -36,7 +36,15 @@ from srvae_plugin.models.supervised_losses import (
 )
 from srvae_plugin.models.vae import VAE, BaseVAE, Reconstruction, take_loss, vae_losses
 
-__all__ = ["S2DIPVAE", "S2VAE", "S2BetaTCVAE", "S2FactorVAE", "S2MineVAE", "SupervisedVAE"]
+__all__ = [
+    "S2DIPVAE",
+    "S2VAE",
+    "S2BetaTCVAE",
+    "S2FactorVAE",
+    "S2MineVAE",
+    "SupervisedVAE",
+    "make_labels",
+]
 
 _FEW = 100
 """Labelled observations if nobody says how many."""
@@ -146,12 +154,12 @@ class _SemiSupervised(_Labels):
         self._take(loss)
 
     @takes_tensor_step
-    def losses(self, x: Pairs, step: int | Tensor) -> Losses:  # type: ignore[override]
+    def losses(self, x: Pairs, step: int | Tensor) -> Losses:
         """The unsupervised model's of the images without labels, plus gamma_sup times the labels'.
 
         `supervised_loss` is logged too, without its weight.
         """
-        plain = super().losses(x.images.chunk(2)[0], step)  # type: ignore[arg-type]
+        plain = super().losses(x.images.chunk(2)[0], step)  # type: ignore[safe-super]
         supervised = self._supervised(x)
         losses = penalized(plain, self._weight(step, supervised) * supervised)
         return Losses(losses.objectives, losses.logs | {"supervised_loss": supervised.detach()})
@@ -162,7 +170,7 @@ class _SemiSupervised(_Labels):
 
 
 @gin.register("s2_vae", module="srvae_plugin", denylist=["num_latent"])
-class S2VAE(_SemiSupervised, VAE):
+class S2VAE(_SemiSupervised, VAE):  # type: ignore[misc]
     """Semi-supervised beta-VAE (disentanglement_lib's `s2_vae`); see `VAE`.
 
     Args:
@@ -209,7 +217,7 @@ class S2VAE(_SemiSupervised, VAE):
 
 
 @gin.register("s2_factor_vae", module="srvae_plugin", denylist=["num_latent"])
-class S2FactorVAE(_SemiSupervised, FactorVAE):
+class S2FactorVAE(_SemiSupervised, FactorVAE):  # type: ignore[misc]
     """Semi-supervised FactorVAE (disentanglement_lib's `s2_factor_vae`); see `FactorVAE`.
 
     Args:
@@ -249,7 +257,7 @@ class S2FactorVAE(_SemiSupervised, FactorVAE):
 
 
 @gin.register("s2_dip_vae", module="srvae_plugin", denylist=["num_latent"])
-class S2DIPVAE(_SemiSupervised, DIPVAE):
+class S2DIPVAE(_SemiSupervised, DIPVAE):  # type: ignore[misc]
     """Semi-supervised DIP-VAE (disentanglement_lib's `s2_dip_vae`); see `DIPVAE`.
 
     Args:
@@ -288,7 +296,7 @@ class S2DIPVAE(_SemiSupervised, DIPVAE):
 
 
 @gin.register("s2_beta_tc_vae", module="srvae_plugin", denylist=["num_latent"])
-class S2BetaTCVAE(_SemiSupervised, BetaTCVAE):
+class S2BetaTCVAE(_SemiSupervised, BetaTCVAE):  # type: ignore[misc]
     """Semi-supervised beta-TCVAE (disentanglement_lib's `s2_beta_tc_vae`); see `BetaTCVAE`.
 
     Args:
@@ -325,12 +333,12 @@ class S2BetaTCVAE(_SemiSupervised, BetaTCVAE):
 
 
 @gin.register("s2_mine_vae", module="srvae_plugin", denylist=["num_latent"])
-class S2MineVAE(_SemiSupervised, VAE):
+class S2MineVAE(_SemiSupervised, VAE):  # type: ignore[misc]
     """Each latent is kept from all labels but its own (disentanglement_lib's `s2_mine_vae`).
 
     The supervised loss is the sum over labels l and latents r != l of the squared mutual
     information, as small networks estimate it (`models.mine`). These are trained by the parameter
-    group "mine", with Adam at 0.01 unless gin binds `mine_optimizer`.
+    group "information", with Adam at 0.01 unless gin binds `information_optimizer`.
 
     Args:
         beta: weight of the KL term, at least 0.
@@ -365,20 +373,20 @@ class S2MineVAE(_SemiSupervised, VAE):
         )
 
     def parameter_groups(self) -> Mapping[str, Iterable[nn.Parameter]]:
-        """Encoder and decoder under "vae", the estimators under "mine"."""
+        """Encoder and decoder under "vae", the estimators under "information"."""
         networks = [*self.encoder.parameters(), *self.decoder.parameters()]
-        return {"vae": networks, "mine": list(self.supervision.parameters())}
+        return {"vae": networks, "information": list(self.supervision.parameters())}
 
     @takes_tensor_step
-    def losses(self, x: Pairs, step: int | Tensor) -> Losses:  # type: ignore[override]
-        """The beta-VAE's plus the weighted supervised loss; "mine" is the negative information."""
+    def losses(self, x: Pairs, step: int | Tensor) -> Losses:
+        """The beta-VAE's plus the weighted supervised loss; "information" is the negative information."""
         plain = VAE.losses(self, x.images.chunk(2)[0], step)
         information = self._supervised(x)
         own = torch.eye(*information.shape, dtype=torch.bool, device=information.device)
         supervised = information.masked_fill(own, 0).square().sum()
         losses = penalized(plain, self._weight(step, supervised) * supervised)
         logs = losses.logs | {"supervised_loss": supervised.detach()}
-        return Losses(losses.objectives | {"mine": -information.sum()}, logs)
+        return Losses(losses.objectives | {"information": -information.sum()}, logs)
 
 
 @gin.register("supervised", module="srvae_plugin", denylist=["num_latent"])
@@ -412,7 +420,7 @@ class SupervisedVAE(_Labels):
         self._take(supervised_loss)
 
     @takes_tensor_step
-    def losses(self, x: Pairs, step: int | Tensor) -> Losses:  # type: ignore[override]
+    def losses(self, x: Pairs, step: int | Tensor) -> Losses:
         """Both losses, with one sample of z for each image without label."""
         images = x.images.chunk(2)[0]
         posterior = Gaussian(*(parameter.detach() for parameter in self.encode(images)))

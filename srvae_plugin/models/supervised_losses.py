@@ -28,6 +28,7 @@ __all__ = [
     "CovarianceLoss",
     "CrossEntropyLoss",
     "EmbeddingLoss",
+    "LabelRows",
     "SquaredLoss",
     "SupervisedLoss",
     "annealed",

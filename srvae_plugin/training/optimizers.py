@@ -31,7 +31,7 @@ __all__ = [
     "Groups",
     "Rate",
     "make_discriminator_optimizer",
-    "make_mine_optimizer",
+    "make_information_optimizer",
     "make_optimizer",
     "make_optimizers",
     "make_vae_optimizer",
@@ -117,8 +117,8 @@ def make_discriminator_optimizer(
     return make_optimizer(parameters, optimizer_fn, learning_rate)
 
 
-@gin.register("mine_optimizer", module="srvae_plugin", denylist=["parameters"])
-def make_mine_optimizer(
+@gin.register("information_optimizer", module="srvae_plugin", denylist=["parameters"])
+def make_information_optimizer(
     parameters: Iterable[nn.Parameter],
     optimizer_fn: Callable[..., Any] = gin.get_configurable(adam_optimizer),
     learning_rate: Rate = 0.01,

@@ -22,7 +22,7 @@ from srvae_plugin.training.random_states import RandomStates
 __all__ = ["MakeOptimizers", "TrainingSettings", "check_seed", "find_device", "shape_of"]
 
 
-_LABELS = ("num_labelled_samples", "train_percentage")
+_LABELS: tuple[str, ...] = ("num_labelled_samples", "train_percentage")
 _LABELS += ("supervised_data_seed", "unsupervised_data_seed")
 MakeOptimizers = Callable[[Mapping[str, Iterable[nn.Parameter]]], dict[str, Optimizer]]
 
@@ -153,14 +153,15 @@ class TrainingSettings:
             )
         given = {name: getattr(self, name) for name in _LABELS}
         options = {name: value for name, value in given.items() if value is not None}
-        if not hasattr(self.model, "use_labels"):
+        model: Any = self.model
+        if not hasattr(model, "use_labels"):
             for name, value in options.items():
                 raise ValueError(
-                    f"model.{name} = {value}: {type(self.model).__name__} is trained without "
+                    f"model.{name} = {value}: {type(model).__name__} is trained without "
                     "labels; leave it out, or take a semi-supervised model such as @s2_vae()"
                 )
         elif options:
-            self.model.use_labels(**options)
+            model.use_labels(**options)
 
 
 def check_seed(step: str, seed: int) -> None:
