@@ -207,7 +207,8 @@ def _of_parts(
     Raises:
         ValueError: nothing was left out.
     """
-    trained, left_out = getattr(data, "parts", (None, None))
+    parts: Any = getattr(data, "parts", (None, None))
+    trained, left_out = parts
     if left_out is None:
         raise ValueError(
             "r2.left_out = True: the model was trained on every combination of the factors; leave "

@@ -159,7 +159,7 @@ class _SemiSupervised(_Labels):
 
         `supervised_loss` is logged too, without its weight.
         """
-        plain = super().losses(x.images.chunk(2)[0], step)  # type: ignore[safe-super]
+        plain = super().losses(x.images.chunk(2)[0], step)  # type: ignore[safe-super,arg-type]
         supervised = self._supervised(x)
         losses = penalized(plain, self._weight(step, supervised) * supervised)
         return Losses(losses.objectives, losses.logs | {"supervised_loss": supervised.detach()})
@@ -333,7 +333,7 @@ class S2BetaTCVAE(_SemiSupervised, BetaTCVAE):  # type: ignore[misc]
 
 
 @gin.register("s2_mine_vae", module="srvae_plugin", denylist=["num_latent"])
-class S2MineVAE(_SemiSupervised, VAE):  # type: ignore[misc]
+class S2MineVAE(_SemiSupervised, VAE):
     """Each latent is kept from all labels but its own (disentanglement_lib's `s2_mine_vae`).
 
     The supervised loss is the sum over labels l and latents r != l of the squared mutual
@@ -378,8 +378,8 @@ class S2MineVAE(_SemiSupervised, VAE):  # type: ignore[misc]
         return {"vae": networks, "information": list(self.supervision.parameters())}
 
     @takes_tensor_step
-    def losses(self, x: Pairs, step: int | Tensor) -> Losses:
-        """The beta-VAE's plus the weighted supervised loss; "information" is the negative information."""
+    def losses(self, x: Pairs, step: int | Tensor) -> Losses:  # type: ignore[override]
+        """The beta-VAE's plus the weighted supervised loss; and the negative information."""
         plain = VAE.losses(self, x.images.chunk(2)[0], step)
         information = self._supervised(x)
         own = torch.eye(*information.shape, dtype=torch.bool, device=information.device)
