@@ -31,17 +31,29 @@ if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pi
 if TYPE_CHECKING:
     from srvae_plugin import metrics
     from srvae_plugin.config.plugins import load_dataset
+    from srvae_plugin.data.labelled import LabelledData
+    from srvae_plugin.data.pairs import ChangedFactors
     from srvae_plugin.interchange.diagnosis import diagnose
     from srvae_plugin.interchange.scoring import score
     from srvae_plugin.models import (
         DIPVAE,
+        S2DIPVAE,
+        S2VAE,
         SRVAE,
         VAE,
+        AdaGVAE,
+        AdaMLVAE,
         AnnealedVAE,
         BetaTCVAE,
         FactorVAE,
+        GroupVAELabels,
+        MLVAELabels,
         ResVAE,
+        S2BetaTCVAE,
+        S2FactorVAE,
+        S2MineVAE,
         SeqVAE,
+        SupervisedVAE,
     )
     from srvae_plugin.models.base import DisentanglementModel, Gaussian, Losses
     from srvae_plugin.runs.diagnosis import Diagnosis
@@ -51,6 +63,7 @@ if TYPE_CHECKING:
         postprocess_with_gin,
         representation_function,
         train_with_gin,
+        validate_with_gin,
     )
     from srvae_plugin.runs.score import score_codes
     from srvae_plugin.runs.scores import Scores
@@ -76,7 +89,19 @@ _HOME = {
         "FactorVAE",
         "BetaTCVAE",
         "DIPVAE",
+        "AdaGVAE",
+        "AdaMLVAE",
+        "GroupVAELabels",
+        "MLVAELabels",
+        "S2VAE",
+        "S2FactorVAE",
+        "S2DIPVAE",
+        "S2BetaTCVAE",
+        "S2MineVAE",
+        "SupervisedVAE",
     ),
+    "data.labelled": ("LabelledData",),
+    "data.pairs": ("ChangedFactors",),
     "models.base": ("DisentanglementModel", "Gaussian", "Losses"),
     "config.plugins": ("load_dataset",),
     "interchange.scoring": ("score",),
@@ -100,24 +125,37 @@ _HOME = {
         "postprocess_with_gin",
         "representation_function",
         "train_with_gin",
+        "validate_with_gin",
     ),
 }
 __all__ = [
     "DIPVAE",
+    "S2DIPVAE",
+    "S2VAE",
     "SRVAE",
     "VAE",
+    "AdaGVAE",
+    "AdaMLVAE",
     "AnnealedVAE",
     "BetaTCVAE",
+    "ChangedFactors",
     "Diagnosis",
     "DisentanglementModel",
     "FactorVAE",
     "Gaussian",
+    "GroupVAELabels",
+    "LabelledData",
     "Losses",
+    "MLVAELabels",
     "ResVAE",
     "Run",
     "Runs",
+    "S2BetaTCVAE",
+    "S2FactorVAE",
+    "S2MineVAE",
     "Scores",
     "SeqVAE",
+    "SupervisedVAE",
     "__version__",
     "diagnose",
     "evaluate_with_gin",
@@ -135,6 +173,7 @@ __all__ = [
     "score_codes",
     "train",
     "train_with_gin",
+    "validate_with_gin",
 ]
 
 

@@ -168,7 +168,7 @@ def test_a_factor_vae_trains_as_long_as_the_originals():
         (["--study", "udr"], "known: unsupervised_study_v1, fairness_study_v1"),
         (["--study", "fairness_study_v1"], "needs --model-num 0 .. 12599"),
         (["--study", "fairness_study_v1", "--model-num", "12600"], "has the models 0 .. 12599"),
-        (["--study", "abstract_reasoning_study_v1", "--model-num", "180"], "run 0 .. 179"),
+        (["--study", "abstract_reasoning_study_v1", "--model-num", "360"], "models 0 .. 359"),
         (["--study", "fairness_study_v1", "--model-num", "-1"], "--model-num -1"),
         (["--gin", "vae_dsprites.gin", "--model-num", "1"], "go with --study"),
         (["--gin", "vae_dsprites.gin", "--list"], "go with --study"),
@@ -204,11 +204,17 @@ def test_the_list_says_what_there_is(capsys):
     assert "sampled/unsupervised" in text
 
 
-def test_only_what_can_run_is_offered(capsys):
+def test_models_of_abstract_dsprites_can_run(tmp_path, capsys):
     assert study_run("--study", "abstract_reasoning_study_v1", "--list") == 0
     text = capsys.readouterr().out
-    assert "data sets  shapes3d\n" in text
-    assert "can run    0 .. 179 (shapes3d)" in text
+    assert "models 0 .. 359 = 2 data sets" in text
+    assert "data sets  shapes3d, abstract_dsprites\n" in text
+    command = ["--study", "abstract_reasoning_study_v1", "--model-num", "180"]
+    assert study_run(*command, "--output", tmp_path / "run", bindings=[*SMALL, TWO]) == 0
+    scores = json.loads(
+        (tmp_path / "run/metrics/mean/mig/results/json/evaluation_results.json").read_text()
+    )
+    assert scores["num_factors_scored"] == 6
 
 
 def test_listing_needs_no_torch():

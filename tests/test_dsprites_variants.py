@@ -19,7 +19,11 @@ CLASSES = {
     "color_dsprites": "ColorDSprites",
     "noisy_dsprites": "NoisyDSprites",
     "scream_dsprites": "ScreamDSprites",
+    "abstract_dsprites": "AbstractDSprites",
 }
+NAMES = {name: ["shape", "scale", "orientation", "position x", "position y"] for name in CLASSES}
+NAMES["abstract_dsprites"] = ["background color", "object color", "shape", "scale"]
+NAMES["abstract_dsprites"] += ["position x", "position y"]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,11 @@ def theirs(scream):
     with dlib_data.original("dsprites") as module, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SCREAM_PATH", str(scream))
         patch.setattr(module.DSprites, "__init__", loaded)
-        yield {name: getattr(module, each)([1, 2, 3, 4, 5]) for name, each in CLASSES.items()}
+        made = {name: getattr(module, each) for name, each in CLASSES.items()}
+        abstract = made.pop("abstract_dsprites")()
+        yield {name: each([1, 2, 3, 4, 5]) for name, each in made.items()} | {
+            "abstract_dsprites": abstract
+        }
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -94,7 +102,7 @@ def test_they_offer_what_the_original_offers(theirs, name):
     assert isinstance(data, GroundTruthData)
     for attribute in ("num_factors", "factors_num_values", "observation_shape"):
         assert getattr(data, attribute) == getattr(theirs[name], attribute)
-    assert data.factor_names == ["shape", "scale", "orientation", "position x", "position y"]
+    assert data.factor_names == NAMES[name]
     assert data.source == "re-rendered"
 
 
@@ -143,7 +151,19 @@ def test_a_pickled_one_is_small_and_works(name):
     np.testing.assert_array_equal(again, data.sample_observations(3, RandomState(1)))
 
 
-@pytest.mark.parametrize("name", CLASSES)
+def test_wrong_colours_are_refused():
+    data = load_dataset("abstract_dsprites")
+    for row, part in (
+        ([5, 0, 0, 0, 0, 0], "got 5 for the factor 'background color'; expected 0 to 4"),
+        ([0, -1, 0, 0, 0, 0], "got -1 for the factor 'object color'; expected 0 to 5"),
+        ([0, 0, 3, 0, 0, 0], r"got 3 in row 0 for factor 0 \('shape'\)"),
+        ([0, 0, 0, 0, 0], "got shape"),
+    ):
+        with pytest.raises(ValueError, match=part):
+            data.sample_observations_from_factors(np.array([row]), RandomState(0))
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if name != "abstract_dsprites"])
 def test_wrong_factors_are_refused(name):
     data = load_dataset(name)
     with pytest.raises(ValueError, match=r"got 3 in row 0 for factor 0 \('shape'\); expected 0"):

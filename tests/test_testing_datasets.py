@@ -263,6 +263,7 @@ def test_a_data_set_that_cannot_be_opened_fails():
         ("dsprites_full", {}),
         ("dsprites_noshape", {}),
         ("color_dsprites", {}),
+        ("abstract_dsprites", {}),
         ("noisy_dsprites", {}),
         ("dummy_data", {}),
         ("teapots", {"num_images": 100, "factor_bins": 3}),

@@ -28,7 +28,7 @@ a file that comes with the package, such as srvae_dsprites.gin (the SR-VAE paper
 presets/quick.gin (put it last to turn any model file into a demonstration of a few minutes).
 disentanglement_lib's own gin files work too, and so do the models of its studies by number: its
 model_configs here, its postprocess_configs after one of them, its metric_configs here or in
-srvae-evaluate. Its semi- and weakly supervised, validation and abstract reasoning files do not. Its
+srvae-evaluate. Its abstract reasoning files do not. Its
 FactorVAE counts the updates of each network: bind half of its model.training_steps here (--study
 does).
 

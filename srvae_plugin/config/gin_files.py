@@ -375,7 +375,11 @@ def _missing(name: str, scope: str) -> list[str]:
         and parameter.name not in values
     ]
     for leaf in gin_state._iterate_flattened_values(tuple(values.values())):
-        if isinstance(leaf, gin_state.ConfigurableReference) and leaf.evaluate:
+        # A semi-supervised model is written without parentheses in disentanglement_lib's files.
+        is_made = isinstance(leaf, gin_state.ConfigurableReference) and (
+            leaf.evaluate or entry.selector == "srvae_plugin.model"
+        )
+        if is_made:
             inner, _, selector = leaf.scoped_selector.rpartition("/")
             missing += _missing(selector, inner)
     return missing

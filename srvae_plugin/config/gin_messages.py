@@ -80,12 +80,22 @@ def _what(error: BaseException) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
+_ABSTRACT_REASONING = {"abstract_reasoning", "pgm", "TwoStageModel", "OptimizedWildRelNet"}
+_ABSTRACT_REASONING |= {"BaselineCNNEmbedder", "HubEmbedding"}
+
+
 def _unknown(name: str) -> str:
     """What to say of a name that gin does not know."""
     broken = [str(b) for b in plugins.load().broken if b.name == name.rpartition(".")[2]]
     last = name.rpartition(".")[2]
     if broken:
         return f"unknown name {name!r}; {'; '.join(broken)}"
+    if last in _ABSTRACT_REASONING:
+        return (
+            f"{last!r} is of disentanglement_lib's abstract reasoning, which is not done here: "
+            "train the representations (--study abstract_reasoning_study_v1) and give its "
+            "dlib_reason what srvae-export --to disentanglement_lib writes of them"
+        )
     if name == "study":
         return "it describes a study: srvae-study --gin runs it"
     if last in names():

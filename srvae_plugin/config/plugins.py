@@ -21,13 +21,14 @@ import os
 import re
 import typing
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, NamedTuple
 
 import gin
 from beartype.door import is_bearable
 
+from srvae_plugin.data.constrained import constrained
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.storage.locate import expanded
 
@@ -207,7 +208,8 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
     Args:
         name: disentanglement_lib's name of a data set, or a plug-in's.
         options: the data set's own, for example `path`, a file of the original data; in gin
-            `dataset.path = "..."`.
+            `dataset.path = "..."`. Of any grid of factors `correlations`, `constraints` and
+            `rules_seed`; see `srvae_plugin.data.constrained.constrained`.
 
     Raises:
         ValueError: for an unknown name or option and for files that are not what they should be.
@@ -218,6 +220,9 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
     """
     factory = find("datasets", name)
     accepted = inspect.signature(factory).parameters
+    rules = {o: options[o] for o in _RULES if o in options and o not in accepted}
+    if rules:
+        return _with_rules(name, options, rules)
     for option in options:
         if option not in accepted:
             raise ValueError(
@@ -237,6 +242,18 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
         data = _open[key] = factory(**options | found)
     with contextlib.suppress(TypeError):  # a data set of another's that cannot be a key
         _made[data] = (name, dict(options))
+    return data
+
+
+_RULES = ("correlations", "constraints", "rules_seed")
+
+
+def _with_rules(name: str, options: Mapping[str, Any], rules: Mapping[str, Any]) -> GroundTruthData:
+    """The data set with some of its combinations drawn more often than others, or never."""
+    whole = load_dataset(name, **{o: v for o, v in options.items() if o not in rules})
+    seed = rules.get("rules_seed", 0)
+    data = constrained(whole, rules.get("correlations"), rules.get("constraints"), seed)
+    _made[data] = (name, dict(options))
     return data
 
 

@@ -18,15 +18,18 @@ from PIL import Image
 
 from srvae_plugin.data.drawing import DrawnData
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
+from srvae_plugin.data.ground_truth import draw_factors
 from srvae_plugin.data.storage.bounded import open_file
 from srvae_plugin.data.storage.locate import Origin, PathLike
 
 __all__ = [
     "SCREAM",
+    "AbstractDSprites",
     "ColorDSprites",
     "NoisyDSprites",
     "PaintedDSprites",
     "ScreamDSprites",
+    "abstract_dsprites",
     "color_dsprites",
     "noisy_dsprites",
     "painting",
@@ -89,17 +92,25 @@ class PaintedDSprites(DrawnData):
         Raises:
             ValueError: as dSprites has it, if the factors do not exist.
         """
-        indices = self._sprites.observation_indices(factors, random_state)
+        factors = np.asarray(factors)
+        indices = self._sprites.observation_indices(self._of_sprites(factors), random_state)
         observations = np.empty((len(indices), *self.observation_shape), np.float32)
         for start in range(0, len(indices), _CHUNK):
             part = slice(start, start + _CHUNK)
             sprites = self._sprites.observations_at(indices[part])
-            observations[part] = self._paint(sprites, random_state)
+            observations[part] = self._paint(sprites, factors[part], random_state)
         return observations
+
+    def _of_sprites(self, factors: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Returns the factors of the black and white data set."""
+        return factors
 
     @abstractmethod
     def _paint(
-        self, sprites: NDArray[np.float32], random_state: np.random.RandomState
+        self,
+        sprites: NDArray[np.float32],
+        factors: NDArray[np.integer[Any]],
+        random_state: np.random.RandomState,
     ) -> NDArray[np.floating[Any]]:
         """Returns (num, 64, 64, 3) in [0, 1] of black and white (num, 64, 64, 1).
 
@@ -111,7 +122,10 @@ class ColorDSprites(PaintedDSprites):
     """Sprites of one colour each on black: red, green and blue uniform in [0.5, 1]."""
 
     def _paint(
-        self, sprites: NDArray[np.float32], random_state: np.random.RandomState
+        self,
+        sprites: NDArray[np.float32],
+        factors: NDArray[np.integer[Any]],
+        random_state: np.random.RandomState,
     ) -> NDArray[np.floating[Any]]:
         return sprites * random_state.uniform(0.5, 1, [len(sprites), 1, 1, 3])
 
@@ -120,7 +134,10 @@ class NoisyDSprites(PaintedDSprites):
     """White sprites on noise: each channel of each background pixel uniform in [0, 1]."""
 
     def _paint(
-        self, sprites: NDArray[np.float32], random_state: np.random.RandomState
+        self,
+        sprites: NDArray[np.float32],
+        factors: NDArray[np.integer[Any]],
+        random_state: np.random.RandomState,
     ) -> NDArray[np.floating[Any]]:
         noise = random_state.uniform(0, 1, [*sprites.shape[:3], 3])
         return np.minimum(sprites + noise, 1)
@@ -143,7 +160,10 @@ class ScreamDSprites(PaintedDSprites):
         self._scream = scream
 
     def _paint(
-        self, sprites: NDArray[np.float32], random_state: np.random.RandomState
+        self,
+        sprites: NDArray[np.float32],
+        factors: NDArray[np.integer[Any]],
+        random_state: np.random.RandomState,
     ) -> NDArray[np.floating[Any]]:
         height, width = self._scream.shape[0] - 64, self._scream.shape[1] - 64
         painted = np.empty((*sprites.shape[:3], 3))
@@ -154,6 +174,83 @@ class ScreamDSprites(PaintedDSprites):
             background += random_state.uniform(0, 1, size=3)
             background /= 2
         return np.where(sprites == 1, 1 - painted, painted)
+
+
+class AbstractDSprites(PaintedDSprites):
+    """Sprites of six colours on five greys; the orientation is random and no factor.
+
+    The factors are background and object colour, shape, scale, position x and position y
+    (van Steenkiste et al., "Are Disentangled Representations Helpful for Abstract Visual
+    Reasoning?", NeurIPS 2019).
+
+    Args:
+        sprites: the black and white data set, with shape, scale and both positions as factors.
+    """
+
+    BACKGROUNDS = np.repeat(np.linspace(0, 1, 5)[:, None], 3, axis=1)
+    OBJECTS = np.array(
+        [
+            [0.9096231780824386, 0.5883403686424795, 0.3657680693481871],
+            [0.6350181801577739, 0.6927729880940552, 0.3626904230371999],
+            [0.3764832455369271, 0.7283900430001952, 0.5963114605342514],
+            [0.39548987063404156, 0.7073922557810771, 0.7874577552076919],
+            [0.6963644829189117, 0.6220697032672371, 0.899716387820763],
+            [0.90815966835861, 0.5511103319168646, 0.7494337214212151],
+        ]
+    )
+    """Red, green and blue of each value of the two colours."""
+
+    @property
+    def num_factors(self) -> int:
+        """Number of ground-truth factors."""
+        return len(self.factors_num_values)
+
+    @property
+    def factors_num_values(self) -> list[int]:
+        """Number of values of each ground-truth factor."""
+        return [len(self.BACKGROUNDS), len(self.OBJECTS), *self._sprites.factors_num_values]
+
+    @property
+    def factor_names(self) -> list[str]:
+        """Name of each ground-truth factor."""
+        return ["background color", "object color", *self._sprites.factor_names]
+
+    def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+        """Draws ``num`` rows of factors, one factor after the other."""
+        return draw_factors(self.factors_num_values, num, random_state)
+
+    def _of_sprites(self, factors: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        if factors.ndim != 2 or factors.shape[1] != self.num_factors:
+            raise ValueError(
+                f"factors: got shape {factors.shape}; expected (num, {self.num_factors}), one "
+                f"column for each of {self.factor_names}"
+            )
+        for column, name, size in zip(
+            factors.T[:2], self.factor_names, self.factors_num_values, strict=False
+        ):
+            for value in column[(column < 0) | (column >= size)][:1]:
+                raise ValueError(
+                    f"factors: got {value} for the factor {name!r}; expected 0 to {size - 1}"
+                )
+        return factors[:, 2:]
+
+    def _paint(
+        self,
+        sprites: NDArray[np.float32],
+        factors: NDArray[np.integer[Any]],
+        random_state: np.random.RandomState,
+    ) -> NDArray[np.floating[Any]]:
+        background = self.BACKGROUNDS[factors[:, 0]][:, None, None]
+        return np.where(sprites == 1, self.OBJECTS[factors[:, 1]][:, None, None], background)
+
+
+def abstract_dsprites(path: PathLike | None = None) -> AbstractDSprites:
+    """Returns dSprites of six colours on five greys, in random orientations.
+
+    Args:
+        path: as in :class:`srvae_plugin.data.dsprites.DSprites`.
+    """
+    return AbstractDSprites(DSprites([1, 2, 4, 5], path))
 
 
 def color_dsprites(path: PathLike | None = None) -> ColorDSprites:

@@ -5,7 +5,7 @@ papers on causal representations report it: by linear regression, and by kernel 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from math import inf
 from typing import Any
@@ -25,7 +25,7 @@ from srvae_plugin.metrics.checks import (
 )
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.factor_kinds import only_numbers
+from srvae_plugin.metrics.factor_kinds import only_numbers, without_factors
 from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.seeds import Seed, random_state_of
 
@@ -182,6 +182,7 @@ def compute_r2(
     num_kernel: int = 1_000,
     alphas: Sequence[float] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
+    left_out: bool = False,
 ) -> Scores:
     """R^2 of a representation, linear and by kernel ridge (arXiv 2106.04619, section 5).
 
@@ -193,16 +194,49 @@ def compute_r2(
         num_kernel: points to fit the kernel ridge on, the first of those to fit on.
         alphas: penalties of the kernel ridge to choose from.
         gammas: widths of its Gaussian kernel to choose from.
+        left_out: fit on what the model was trained on, and test on the combinations of factors
+            that `dataset.constraints` left out, but for factors that are constant among these.
 
     Returns:
         Scores as in `r2_scores`.
     """
     _check_settings(num_kernel, alphas, gammas)
     check_count("num_train", num_train, _FOLDS)
+    if left_out:
+        samples = _of_parts(ground_truth_data, representation_function, random_state, batch_size)
+        train, test = only_numbers("R2", ground_truth_data, samples(num_train, num_test))
+        return r2_scores(train, test, num_kernel, alphas, gammas)
     source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
     drawn = source.draw(num_train=num_train, num_test=num_test)
     train, test = only_numbers("R2", ground_truth_data, drawn)
     return r2_scores(train, test, num_kernel, alphas, gammas) | drawn.points
+
+
+def _of_parts(
+    data: Any, function: RepresentationFunction, seed: Seed, batch_size: int
+) -> Callable[[int, int], list[CodesAndFactors]]:
+    """Draws points of what was trained on and of what was left out, but for constant factors.
+
+    Raises:
+        ValueError: nothing was left out.
+    """
+    parts: Any = getattr(data, "parts", (None, None))
+    trained, left_out = parts
+    if left_out is None:
+        raise ValueError(
+            "r2.left_out = True: the model was trained on every combination of the factors; leave "
+            'some out with dataset.constraints = {"shape": ["==", 1.0], "scale": [">=", 0.5]}, say'
+        )
+
+    def draw(num_train: int, num_test: int) -> list[CodesAndFactors]:
+        random_state = random_state_of(seed)
+        drawn = [
+            Source.of(part, function, random_state, batch_size).draw(num_train=num)[0]
+            for part, num in ((trained, num_train), (left_out, num_test))
+        ]
+        return without_factors(drawn, np.ptp(drawn[1].factors, axis=0) == 0)
+
+    return draw
 
 
 def _check_settings(num_kernel: int, alphas: Sequence[float], gammas: Sequence[float]) -> None:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
+from srvae_plugin.data.pairs import PairedData
 from srvae_plugin.models.titles import Titles
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Images",
     "Latents",
     "Losses",
+    "Pairs",
     "Scalar",
     "Shape",
     "check_traversal",
@@ -71,6 +73,17 @@ class Losses(NamedTuple):
 
     objectives: dict[str, Scalar]
     logs: dict[str, Tensor]
+
+
+class Pairs(NamedTuple):
+    """A batch of pairs, what a model of pairs has its losses of.
+
+    images: (2 * batch, channel, height, width), the first of each pair, then the second of each.
+    labels: (batch, label), what is known of each pair.
+    """
+
+    images: Images
+    labels: Float[Tensor, "batch label"]
 
 
 _Method = TypeVar("_Method", bound=Callable[..., Losses])
@@ -137,6 +150,8 @@ class DisentanglementModel(nn.Module, ABC):
     """Name in publications, as text in the class's own body; see `models.titles`."""
     title_with_beta: ClassVar[str] = ""
     """The name where `beta` is not 1, if it is another."""
+    holds_gradients_back: ClassVar[bool] = False
+    """Whether `losses` keeps gradients from some parameters on purpose, which checks then allow."""
     num_latent: int
     made_with: tuple[tuple[Any, ...], dict[str, Any]]
     """What the constructor was given, so that a run can record it."""
@@ -181,12 +196,28 @@ class DisentanglementModel(nn.Module, ABC):
         """Logits of the decoder for z (batch, latent), shaped like the observations."""
 
     @abstractmethod
-    def losses(self, x: Images, step: int) -> Losses:
+    def losses(self, x: Any, step: int) -> Losses:
         """Objectives and logs of one batch; `step` counts from 0 (for annealed terms).
+
+        `x` is images, or `Pairs` of a model whose `training_data` gives pairs.
 
         Noise comes from torch's global generator, so that a checkpoint can hold its state. Marked
         with `takes_tensor_step`, it can be recorded once and replayed on a GPU.
         """
+
+    def training_data(self, data: Any) -> Any:
+        """What batches are drawn from, made of the data set; called before `build`.
+
+        The data set itself, and `losses` gets images; a model of pairs gives a
+        `srvae_plugin.data.pairs.PairedData`, as it is if `data` is one, and its `losses` gets
+        :class:`Pairs`.
+        """
+        if isinstance(data, PairedData):
+            raise ValueError(
+                f"{type(self).__name__} is trained on single observations: expected the data set "
+                f"itself, not {type(data).__name__} of it"
+            )
+        return data
 
     def parameter_groups(self) -> Mapping[str, Iterable[nn.Parameter]]:
         """Parameters of each optimizer, under the keys of `Losses.objectives`.

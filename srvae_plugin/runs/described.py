@@ -13,6 +13,7 @@ from torch import nn
 
 from srvae_plugin.config import plugins
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.pairs import PairedData
 from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.models.networks.choice import DECODERS, ENCODERS, default_names
 from srvae_plugin.training.settings import TrainingSettings
@@ -20,6 +21,7 @@ from srvae_plugin.training.settings import TrainingSettings
 __all__ = [
     "described_data",
     "described_model",
+    "described_pairs",
     "described_training",
     "require_rebuilt",
     "why_not_rebuilt",
@@ -161,6 +163,13 @@ def described_data(data: GroundTruthData) -> list[str]:
     name, options = made
     bound = {"name": name, **options}
     return [f"dataset.{key} = {_plain_text(value)}" for key, value in bound.items()]
+
+
+def described_pairs(data: GroundTruthData | PairedData) -> list[str]:
+    """Bindings of how observations are paired; none of a data set that is no pairs."""
+    if not isinstance(data, PairedData):
+        return []
+    return [f"{key} = {_plain_text(value)}" for key, value in data.described().items()]
 
 
 def _plain_text(value: Any) -> str:

@@ -66,6 +66,7 @@ __all__ = [
     "train_in",
     "train_with_gin",
     "training_settings",
+    "validate_with_gin",
 ]
 
 Files = gin_files.Texts
@@ -73,7 +74,17 @@ Bindings = str | Sequence[str] | None
 
 
 def training_settings() -> TrainingSettings:
-    """Training settings that gin holds; ConfigError where a binding is missing."""
+    """Training settings that gin holds; ConfigError where a binding is missing.
+
+    Semi-supervised files call the seed `model.model_seed`; of it and `model.random_seed` the one
+    that was bound later wins.
+    """
+    one, other = "srvae_plugin.model.random_seed", "srvae_plugin.model.model_seed"
+    if gin_files.bound(other) is not None:
+        later = other if gin_files.is_later(other, one) else one
+        with gin.unlock_config():
+            for name in (one, other):
+                gin.bind_parameter(name, gin_files.bound(later))
     return gin_files.made(TrainingSettings, "srvae_plugin.model")
 
 
@@ -201,3 +212,19 @@ def evaluate_with_gin(
         records = Records(record_of(whole))
         beside = Beside(source.results, None, records)
         return score(function, data, target, overwrite, beside)
+
+
+def validate_with_gin(
+    model_dir: str | Path,
+    output_dir: str | Path,
+    overwrite: bool = False,
+    gin_config_files: Files = None,
+    gin_bindings: Bindings = None,
+) -> dict[str, Any]:
+    """Score a few labelled observations as disentanglement_lib's validation files say.
+
+    Args:
+        model_dir, output_dir, overwrite, gin_config_files, gin_bindings: see `evaluate_with_gin`.
+    """
+    bindings = [*gin_files.as_list(gin_bindings), "evaluation.evaluation_fn = @validation"]
+    return evaluate_with_gin(model_dir, output_dir, overwrite, gin_config_files, bindings)

@@ -77,12 +77,22 @@ def run_plan() -> RunPlan:
     Raises:
         ConfigError: if one of two bindings that are not of a file would be dropped.
     """
+    _settle_validation()
     _settle("run.metrics", "evaluation.evaluation_fn", _metric_name)
     _settle("run.representations", "postprocess.postprocess_fn", kind_of)
     try:
         return gin.get_configurable(RunPlan)()
     except ValueError as error:
         raise gin_files.ConfigError(gin_files.one_line(error)) from None
+
+
+def _settle_validation() -> None:
+    """A file that binds how to validate and no metric is one of a validation."""
+    names = ("validation.validation_fn", "run.metrics", "evaluation.evaluation_fn")
+    validation, *metrics = (gin_files.bound(name) for name in names)
+    if validation is not None and metrics == [None, None]:
+        with gin.unlock_config():
+            gin.bind_parameter("srvae_plugin.run.metrics", ["validation"])
 
 
 def _metric_name(function: Any) -> str:

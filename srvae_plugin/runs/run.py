@@ -36,7 +36,7 @@ from srvae_plugin.runs.plan import RunPlan
 from srvae_plugin.runs.trained_on import BoundData
 from srvae_plugin.runs.weights import require_start
 from srvae_plugin.training.checkpoint import FREE
-from srvae_plugin.training.loop import TrainingSettings, build_early, find_device, shape_of
+from srvae_plugin.training.loop import TrainingSettings, build_early, find_device
 from srvae_plugin.training.optimizers import make_optimizers
 from srvae_plugin.training.scalars import require_tensorboard
 
@@ -100,7 +100,7 @@ def check(files: Texts, bindings: Texts, study: StepChoices | None = None) -> Ch
                 require_tensorboard()
             bound = BoundData()
             _require_factors(plan.metrics, bound.data)
-            build_early(settings, shape_of(bound.data))
+            build_early(settings, bound.data)
             groups = settings.model.parameter_groups()
             make_optimizers(groups)
         metrics = [study.evaluation("mean", m).function for m in plan.metrics] if study else []

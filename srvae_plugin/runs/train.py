@@ -15,8 +15,14 @@ from torch.optim import Optimizer
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.pairs import plain_data
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.runs.described import described_data, described_model, described_training
+from srvae_plugin.runs.described import (
+    described_data,
+    described_model,
+    described_pairs,
+    described_training,
+)
 from srvae_plugin.runs.directory import Records, RunDirectory
 from srvae_plugin.runs.environment import environment
 from srvae_plugin.runs.locks import only_writer_in
@@ -106,11 +112,12 @@ def train(
     options |= {"learning_rate": learning_rate, "optimizer": optimizer, "keep_every": keep_every}
     options |= {"init_from": _source(init_from), **settings}
     ready, source, config = prepared(model, data, **options)
-    evaluations = _evaluations(run, source, evaluate_every, metrics)
+    plain = plain_data(source)
+    evaluations = _evaluations(run, plain, evaluate_every, metrics)
     with only_writer_in(run.path):
         if ready.init_from and (overwrite or not run.model.begun()):
             if not ready.built:
-                loop.build_early(ready, shape_of(source))
+                loop.build_early(ready, shape_of(plain))
             require_start(ready.init_from, run.path, model)
         if evaluate_every or run.evaluations.path.exists():
             ready.callbacks = [*ready.callbacks, evaluations]
@@ -119,10 +126,11 @@ def train(
         model, losses = loop.train(
             ready, source, run.model.files, config=config, resume=resume, begin=run.reopen
         )
-        shape, record = shape_of(source), record_of(source)
+        shape, record = shape_of(plain), record_of(plain)
         save_weights(model, run.model.weights, shape)
         lines = described_model(model, shape) + described_training(ready, learning_rate)
-        bound = described_data(source)
+        lines += described_pairs(source)
+        bound = described_data(plain)
         text = "\n".join([*lines, *bound, ""])
         run.write_config(with_record(text, record))
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
@@ -136,8 +144,8 @@ def train(
             mean.write(took, "\n".join([*_POSTPROCESS, *bound, ""]), run.model.results)
         device = str(next(model.parameters()).device)
         made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
-        run.finish({**made, "data_source": getattr(source, "source", None)})
-        return Run(run.path, model, source)
+        run.finish({**made, "data_source": getattr(plain, "source", None)})
+        return Run(run.path, model, plain)
 
 
 def _source(init_from: str | os.PathLike[str] | Run | None) -> str:

@@ -20,7 +20,6 @@ __all__ = [
     "METHODS",
     "METRICS",
     "MODEL_FILE",
-    "NOT_HERE",
     "NUM_VALUES",
     "REPRESENTATIONS",
     "STUDIES",
@@ -35,8 +34,6 @@ __all__ = [
 
 MODEL_FILE = "studies/disentanglement_lib.gin"
 REPRESENTATIONS = ("mean", "sampled")
-NOT_HERE = {"abstract_dsprites"}
-"""Data sets that studies name and disentanglement_lib lacks: their models have numbers only."""
 
 
 class Method(NamedTuple):
@@ -158,30 +155,6 @@ class Study(NamedTuple):
             f"model.random_seed = {seed}",
         ]
 
-    def require_runnable(self, number: int) -> None:
-        """Raise ValueError for a model whose data set is not in disentanglement_lib."""
-        if not self.can_run(number):
-            dataset = self._dataset(number)
-            runs = "; ".join(self.runnable())
-            raise ValueError(
-                f"--model-num {number}: its data set {dataset} is not in "
-                f"disentanglement_lib; of {self.name} run {runs}"
-            )
-
-    def can_run(self, number: int) -> bool:
-        """Whether the data set of a model is there."""
-        return self._dataset(number) not in NOT_HERE
-
-    def _dataset(self, number: int) -> str:
-        return self.datasets[number * len(self.datasets) // self.num_models]
-
-    def runnable(self) -> Iterator[str]:
-        """The models that can run: numbers, and the data set they are of."""
-        size = self.num_models // len(self.datasets)
-        for place, dataset in enumerate(self.datasets):
-            if dataset not in NOT_HERE:
-                yield f"{place * size} .. {(place + 1) * size - 1} ({dataset})"
-
     def seeds(self) -> dict[str, int]:
         """Seed of each postprocessing ("mean") and each evaluation ("mean/dci").
 
@@ -219,7 +192,8 @@ def find_study(name: str) -> Study:
     if name not in STUDIES:
         raise ValueError(
             f"--study {name!r}: unknown study{nearest(name, STUDIES)}; known: {', '.join(STUDIES)} "
-            "(the semi-supervised and weakly supervised ones need models that are not here)"
+            "(weakly and semi-supervised models are no study of numbers: see "
+            "models/group_vae_argmax.gin and models/s2_vae.gin)"
         )
     return STUDIES[name]
 
@@ -234,7 +208,6 @@ class NumberedModel:
     def __init__(self, study: str, number: int):
         self.study, self.number = find_study(study), number
         self._own = self.study.model_bindings(number)
-        self.study.require_runnable(number)
         self._seeds = self.study.seeds()
 
     def bindings(self) -> list[str]:
@@ -288,11 +261,7 @@ def describe(studies: Sequence[Study]) -> Iterator[str]:
     for study in studies:
         sizes = "{} data sets x {} methods x {} values x {} seeds".format(*study._sizes())
         yield f"{study.name}: models 0 .. {study.num_models - 1} = {sizes}, numbered in this order"
-        yield f"  data sets  {', '.join(d for d in study.datasets if d not in NOT_HERE)}"
-        if NOT_HERE & set(study.datasets):
-            missing = ", ".join(d for d in study.datasets if d in NOT_HERE)
-            runs = "; ".join(study.runnable())
-            yield f"  can run    {runs}: {missing} is not in disentanglement_lib"
+        yield f"  data sets  {', '.join(study.datasets)}"
         for name, method in METHODS.items():
             parameter = next(b for b in method.bindings if "{}" in b).partition(" ")[0]
             yield f"  {name:<14}{parameter} {', '.join(f'{v:g}' for v in method.values)}"

@@ -113,8 +113,7 @@ def _numbered(
     """Runs of a study of disentanglement_lib, with the bindings that `srvae-run --study` gives."""
     source = numbered.find_study(study.numbered)
     seeds = source.num_seeds
-    everything = [number for number in range(source.num_models) if source.can_run(number)]
-    chosen = everything if study.model_nums is None else study.model_nums
+    chosen = range(source.num_models) if study.model_nums is None else study.model_nums
     if not all(0 <= number < source.num_models for number in chosen):
         raise ValueError(
             f"study.model_nums = {chosen!r}: {source.name} has the models 0 .. "

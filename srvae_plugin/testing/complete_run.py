@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.metrics import compute_mig
 from srvae_plugin.models.base import Shape
 from srvae_plugin.plots import pictures
@@ -19,7 +17,7 @@ from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.repeatable import seeded
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.run import RunSummary
-from srvae_plugin.testing.building import BATCH, MakeModel
+from srvae_plugin.testing.building import BATCH, Bars, MakeModel
 from srvae_plugin.training.loop import train
 from srvae_plugin.training.settings import TrainingSettings
 from srvae_plugin.training.weights import save_weights
@@ -27,22 +25,6 @@ from srvae_plugin.training.weights import save_weights
 _STEPS, _POINTS = 3, 48
 _SHOWN = (1, 3)
 """Channels that pictures are drawn of."""
-
-
-class Bars(FactorGrid):
-    """Pictures of a bright bar on a dark ground: its column and its row, its brightness."""
-
-    def __init__(self, shape: Shape) -> None:
-        channel, height, width = shape
-        sizes = (min(4, height), min(4, width), 3)
-        super().__init__(sizes, ["row", "column", "brightness"], (height, width, channel))
-
-    def _load_observations(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        images = np.zeros((len(indices), *self.observation_shape), np.float32)
-        factors = zip(*np.unravel_index(indices, self.factor_sizes), strict=True)
-        for image, (row, column, level) in zip(images, factors, strict=True):
-            image[row] = image[:, column] = (level + 1) / 3
-        return images
 
 
 def a_tiny_run_completes(make: MakeModel, shape: Shape) -> None:

@@ -11,6 +11,7 @@ from srvae_plugin.runs.representation import Representation
 from srvae_plugin.testing.building import (
     BATCH,
     MakeModel,
+    batch_of,
     built,
     images,
     tensor,
@@ -86,7 +87,7 @@ def memory_layout_does_not_matter(make: MakeModel, shape: Shape) -> None:
         model.encode(x.contiguous(memory_format=torch.channels_last)).mean,
         model.encode(x).mean,
     )
-    model.losses(x.contiguous(memory_format=torch.channels_last), 0)
+    model.losses(batch_of(model, x.contiguous(memory_format=torch.channels_last)), 0)
 
 
 @torch.no_grad()

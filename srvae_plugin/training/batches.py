@@ -8,6 +8,7 @@ numbers from the same stream and give the same observations.
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,15 +20,20 @@ from torch import Tensor
 
 from srvae_plugin.data.byte_table import ByteTable, byte_table_of
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.models.base import Pairs
 
 __all__ = [
     "Batches",
     "DeviceImages",
+    "DevicePairs",
     "Draw",
     "HostImages",
+    "HostPairs",
     "Prefetched",
     "Source",
     "drawing",
+    "laid_out",
     "source_of",
 ]
 
@@ -47,7 +53,7 @@ class Source(Protocol):
     def draw(self, num: int, random_state: np.random.RandomState) -> Tensor:
         """Draw what travels to the device, in the host's memory."""
 
-    def images(self, drawn: Tensor) -> Tensor:
+    def images(self, drawn: Tensor) -> Tensor | Pairs:
         """What was drawn, now on the device, as images (batch, channel, height, width)."""
 
 
@@ -101,6 +107,59 @@ class DeviceImages:
         return pixels.view(-1, *self._shape).permute(0, 3, 1, 2)
 
 
+class HostPairs:
+    """Pairs that are made on the host; a row of what is drawn is both images and the labels.
+
+    Args:
+        pairs: the data set of pairs.
+    """
+
+    def __init__(self, pairs: PairedData) -> None:
+        self._pairs, self._shape = pairs, tuple(pairs.observation_shape)
+
+    def draw(self, num: int, random_state: np.random.RandomState) -> Tensor:
+        """Draw pairs (num, pixels of the first, those of the second, labels)."""
+        parts = [part.reshape(num, -1) for part in self._pairs.draw(num, random_state)]
+        return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
+
+    def images(self, drawn: Tensor) -> Pairs:
+        """The same pairs, channels second."""
+        pixels = math.prod(self._shape)
+        first, second, labels = drawn.split([pixels, pixels, self._pairs.num_labels], dim=1)
+        images = torch.cat([first, second]).view(-1, *self._shape)
+        return Pairs(images.permute(0, 3, 1, 2), labels)
+
+
+class DevicePairs:
+    """Pairs of images that lie on a device; what is drawn is their indices and the labels.
+
+    Args:
+        pairs: the data set of pairs, of one with `observation_indices`.
+        images: the source of single images.
+    """
+
+    def __init__(self, pairs: PairedData, images: DeviceImages) -> None:
+        self._pairs, self._images = pairs, images
+
+    def draw(self, num: int, random_state: np.random.RandomState) -> Tensor:
+        """Draw (num, 2 + labels) integers."""
+        first, second, labels = self._pairs.draw(num, random_state, as_indices=True)
+        parts = [first[:, None], second[:, None], labels]
+        return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.int64))
+
+    def images(self, drawn: Tensor) -> Pairs:
+        """The images of these indices, and the labels."""
+        indices = torch.cat([drawn[:, 0], drawn[:, 1]])
+        return Pairs(self._images.images(indices), drawn[:, 2:].float())
+
+
+def laid_out(batch: Tensor | Pairs, layout: torch.memory_format) -> Tensor | Pairs:
+    """A batch with its images in this memory format."""
+    if isinstance(batch, Pairs):
+        return batch._replace(images=batch.images.contiguous(memory_format=layout))
+    return batch.contiguous(memory_format=layout)
+
+
 def _upload(rows: np.ndarray, device: torch.device) -> Tensor:
     """Bytes to a device, piece by piece: the file that they lie in is never read as a whole."""
     uploaded = torch.empty(rows.shape, dtype=torch.uint8, device=device)
@@ -111,11 +170,14 @@ def _upload(rows: np.ndarray, device: torch.device) -> Tensor:
     return uploaded
 
 
-def source_of(data: GroundTruthData, device: torch.device) -> Source:
+def source_of(data: GroundTruthData | PairedData, device: torch.device) -> Source:
     """The data set on a GPU if it fits in half of the memory that is free there, else on the host.
 
     On a CPU it stays where it is.
     """
+    if isinstance(data, PairedData):
+        single = source_of(data.data, device)
+        return DevicePairs(data, single) if isinstance(single, DeviceImages) else HostPairs(data)
     if device.type != "cuda":
         return HostImages(data)
     table = byte_table_of(data)
@@ -132,7 +194,7 @@ def drawing(
 ) -> Batches:
     """Batches of `num` observations for a device."""
     pin = device.type == "cuda"
-    if pin and isinstance(source, HostImages):
+    if pin and isinstance(source, HostImages | HostPairs):
         return Prefetched(source, num, random_state, pin)
     return Batches(source, num, random_state, pin)
 

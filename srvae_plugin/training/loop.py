@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.models.base import DisentanglementModel, Losses, Shape
+from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.models.base import DisentanglementModel, Losses
 from srvae_plugin.progress import Progress
 from srvae_plugin.training import checkpoint
 from srvae_plugin.training.allocator import keep_freed_memory
 from srvae_plugin.training.average import WeightAverage
-from srvae_plugin.training.batches import drawing, source_of
+from srvae_plugin.training.batches import drawing, laid_out, source_of
 from srvae_plugin.training.callbacks import Callback, Callbacks, Snapshots, Start
 from srvae_plugin.training.capture import CapturedStep, choose_step
 from srvae_plugin.training.files import TrainingFiles
@@ -43,7 +44,7 @@ _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 
 def train(
     settings: TrainingSettings,
-    data: GroundTruthData,
+    data: GroundTruthData | PairedData,
     files: TrainingFiles,
     *,
     config: str = "",
@@ -54,7 +55,7 @@ def train(
 
     Args:
         settings: see `TrainingSettings`.
-        data: where observations are drawn from.
+        data: where observations, or pairs of them, are drawn from.
         files: where the checkpoint, what is logged and snapshots go.
         config: text that identifies the configuration; a checkpoint of another one is refused.
         resume: go on from the checkpoint if there is one, of a training that was
@@ -74,8 +75,11 @@ def train(
     batches = np.random.RandomState(seeds.randint(2**32))
     evaluation = np.random.RandomState(seeds.randint(2**32))
 
-    checkpoint.seed_everything(settings.random_seed)
     model, resumed = settings.model, resume and path.is_file()
+    drawn_from = model.training_data(data)
+    if isinstance(drawn_from, PairedData) and drawn_from.seed is not None:
+        batches = np.random.RandomState(drawn_from.seed)
+    checkpoint.seed_everything(settings.random_seed)
     if isinstance(settings.built, RandomStates):
         settings.built.put_back()
     elif not settings.built:
@@ -87,8 +91,8 @@ def train(
     optimizers = settings.optimizers(model.parameter_groups())
     average = WeightAverage(model, settings.ema_decay) if settings.ema_decay else None
     how = choose_step(settings.step, device, model, optimizers)
-    source, finite = source_of(data, device), FiniteCheck(device)
-    compute: Callable[[Tensor, Any], Losses] = model.losses
+    source, finite = source_of(drawn_from, device), FiniteCheck(device)
+    compute: Callable[[Any, Any], Losses] = model.losses
     if settings.compile:
         compute = compiled(model.losses)
     clipping = Clipping(settings.clip_norm, settings.clip_value)
@@ -113,8 +117,7 @@ def train(
         checkpoint.save(path, at, config, state)
 
     def losses_of(drawn: Tensor, step: int | Tensor) -> Losses:
-        images = source.images(drawn.to(device, non_blocking=True))
-        x = images.contiguous(memory_format=layout)
+        x = laid_out(source.images(drawn.to(device, non_blocking=True)), layout)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.autocast):
             return compute(x, step)
 
@@ -172,6 +175,8 @@ def train(
         if average is not None:
             average.apply()
         totals: dict[str, float] = {}
+        if isinstance(drawn_from, PairedData) and drawn_from.to_evaluate is not drawn_from:
+            source = source_of(drawn_from.to_evaluate, device)
         with (
             torch.no_grad(),
             drawing(source, settings.batch_size, evaluation, device) as drawn,
@@ -186,15 +191,16 @@ def train(
     return model, {**totals, "global_step": step, "training_seconds": time.monotonic() - begun}
 
 
-def build_early(settings: TrainingSettings, shape: Shape) -> None:
+def build_early(settings: TrainingSettings, data: GroundTruthData | PairedData) -> None:
     """Build the model with the weights that `train` would give it; `train` goes on from there.
 
     The global random generators are left as they were.
     """
     before = RandomStates.now()
+    settings.model.training_data(data)
     try:
         checkpoint.seed_everything(settings.random_seed)
-        settings.model.build(shape)
+        settings.model.build(shape_of(data))
         settings.built = RandomStates.now()
     finally:
         before.put_back()

@@ -31,6 +31,7 @@ __all__ = [
     "Groups",
     "Rate",
     "make_discriminator_optimizer",
+    "make_information_optimizer",
     "make_optimizer",
     "make_optimizers",
     "make_vae_optimizer",
@@ -113,6 +114,16 @@ def make_discriminator_optimizer(
     learning_rate: Rate = None,
 ) -> Optimizer:
     """Optimizer of a discriminator, see `make_optimizer`."""
+    return make_optimizer(parameters, optimizer_fn, learning_rate)
+
+
+@gin.register("information_optimizer", module="srvae_plugin", denylist=["parameters"])
+def make_information_optimizer(
+    parameters: Iterable[nn.Parameter],
+    optimizer_fn: Callable[..., Any] = gin.get_configurable(adam_optimizer),
+    learning_rate: Rate = 0.01,
+) -> Optimizer:
+    """Optimizer of estimators of mutual information, see `make_optimizer`."""
     return make_optimizer(parameters, optimizer_fn, learning_rate)
 
 

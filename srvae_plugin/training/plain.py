@@ -17,6 +17,7 @@ from srvae_plugin.config.text import with_record
 from srvae_plugin.data.from_python import as_data, loader_batch_size
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.image_scale import extent
+from srvae_plugin.data.pairs import PairedData, plain_data
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.models.vae import BaseVAE
 from srvae_plugin.training.optimizers import Rate, optimizers_from
@@ -38,7 +39,7 @@ class Prepared(NamedTuple):
     """
 
     settings: TrainingSettings
-    data: GroundTruthData
+    data: GroundTruthData | PairedData
     config: str
 
 
@@ -68,13 +69,13 @@ def prepared(
         raise ValueError(
             f"batch_size = {batch_size}: the DataLoader has {of_loader}; leave one of them out"
         )
-    source = as_data(data)
-    _require_range(model, source)
+    plain = as_data(data)
+    _require_range(model, plain)
     ready = isinstance(optimizer, Optimizer)
     if ready and not any(True for _ in model.parameters()):
         raise ValueError(
             "optimizer: the model has no parameters yet; call model.build(shape) before making "
-            f"an optimizer of them, here model.build({shape_of(source)})"
+            f"an optimizer of them, here model.build({shape_of(plain)})"
         )
     made = TrainingSettings(
         model=model,
@@ -85,12 +86,16 @@ def prepared(
         built=ready,
         **settings,
     )
+    source = model.training_data(plain)
     lines = _described_model(model) + _described_settings(made)
     lines += [
         f"optimizer = {_described(optimizer)!r}",
         f"learning_rate = {_described(learning_rate)!r}",
     ]
-    return Prepared(made, source, with_record("\n".join(lines), record_of(source)))
+    if isinstance(source, PairedData):
+        lines += [f"{key} = {value!r}" for key, value in source.described().items()]
+    record = record_of(plain_data(plain))
+    return Prepared(made, source, with_record("\n".join(lines), record))
 
 
 def _require_range(model: DisentanglementModel, data: GroundTruthData) -> None:

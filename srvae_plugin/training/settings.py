@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gin
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.pairs import PairedData
 from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.training.callbacks import Callback
 from srvae_plugin.training.capture import STEPS
@@ -20,6 +22,8 @@ from srvae_plugin.training.random_states import RandomStates
 __all__ = ["MakeOptimizers", "TrainingSettings", "check_seed", "find_device", "shape_of"]
 
 
+_LABELS: tuple[str, ...] = ("num_labelled_samples", "train_percentage")
+_LABELS += ("supervised_data_seed", "unsupervised_data_seed")
 MakeOptimizers = Callable[[Mapping[str, Iterable[nn.Parameter]]], dict[str, Optimizer]]
 
 
@@ -34,6 +38,12 @@ class TrainingSettings:
         random_seed: seed of the parameters, the noise and the batches.
         batch_size: observations in a batch, drawn at random with replacement.
         eval_steps: batches that the losses are averaged over after training.
+        model_seed: the same as `random_seed`, by its name in semi-supervised files.
+        num_labelled_samples: of a semi-supervised model, how many observations have labels; by
+            default 100.
+        train_percentage: share of them to train on; the rest are evaluated on.
+        supervised_data_seed: seed of the labelled observations; by default 0.
+        unsupervised_data_seed: seed of the batches; by default it follows from `random_seed`.
         name, model_num: not used; they identify the run in its results.
         checkpoint_every: steps between checkpoints.
         log_every: steps between rows of scalars.csv.
@@ -76,6 +86,11 @@ class TrainingSettings:
     random_seed: int
     batch_size: int
     eval_steps: int = 1000
+    model_seed: int | None = None
+    num_labelled_samples: int | None = None
+    train_percentage: float | None = None
+    supervised_data_seed: int | None = None
+    unsupervised_data_seed: int | None = None
     name: str = ""
     model_num: int | None = None
     checkpoint_every: int = 1000
@@ -99,12 +114,16 @@ class TrainingSettings:
     built: bool | RandomStates = False
 
     def __post_init__(self) -> None:
+        kind: Any = self.model
+        if isinstance(kind, type) and getattr(kind, "takes_labels", False):
+            self.model = kind()  # written without parentheses in disentanglement_lib's files
         if not isinstance(self.model, DisentanglementModel):
             raise ValueError(
                 f"model.model = {self.model!r}: expected a DisentanglementModel, for example "
                 "@sr_vae() with the parentheses"
             )
         check_seed("model", self.random_seed)
+        self._hand_on_labels()
         if self.step not in STEPS:
             raise ValueError(f"model.step = {self.step!r}: expected one of {', '.join(STEPS)}")
         if not (isinstance(self.channels_last, bool) or self.channels_last == "auto"):
@@ -126,6 +145,24 @@ class TrainingSettings:
             if not getattr(self, name) >= bound:
                 raise ValueError(f"model.{name} = {getattr(self, name)}: expected at least {bound}")
 
+    def _hand_on_labels(self) -> None:
+        if self.model_seed not in (None, self.random_seed):
+            raise ValueError(
+                f"model.model_seed = {self.model_seed} and model.random_seed = {self.random_seed}: "
+                "they are one seed; leave one of them out"
+            )
+        given = {name: getattr(self, name) for name in _LABELS}
+        options = {name: value for name, value in given.items() if value is not None}
+        model: Any = self.model
+        if not hasattr(model, "use_labels"):
+            for name, value in options.items():
+                raise ValueError(
+                    f"model.{name} = {value}: {type(model).__name__} is trained without "
+                    "labels; leave it out, or take a semi-supervised model such as @s2_vae()"
+                )
+        elif options:
+            model.use_labels(**options)
+
 
 def check_seed(step: str, seed: int) -> None:
     """Raise ValueError unless numpy takes the seed."""
@@ -146,7 +183,7 @@ def find_device(name: str) -> torch.device:
         raise ValueError(f"model.device = {name!r}: not available here ({reason})") from None
 
 
-def shape_of(data: GroundTruthData) -> Shape:
+def shape_of(data: GroundTruthData | PairedData) -> Shape:
     """(channel, height, width) of a data set's observations."""
     height, width, channel = data.observation_shape
     return int(channel), int(height), int(width)
