@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gin import config as gin_state
-from metric_pictures import core_of
+from metric_pictures import core_of, metrics_of_codes
 
 import srvae_plugin
 from srvae_plugin.config import plugins
@@ -277,7 +277,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 def pages() -> dict[Path, str]:
     """All made pages by their file."""
-    made = {DOCS / "metrics" / f"{name}.md": metric_page(name) for name in plugins.names("metrics")}
+    made = {DOCS / "metrics" / f"{name}.md": metric_page(name) for name in metrics_of_codes()}
     return {DOCS / "configuration.md": configuration_page(), **made}
 
 

@@ -107,6 +107,11 @@ SHOWN = {
 """Ends of the keys to draw, of metrics without headline scores."""
 
 
+def metrics_of_codes() -> list[str]:
+    """Metrics that have a page: `validation` is others', on a few labelled observations."""
+    return [name for name in plugins.names("metrics") if name != "validation"]
+
+
 def core_of(name: str) -> Callable[..., dict[str, Any]]:
     """The function of arrays that belongs to a metric."""
     compute = plugins.find("metrics", name).__name__
@@ -205,7 +210,7 @@ def main() -> None:
     parser.add_argument("--draw", action="store_true", help="draw what was measured before")
     options = parser.parse_args()
     kept = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.exists() else {}
-    for name in options.metrics or plugins.names("metrics"):
+    for name in options.metrics or metrics_of_codes():
         if not options.draw:
             kept[name] = measured(name)
             print(name, kept[name])

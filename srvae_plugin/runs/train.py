@@ -117,7 +117,7 @@ def train(
     with only_writer_in(run.path):
         if ready.init_from and (overwrite or not run.model.begun()):
             if not ready.built:
-                loop.build_early(ready, shape_of(plain))
+                loop.build_early(ready, source)
             require_start(ready.init_from, run.path, model)
         if evaluate_every or run.evaluations.path.exists():
             ready.callbacks = [*ready.callbacks, evaluations]
