@@ -36,8 +36,8 @@ def test_wheel_holds_the_gin_files_in_our_package_only(built):
 def test_sdist_holds_the_gin_files_and_the_tests(built):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = archive.getnames()
-    inside = {name.partition("/gin/")[2] for name in names if name.endswith(".gin")} - {""}
-    assert inside == GIN_FILES
+    below = {name.partition("/")[2] for name in names if name.endswith(".gin")}
+    assert {name[4:] for name in below if name.startswith("gin/")} == GIN_FILES
     assert any(name.endswith("tests/test_packaging.py") for name in names)
 
 

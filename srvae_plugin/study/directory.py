@@ -18,9 +18,10 @@ from typing import Any, Literal
 from srvae_plugin.config.data_record import differing_lines
 from srvae_plugin.config.text import gin_dict, record_in, with_record
 from srvae_plugin.data.storage.leftovers import is_leftover, put_right
+from srvae_plugin.data.storage.lock import LOCK
 from srvae_plugin.files import delete_folder, parse_json, read_json, write_json, write_text
 from srvae_plugin.runs.directory import STUDY_FILE, RunDirectory
-from srvae_plugin.study.locks import LOCK, require_no_writer_in
+from srvae_plugin.study.locks import require_no_writer_in
 from srvae_plugin.study.plan import PlannedRun
 
 __all__ = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srvae_plugin.data.storage.lock import LOCK, only_writer
 
-__all__ = ["LOCK", "only_study_in", "require_no_writer_in"]
+__all__ = ["only_study_in", "require_no_writer_in"]
 
 
 logger = logging.getLogger("srvae_plugin")

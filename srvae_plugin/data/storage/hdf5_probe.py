@@ -9,6 +9,8 @@ import sys
 
 import h5py
 
+__all__ = ["main"]
+
 _WHOLE = 1 << 26
 """Bytes of an array that is read whole; of a larger one the list of its blocks, and some rows."""
 
