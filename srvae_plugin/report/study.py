@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from srvae_plugin.files import read_json
 from srvae_plugin.report.reading import seed_of
 from srvae_plugin.report.run import DataSet, Run
+from srvae_plugin.runs.directory import read_study
 
 __all__ = ["study_name", "with_study"]
 
@@ -25,7 +25,7 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
         notes: a line is added if the file is damaged.
     """
     try:
-        entries = read_json(path)["runs"]
+        entries = read_study(path)["runs"]
         folders = [_inside(path, entry["folder"]) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = str(error) if isinstance(error, ValueError) else f"it does not list runs: {error!r}"
@@ -74,7 +74,7 @@ def _describe(run: Run, entry: Mapping[str, Any]) -> None:
 def study_name(path: Path) -> str:
     """The study's name in its `study.json`; empty if it does not say."""
     try:
-        name = read_json(path).get("study")
+        name = read_study(path).get("study")
     except (OSError, ValueError):
         return ""
     return name if isinstance(name, str) else ""

@@ -36,6 +36,7 @@ from srvae_plugin.files import (
     copy_tree,
     delete_folder,
     new_folder,
+    parse_json,
     put_back,
     read_json,
     require_new,
@@ -61,19 +62,21 @@ __all__ = [
     "is_refusal",
     "is_run_directory",
     "last_step_in",
+    "read_study",
     "refused_among",
     "refused_folder",
     "run_of",
     "runs_below",
     "scored_kind",
     "trained_in",
+    "write_study",
 ]
 
 
 logger = logging.getLogger("srvae_plugin")
 
 Step = Literal["train", "postprocess", "evaluation"]
-STUDY_FILE = "study.json"
+STUDY_FILE, _STUDY_FORMAT = "study.json", 2
 """In the directory of a study, whose runs lie below it."""
 EXPORT_FILE = "export.json"
 """In the folder of an exported representation."""
@@ -612,6 +615,32 @@ def runs_below(place: Path) -> list[RunDirectory]:
 def is_run_directory(files: Iterable[str]) -> bool:
     """Whether a folder with files of these names is a run directory of ours."""
     return _CONFIG in files
+
+
+def write_study(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a study's record with its own digest: it changes too often for a manifest."""
+    sealed = {"format": _STUDY_FORMAT, **content}
+    write_json(path, {**sealed, "sha256": _digest_of(sealed)})
+
+
+def read_study(path: Path) -> dict[str, Any]:
+    """The record of a study.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged.
+    """
+    content = parse_json(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("no dictionary")
+    digest = content.pop("sha256", None)  # older ones have none
+    if content.get("format") == _STUDY_FORMAT and digest != _digest_of(content):
+        raise ValueError("its sha256 is not that of its content")
+    return content
+
+
+def _digest_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(as_json(content).encode()).hexdigest()
 
 
 def last_step_in(folder: Path) -> StepDirectory | None:

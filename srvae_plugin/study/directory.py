@@ -19,8 +19,8 @@ from srvae_plugin.config.data_record import differing_lines
 from srvae_plugin.config.text import gin_dict, record_in, with_record
 from srvae_plugin.data.storage.leftovers import is_leftover, put_right
 from srvae_plugin.data.storage.lock import LOCK
-from srvae_plugin.files import delete_folder, parse_json, read_json, write_json, write_text
-from srvae_plugin.runs.directory import STUDY_FILE, RunDirectory
+from srvae_plugin.files import delete_folder, read_json, write_text
+from srvae_plugin.runs.directory import STUDY_FILE, RunDirectory, read_study, write_study
 from srvae_plugin.study.locks import require_no_writer_in
 from srvae_plugin.study.plan import PlannedRun
 
@@ -41,7 +41,7 @@ __all__ = [
 
 logger = logging.getLogger("srvae_plugin")
 
-_FORMAT = 1
+_FORMATS = (1, 2)
 
 Status = Literal["planned", "running", "finished", "failed", "interrupted"]
 STATUSES: tuple[Status, ...] = ("finished", "running", "failed", "interrupted", "planned")
@@ -92,8 +92,8 @@ def read_study_json(study: Path) -> dict[str, Any]:
     """Content of `study.json`; ValueError if the folder is no study's or the file is damaged."""
     path = study / STUDY_FILE
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT or not isinstance(content["runs"], list):
+        content = read_study(path)
+        if content["format"] not in _FORMATS or not isinstance(content["runs"], list):
             raise ValueError("another format")
         for entry in content["runs"]:
             _check_entry(study, entry)
@@ -271,7 +271,7 @@ class StudyJson:
         if not now and begun < self._next:
             return
         entries = [state.as_json(self._study) for state in self._states]
-        content = {"format": _FORMAT, **self._header, "runs": [*entries, *self._kept]}
-        write_json(self._study / STUDY_FILE, content)
+        content = {**self._header, "runs": [*entries, *self._kept]}
+        write_study(self._study / STUDY_FILE, content)
         # Thousands of runs take a second: spend a few per cent of the time on it at most.
         self._next = time.monotonic() + max(1.0, 30 * (time.monotonic() - begun))
