@@ -11,7 +11,7 @@ from srvae_plugin.config.text import dataset_bindings
 from srvae_plugin.data.from_python import as_data
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.runs import pipeline
+from srvae_plugin.runs import pipeline, weights
 from srvae_plugin.runs.described import described_data
 from srvae_plugin.runs.directory import RunDirectory, StepDirectory
 from srvae_plugin.runs.locks import only_writer_in
@@ -39,11 +39,12 @@ def score_and_keep(
     Args:
         run: the run directory.
         kind: the representation.
-        model: the trained model.
+        model: the trained model; ValueError if it is not that of the representation.
         metrics, data, overwrite: see `Run.evaluate`.
         seed: a whole number.
     """
     source = run.finished_representation(kind)
+    weights.require_same(model, source.weights)
     chosen = metric_settings(metrics)
     bindings = [f"evaluation.random_seed = {seed}", *_bindings(chosen)]
     given = None if data is None else as_data(data)

@@ -17,7 +17,14 @@ from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import UnwritableError, replacing
 from srvae_plugin.training.files import WEIGHTS
 
-__all__ = ["digest_of_weights", "fitting_weights", "load_weights", "save_weights", "weights_of"]
+__all__ = [
+    "digest_of_weights",
+    "fitting_weights",
+    "load_weights",
+    "save_weights",
+    "weights_file",
+    "weights_of",
+]
 
 _NAMED = 3
 """Differences that a message names."""
@@ -44,14 +51,11 @@ def save_weights(model: nn.Module, path: Path, observation_shape: Sequence[int])
         raise UnwritableError(said, errno.ENOSPC) from None
 
 
-def weights_of(source: str | Path) -> dict[str, Tensor]:
-    """Read the weights of a run.
+def weights_file(source: str | Path) -> Path:
+    """The file with the weights of a run; ValueError if there is none.
 
     Args:
         source: a run directory, its `model` folder, a snapshot's folder or a safetensors file.
-
-    Raises:
-        ValueError: there are none, or they cannot be read.
     """
     path = Path(source).expanduser()
     places = [path] if path.is_file() else [path / WEIGHTS, path / "model" / WEIGHTS]
@@ -61,6 +65,19 @@ def weights_of(source: str | Path) -> dict[str, Tensor]:
             f"no weights in {path}: expected a run directory, its model folder or a .safetensors "
             f"file; looked for {' and '.join(map(str, places))}"
         )
+    return found
+
+
+def weights_of(source: str | Path) -> dict[str, Tensor]:
+    """Read the weights of a run.
+
+    Args:
+        source: see `weights_file`.
+
+    Raises:
+        ValueError: there are none, or they cannot be read.
+    """
+    found = weights_file(source)
     manifest.check(found)
     try:
         return load_file(found)
