@@ -16,6 +16,7 @@ from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.pairs import plain_data
+from srvae_plugin.files import delete_folder
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import (
     described_data,
@@ -86,7 +87,8 @@ def train(
             and SAP, or the unsupervised metrics of data without factors. At the end nothing is
             scored by itself.
         keep_every: steps between snapshots of the weights, `model/snapshots/step_N`; 0 for none.
-        resume: go on from the checkpoint in the directory, for more steps too.
+        resume: go on from the checkpoint in the directory, for more steps too; a training that was
+            stopped before its first checkpoint begins anew.
         overwrite: delete the directory first.
         settings: further fields of `TrainingSettings`: `device`, `log_every`, `eval_steps`,
             `checkpoint_every`, `callbacks`, `ema_decay`, `clip_norm`, ...
@@ -115,6 +117,8 @@ def train(
     plain = plain_data(source)
     evaluations = _evaluations(run, plain, evaluate_every, metrics)
     with only_writer_in(run.path):
+        if resume:
+            _require_checkpoint(run)
         if ready.init_from and (overwrite or not run.model.begun()):
             if not ready.built:
                 loop.build_early(ready, source)
@@ -136,7 +140,6 @@ def train(
         scores = {**losses, "elapsed_time": losses["training_seconds"]}
         run.model.write(scores, text, records=Records(record))
         run.forget_stale_steps()
-        checkpoint.finish(run.model.files.checkpoint, ready.keep_checkpoint)
         represented = time.monotonic()
         with run.representation("mean").made_anew(overwrite=True) as mean:
             shutil.copy(run.model.weights, mean.weights)
@@ -145,6 +148,7 @@ def train(
         device = str(next(model.parameters()).device)
         made = environment(device, torch.get_num_threads(), time.monotonic() - begun)
         run.finish({**made, "data_source": getattr(plain, "source", None)})
+        checkpoint.finish(run.model.files.checkpoint, ready.keep_checkpoint)
         return Run(run.path, model, plain)
 
 
@@ -169,6 +173,19 @@ def _evaluations(
         return Evaluations(0, run.evaluations)
     chosen = usual_metrics(data) if metrics is None else metrics
     return Evaluations(every, run.evaluations, named_scoring(data, chosen, 0), data)
+
+
+def _require_checkpoint(run: RunDirectory) -> None:
+    """Refuse to train anew over what is finished; delete snapshots of what has to begin anew."""
+    if run.model.files.checkpoint.is_file():
+        return
+    if run.model.is_complete():
+        raise ValueError(
+            f"{run.path} is finished and kept no checkpoint to go on from (keep_checkpoint): "
+            f"load_run({str(run.path)!r}) reads it; overwrite=True trains anew, init_from starts "
+            "another run from its weights"
+        )
+    delete_folder(run.model.files.snapshots)
 
 
 def _make_room(run: RunDirectory, resume: bool, overwrite: bool) -> None:
