@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from typing import Any, NamedTuple
 
@@ -139,7 +140,8 @@ class LabelledData(PairedData):
         return others
 
     def described(self) -> dict[str, Any]:
-        """The bindings of `model`."""
+        """The bindings of `model`; as comments the labeller, and a digest of what it gave."""
         bound = {f"model.{name}": value for name, value in self.options.items()}
         name = getattr(self._labeller, "__qualname__", type(self._labeller).__name__)
-        return bound | {"# labeller": name}
+        digest = hashlib.sha256(np.ascontiguousarray(self._sample.labels).tobytes()).hexdigest()
+        return bound | {"# labeller": name, "# labels": digest[:12]}

@@ -69,7 +69,10 @@ class PairedData(ABC):
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
-        """Gin bindings that make the same pairs of the same data."""
+        """Gin bindings that make the same pairs of the same data.
+
+        What gin cannot say stands under a name that begins with "# ", a comment.
+        """
 
     @property
     def to_evaluate(self) -> PairedData:

@@ -93,7 +93,8 @@ def prepared(
         f"learning_rate = {_described(learning_rate)!r}",
     ]
     if isinstance(source, PairedData):
-        lines += [f"{key} = {value!r}" for key, value in source.described().items()]
+        described = source.described()  # what gin has no binding for counts, too
+        lines += [f"{key.removeprefix('# ')} = {value!r}" for key, value in described.items()]
     record = record_of(plain_data(plain))
     return Prepared(made, source, with_record("\n".join(lines), record))
 
