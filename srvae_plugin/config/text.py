@@ -18,10 +18,11 @@ _DATA_LINE = "# data set: "
 """Begins the line of a configuration that holds the record of its data set."""
 NOT_OF_THE_MODEL = frozenset({
     "model.random_seed", "model.device", "model.checkpoint_every", "model.log_every",
-    "model.tensorboard", "model.compile", "model.eval_steps", "model.name", "model.model_num",
+    "model.tensorboard", "model.compile", "model.eval_steps", "model.model_seed",
+    "model.keep_every", "model.keep_checkpoint", "model.name", "model.model_num",
 })  # fmt: skip
 """Bindings that may differ between runs of one model: the last two say how a run is named, others
-where it was computed and how often it was looked at."""
+its seed, where it was computed, how often it was looked at and what was kept."""
 
 
 def gin_dict(config: str) -> dict[str, str]:
