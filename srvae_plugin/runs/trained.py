@@ -232,7 +232,7 @@ class Run:
             raise ValueError(f"{self.path} has representations {', '.join(scores)}: say kind=...")
         if kind is not None and kind not in scores:
             raise ValueError(f"step {step} of {self.path} has no representation {kind!r}")
-        return Scores(scores[kind] if kind else next(iter(scores.values()), {}))
+        return without_times(scores[kind] if kind else next(iter(scores.values()), {}))
 
     def plot_history(self) -> Figure | None:
         """Learning curves; None if nothing was logged."""
