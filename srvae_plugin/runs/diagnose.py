@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from srvae_plugin.config import gin_files, gin_reach
+from srvae_plugin.config.data_record import differing_lines, other_content, record_of
 from srvae_plugin.config.gin_config import Config
+from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.diagnosis import Diagnosis, diagnosis_of_function
 from srvae_plugin.runs.directory import RunDirectory, ScoresDirectory
-from srvae_plugin.runs.locks import only_writer_in
+from srvae_plugin.runs.locks import only_writer_in, only_writer_of_scores
 from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import RepresentationFunction
 from srvae_plugin.runs.trained_on import BoundData
 
 __all__ = ["diagnose_function", "diagnose_run"]
+
+_ROOTS = (
+    gin_reach.Root("srvae_plugin.evaluation", "", ("random_seed",)),
+    gin_reach.Root("srvae_plugin.discretizer"),
+)
+"""What gin may say of a diagnosis, beside the data set."""
 
 
 def diagnose_run(
@@ -45,14 +54,15 @@ def diagnose_run(
             data = BoundData(processed).of_step(processed)
             pipeline.require_shape(source, data)
             pipeline.say_other_data(source, data)
-            function = pipeline.load_representation(source.path)
-            return diagnosis_of_function(function, data, seed=_seed())
+            identity = _identity(source.read()["uuid"], data)
+            work = functools.partial(pipeline.load_representation, source.path)
+            return _kept(directory.scores(kind), resume, identity, work, data)
 
     found = {}
     with only_writer_in(directory.path):
         for kind in kinds:
             place = directory.scores(kind)
-            found[place.diagnosis] = _kept(place, resume, lambda kind=kind: of(kind))  # type: ignore[misc]
+            found[place.diagnosis] = of(kind)
     return found
 
 
@@ -63,8 +73,11 @@ def diagnose_function(
     bindings: gin_files.Texts = None,
     resume: bool = False,
     overwrite: bool = False,
+    of_what: str = "",
 ) -> dict[Path, Diagnosis]:
     """Diagnose any representation function, on the data that gin binds if `data` is None.
+
+    `of_what` identifies the function; without it the codes that it gives do.
 
     Returns:
         What was found, by the file that keeps it.
@@ -77,25 +90,26 @@ def diagnose_function(
         _require_read(config)
     _require_new(place, resume, overwrite)
 
-    def of() -> Diagnosis:
-        with config.active():
-            bound = pipeline.bound_dataset() if data is None else data
+    with only_writer_of_scores(place.path), config.active():
+        bound = pipeline.bound_dataset() if data is None else data
+
+        def checked() -> RepresentationFunction:
             if not hasattr(function, "codes_at"):
                 warn_if_random(function, bound, _seed())
-            return diagnosis_of_function(function, bound, seed=_seed())
+            return function
 
-    with only_writer_in(place.path):
-        return {place.diagnosis: _kept(place, resume, of)}
+        what = of_what if of_what else str(content_of(function, bound))
+        return {place.diagnosis: _kept(place, resume, _identity(what, bound), checked, bound)}
 
 
 def _require_read(config: Config) -> None:
-    roots = [
-        gin_reach.Root("srvae_plugin.dataset"),
-        gin_reach.Root("srvae_plugin.evaluation", "", ("random_seed",)),
-        gin_reach.Root("srvae_plugin.discretizer"),
-    ]
     with config.active():
-        gin_reach.require_read(roots, config.bindings)
+        gin_reach.require_read([gin_reach.Root("srvae_plugin.dataset"), *_ROOTS], config.bindings)
+
+
+def _identity(of_what: str, data: GroundTruthData) -> str:
+    """Text that says what is diagnosed, on which data and how."""
+    return with_record(f"{of_what}\n{gin_reach.text_of(_ROOTS)}", record_of(data))
 
 
 def _seed() -> int:
@@ -107,9 +121,31 @@ def _require_new(place: ScoresDirectory, resume: bool, overwrite: bool) -> None:
         raise ValueError(f"{place.diagnosis} exists: --resume shows it, --overwrite replaces it")
 
 
-def _kept(place: ScoresDirectory, resume: bool, work: Callable[[], Any]) -> Diagnosis:
+def _kept(
+    place: ScoresDirectory,
+    resume: bool,
+    identity: str,
+    function: Callable[[], RepresentationFunction],
+    data: GroundTruthData,
+) -> Diagnosis:
+    """The diagnosis that is there, if it is to be kept, or a new one."""
     if resume and place.diagnosis.exists():
-        return Diagnosis.read(place.diagnosis)
-    made: Diagnosis = work()
+        there = Diagnosis.read(place.diagnosis)
+        if not _is_same(there.record.get("identity", identity), identity):
+            raise ValueError(
+                f"{place.diagnosis} is of another representation, other data or other settings: "
+                "--overwrite replaces it"
+            )
+        return there
+    made = Diagnosis(
+        diagnosis_of_function(function(), data, seed=_seed()).record | {"identity": identity}
+    )
     made.write(place.diagnosis)
     return made
+
+
+def _is_same(before: str, now: str) -> bool:
+    """Whether two identities are of the same; data may lie elsewhere now."""
+    if other_content(before, now) or differing_lines(before, now):
+        return False
+    return before.partition("\n")[0] == now.partition("\n")[0]
