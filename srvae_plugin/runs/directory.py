@@ -201,11 +201,6 @@ class StepDirectory:
         except FileNotFoundError:
             raise ValueError(f"{self.path} holds no results of the step {self.step!r}") from None
 
-    def read_aggregate(self) -> dict[str, Any]:
-        """All results in one dictionary; OSError or ValueError if it is missing or damaged."""
-        self.check(self.aggregate)
-        return read_json(self.aggregate)
-
     def read_identity(self) -> str:
         """The text that says what scores are of, empty if there is none; ValueError if damaged."""
         self.check(self.identity)
@@ -417,6 +412,11 @@ class EvaluationsDirectory:
         """Delete what was found at a step."""
         delete_folder(self.of(step))
 
+    def delete_all(self) -> None:
+        """Delete what was found at any step."""
+        for step in self.steps():
+            self.delete(step)
+
     def _is_complete(self, step: int) -> bool:
         return self.scores_in(self.of(step)).is_file()
 
@@ -508,6 +508,7 @@ class RunDirectory:
     def reopen(self) -> None:
         """Say that the run is not finished, before its training goes on."""
         self.environment.unlink(missing_ok=True)
+        manifest.remove(self.path)
         self.model.reopen()
 
     def forget_stale_steps(self) -> None:
@@ -518,6 +519,10 @@ class RunDirectory:
         if all(self._is_of_these_weights(path) for path in self.representations_path.glob("*")):
             return
         self.environment.unlink(missing_ok=True)
+        if self.exports_path.is_dir():
+            logger.warning(
+                "%s was made from former weights: export again what is used", self.exports_path
+            )
         for folder in (self.metrics_path, self.pictures, self.representations_path):
             delete_folder(folder)
 
@@ -568,9 +573,14 @@ class RunDirectory:
             (p.parent.name, p) for p in sorted(self.metrics_path.glob(f"*/{_DIAGNOSIS}"))
         ]
 
+    @property
+    def exports_path(self) -> Path:
+        """Folder of all exports."""
+        return self.path / "exports"
+
     def export(self, kind: str, to: str) -> Path:
         """Folder of a representation in another format."""
-        return self.path / "exports" / kind / to
+        return self.exports_path / kind / to
 
     def picture(self, name: str) -> Path:
         """A picture that `srvae_plugin.plots.pictures` made, by name and ending."""

@@ -18,7 +18,13 @@ from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.held_out import to_score
 from srvae_plugin.models.base import DisentanglementModel
-from srvae_plugin.runs.directory import Records, StepDirectory, TrainingDirectory
+from srvae_plugin.runs.directory import (
+    Records,
+    RunDirectory,
+    StepDirectory,
+    TrainingDirectory,
+    holding_run,
+)
 from srvae_plugin.runs.locks import only_writer_of
 
 # The steps and what they are made of are asked for here, by plug-ins too.
@@ -140,6 +146,9 @@ def train_in(
     if settings.init_from and not (resume and directory.files.checkpoint.is_file()):
         require_start(settings.init_from, directory.path)
     directory.prepare(resume, overwrite)
+    run = holding_run(directory.path)
+    if run is not None and overwrite and not resume:
+        RunDirectory(run).evaluations.delete_all()  # of the training that was deleted
     begin = begin or directory.reopen
     model, losses = train(
         settings, data, directory.files, config=config, resume=resume, begin=begin
