@@ -758,6 +758,31 @@ def test_failures_are_named_with_their_logs_and_do_not_stop_the_others(tmp_path,
     assert (out / bad / "log.txt").read_text().count("not finite") == 2
 
 
+def test_weights_to_start_from_are_not_overwritten(tmp_path, capsys):
+    (tmp_path / "my.gin").write_text(PAIR)
+    out = tmp_path / "out"
+    _, _, states = states_of(tmp_path)
+    weights = states[1].folder / "model/model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
+    StudyJson(out, {}, states).write()
+    start = f"model.init_from = '{states[1].folder}'"
+    with pytest.raises(SystemExit):
+        study_main(
+            [
+                "--gin",
+                str(tmp_path / "my.gin"),
+                "--output",
+                str(out),
+                "--overwrite",
+                "--bind",
+                start,
+            ]
+        )
+    assert "is made anew: choose another output" in capsys.readouterr().err
+    assert weights.is_file()
+
+
 def test_unfinished_work_is_not_overwritten_by_another_study(tmp_path, capsys):
     (tmp_path / "my.gin").write_text(PAIR)
     out = tmp_path / "out"

@@ -53,9 +53,9 @@ def diagnose(options: argparse.Namespace, foreign: Callable[..., Any]) -> None:
     if options.codes:
         _codes(options, keep)
         return
-    function, data, of_what = foreign(options, ["metrics/paper.gin"])
+    function, data, _ = foreign(options, ["metrics/paper.gin"])
     place = options.output or default_place(options, options.function or options.model.stem)
-    _show(runs.diagnose_function(function, data, place, options.bind, **keep, of_what=of_what))
+    _show(runs.diagnose_function(function, data, place, options.bind, **keep))
 
 
 def _codes(options: argparse.Namespace, keep: Mapping[str, bool]) -> None:

@@ -163,7 +163,7 @@ def _run(options: argparse.Namespace, runs: Sequence[PlannedRun]) -> None:
     advise_threads(options.threads)
     # These import torch, which takes seconds and is not needed to list runs.
     from srvae_plugin.study.config import configurations
-    from srvae_plugin.study.run import run_study, to_do, with_data
+    from srvae_plugin.study.run import require_starts_elsewhere, run_study, to_do, with_data
 
     output = options.output
     check_directory(output, options.resume, options.overwrite)
@@ -175,6 +175,8 @@ def _run(options: argparse.Namespace, runs: Sequence[PlannedRun]) -> None:
         states = see(output, runs, configs)
         todo = with_data(to_do(states, options.retry_failed))
         engine = _engine(options)
+        if options.overwrite:
+            require_starts_elsewhere(output, todo)
         prepare_directory(output, options.resume, options.overwrite)
         name = Path(options.gin[-1]).stem
         header = {"study": name, "srvae_plugin": __version__, "gin": options.gin}

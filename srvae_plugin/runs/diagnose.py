@@ -73,11 +73,8 @@ def diagnose_function(
     bindings: gin_files.Texts = None,
     resume: bool = False,
     overwrite: bool = False,
-    of_what: str = "",
 ) -> dict[Path, Diagnosis]:
     """Diagnose any representation function, on the data that gin binds if `data` is None.
-
-    `of_what` identifies the function; without it the codes that it gives do.
 
     Returns:
         What was found, by the file that keeps it.
@@ -98,8 +95,8 @@ def diagnose_function(
                 warn_if_random(function, bound, _seed())
             return function
 
-        what = of_what if of_what else str(content_of(function, bound))
-        return {place.diagnosis: _kept(place, resume, _identity(what, bound), checked, bound)}
+        identity = _identity(content_of(function, bound), bound)
+        return {place.diagnosis: _kept(place, resume, identity, checked, bound)}
 
 
 def _require_read(config: Config) -> None:
@@ -137,9 +134,8 @@ def _kept(
                 "--overwrite replaces it"
             )
         return there
-    made = Diagnosis(
-        diagnosis_of_function(function(), data, seed=_seed()).record | {"identity": identity}
-    )
+    found = diagnosis_of_function(function(), data, seed=_seed())
+    made = Diagnosis({**found.record, "identity": identity})
     made.write(place.diagnosis)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import signal
 import time
@@ -9,6 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from srvae_plugin.config.text import gin_dict
+from srvae_plugin.runs.weights import require_start
 from srvae_plugin.study.config import dataset_lines, prepare_datasets
 from srvae_plugin.study.directory import (
     RunState,
@@ -20,7 +23,7 @@ from srvae_plugin.study.job import GRACE_SECONDS, Job
 from srvae_plugin.study.table import StudyView, Timer
 from srvae_plugin.training.interrupts import stop_signals
 
-__all__ = ["StudyStoppedError", "run_study", "to_do", "with_data"]
+__all__ = ["StudyStoppedError", "require_starts_elsewhere", "run_study", "to_do", "with_data"]
 
 
 logger = logging.getLogger("srvae_plugin")
@@ -47,6 +50,14 @@ def to_do(states: Sequence[RunState], retry_failed: bool) -> list[RunState]:
     wanted = ("planned", "interrupted", *(["failed"] if retry_failed else []))
     chosen = [state for state in states if state.status in wanted]
     return sorted(chosen, key=lambda state: (state.status == "planned", state.run.seed))
+
+
+def require_starts_elsewhere(study: Path, states: Sequence[RunState]) -> None:
+    """Raise ValueError if a run starts from weights in a study that is about to be deleted."""
+    sources = (gin_dict(state.config).get("model.init_from", "''") for state in states)
+    for source in dict.fromkeys(map(ast.literal_eval, sources)):
+        if source:
+            require_start(source, study)
 
 
 def with_data(states: Sequence[RunState]) -> list[RunState]:
