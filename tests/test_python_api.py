@@ -232,7 +232,7 @@ def test_the_names_are_shown_and_codes_need_no_torch():
     without = {
         "metrics",
         "__version__",
-        *(f"{s}_with_gin" for s in ("train", "postprocess", "evaluate")),
+        *(f"{s}_with_gin" for s in ("train", "postprocess", "evaluate", "validate")),
     }
     assert all(">>> " in getattr(sv, name).__doc__ for name in set(sv.__all__) - without)
     code = "import sys, srvae_plugin as sv; sv.load_dataset; sv.metrics.mig; "

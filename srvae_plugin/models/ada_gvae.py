@@ -252,6 +252,10 @@ class GroupVAELabels(_Labelled):
 
     Source: Hosoya, "Group-based Learning of Disentangled Representations with Generalizability for
     Novel Contents", IJCAI 2019; as in Locatello et al., ICML 2020.
+
+    Example:
+        >>> GroupVAELabels(num_latent=10, beta=1.0).published_name
+        'GVAE (labels)'
     """
 
     title = "GVAE (labels)"
@@ -266,6 +270,10 @@ class AdaMLVAE(_Adaptive):
 
     Source: Locatello et al., ICML 2020; Bouchacourt et al., "Multi-Level Variational Autoencoder",
     AAAI 2018.
+
+    Example:
+        >>> AdaMLVAE(num_latent=10, beta=1.0).published_name
+        'Ada-ML-VAE'
     """
 
     title = "Ada-ML-VAE"
@@ -276,7 +284,12 @@ class AdaMLVAE(_Adaptive):
 
 @gin.register("mlvae_labels", module="srvae_plugin", denylist=["num_latent"])
 class MLVAELabels(_Labelled):
-    """ML-VAE with labels (disentanglement_lib's `mlvae_labels`): see `GroupVAELabels`."""
+    """ML-VAE with labels (disentanglement_lib's `mlvae_labels`): see `GroupVAELabels`.
+
+    Example:
+        >>> MLVAELabels(num_latent=10, beta=1.0).published_name
+        'ML-VAE (labels)'
+    """
 
     title = "ML-VAE (labels)"
     gin_name = "mlvae_labels"

@@ -230,6 +230,10 @@ class S2FactorVAE(_SemiSupervised, FactorVAE):  # type: ignore[misc]
         reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
         discriminator: as of `FactorVAE`.
         num_latent: number of latents, for use without gin; see `BaseVAE`.
+
+    Example:
+        >>> S2FactorVAE(num_latent=10, gamma=20.0, gamma_sup=10.0).published_name
+        'S2-FactorVAE'
     """
 
     title = "S2-FactorVAE"
@@ -269,6 +273,11 @@ class S2DIPVAE(_SemiSupervised, DIPVAE):  # type: ignore[misc]
         encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
         reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
         num_latent: number of latents, for use without gin; see `BaseVAE`.
+
+    Example:
+        >>> model = S2DIPVAE(num_latent=10, lambda_od=10.0, lambda_d_factor=1.0, gamma_sup=10.0)
+        >>> model.published_name
+        'S2-DIP-VAE-I'
     """
 
     title = "S2-DIP-VAE-{dip_type}"
@@ -308,6 +317,10 @@ class S2BetaTCVAE(_SemiSupervised, BetaTCVAE):  # type: ignore[misc]
         encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
         reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
         num_latent: number of latents, for use without gin; see `BaseVAE`.
+
+    Example:
+        >>> S2BetaTCVAE(num_latent=10, beta=4.0, gamma_sup=10.0).published_name
+        'S2-beta-TCVAE'
     """
 
     title = "S2-beta-TCVAE"
@@ -347,6 +360,10 @@ class S2MineVAE(_SemiSupervised, VAE):
         encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
         reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
         num_latent: number of latents, for use without gin; see `BaseVAE`.
+
+    Example:
+        >>> S2MineVAE(num_latent=10, beta=1.0, gamma_sup=10.0).published_name
+        'S2-MINE-VAE'
     """
 
     title = "S2-MINE-VAE"
@@ -401,6 +418,10 @@ class SupervisedVAE(_Labels):
         encoder, decoder: a name, a function, a module or None; see `BaseVAE`.
         reconstruction_loss: a name, a function or None; see `losses.reconstruction_of`.
         num_latent: number of latents, for use without gin; see `BaseVAE`.
+
+    Example:
+        >>> SupervisedVAE(num_latent=10).published_name
+        'Supervised'
     """
 
     title = "Supervised"
