@@ -30,16 +30,8 @@ _BATCH_SIZE, _LOOKED_AT = 64, 256
 _FEWEST_EVALUATED, _MOST_EVALUATED = 10, 1000
 _OWN = ("model", "training_steps", "random_seed", "batch_size", "optimizers", "built")
 """Settings that are arguments under other names, or follow from them."""
-_ARGUMENTS = (
-    "steps",
-    "batch_size",
-    "learning_rate",
-    "seed",
-    "optimizer",
-    "evaluate_every",
-    "metrics",
-)
-_ARGUMENTS += ("init_from", "keep_every", "resume", "overwrite")
+_ARGUMENTS: tuple[str, ...] = ("steps", "batch_size", "learning_rate", "seed", "optimizer")
+_ARGUMENTS += ("evaluate_every", "metrics", "init_from", "keep_every", "resume", "overwrite")
 _CALLED_ELSEWHERE = {"lr": "learning_rate", "epochs": "steps", "max_steps": "steps"}
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
