@@ -16,6 +16,7 @@ import srvae_plugin as sv
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.report import report_main
 from srvae_plugin.testing.complete_run import Bars
+from srvae_plugin.training.plain import prepared
 
 FEW = {"factor_vae_score": {"num_variance_estimate": 50, "num_train": 40, "num_eval": 20}}
 QUICK = {"steps": 3, "batch_size": 4, "eval_steps": 1, "log_every": 1, "learning_rate": 1e-3}
@@ -278,3 +279,36 @@ def test_data_of_ones_own_is_scored_and_kept(tmp_path, caplog):
     assert "scored on" not in caplog.text or "None" not in caplog.text
     with pytest.raises(ValueError, match=r"observations of 16 x 16 x 1 .* takes 8 x 8 x 1"):
         run.codes(np.zeros((3, 16, 16), np.float32))
+
+
+@pytest.mark.parametrize(("steps", "batches"), [(0, 10), (60, 10), (2500, 250), (300_000, 1000)])
+def test_losses_are_evaluated_on_a_tenth_of_the_steps(steps, batches):
+    images = np.zeros((4, 8, 8), np.float32)
+    made = prepared(sv.VAE(beta=1.0, num_latent=2), images, steps=steps)
+    assert made.settings.eval_steps == batches
+    given = prepared(sv.VAE(beta=1.0, num_latent=2), images, steps=steps, eval_steps=3)
+    assert given.settings.eval_steps == 3
+
+
+def test_a_typing_error_is_answered_with_what_was_meant(tmp_path):
+    images = np.zeros((4, 8, 8), np.float32)
+    for options, meant in (
+        ({"learnign_rate": 1e-3}, "did you mean 'learning_rate'"),
+        ({"lr": 1e-3}, "did you mean 'learning_rate'"),
+        ({"optimizer": "adam"}, "did you mean 'Adam'"),
+    ):
+        with pytest.raises(ValueError, match=meant):
+            sv.train(sv.VAE(beta=1.0, num_latent=2), images, tmp_path / "a", steps=1, **options)
+
+
+def test_pictures_refuse_images_of_another_size(tmp_path):
+    images = np.zeros((4, 8, 8), np.float32)
+    run = sv.train(sv.SRVAE(num_latent=2), images, tmp_path / "a", **QUICK)
+    for plot in (sv.plot_traversals, sv.plot_reconstructions, sv.plot_decomposition):
+        with pytest.raises(ValueError, match="takes 8 x 8 x 1"):
+            plot(run, np.zeros((4, 16, 16), np.float32))
+
+
+def test_a_run_that_is_not_there_is_one_plain_line(tmp_path):
+    with pytest.raises(ValueError, match="nope is not a run directory: there is no such folder"):
+        sv.load_run(tmp_path / "nope")

@@ -315,7 +315,7 @@ def test_an_optimizer_of_ones_own(tmp_path, data):
 
 
 def test_wrong_arguments_are_named(tmp_path, data):
-    with pytest.raises(ValueError, match="unknown setting 'batchsize'; known besides"):
+    with pytest.raises(ValueError, match="unknown setting 'batchsize'; did you mean 'batch_size'"):
         fit(vae(), data, tmp_path, steps=1, batchsize=3)
     with pytest.raises(ValueError, match="the DataLoader has 4"):
         fit(vae(), SOURCES["DataLoader"](), tmp_path, steps=1, batch_size=3)

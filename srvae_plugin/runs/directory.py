@@ -550,6 +550,8 @@ class RunDirectory:
 
     def kinds(self) -> list[str]:
         """Kinds of all finished representations; ValueError if there is none."""
+        if not self.path.is_dir():
+            raise ValueError(f"{self.path} is not a run directory: there is no such folder")
         found = [
             path.name
             for path in sorted(self.representations_path.glob("*"))

@@ -215,8 +215,12 @@ class TabulatedCodes:
                 f"codes: got {codes.dtype} of shape {codes.shape}; expected numbers of shape "
                 f"({data.num_observations}, latent), one row an observation"
             )
-        if not codes.size or not np.isfinite(codes).all():
-            raise ValueError("codes: expected at least one latent and finite numbers, got NaN, inf")
+        if not codes.size:
+            raise ValueError(f"codes: got shape {codes.shape}; expected at least one latent")
+        if bad := np.count_nonzero(~np.isfinite(codes)):
+            raise ValueError(
+                f"codes: {bad} of {codes.size} are NaN or infinite; expected finite numbers"
+            )
         self.data = data
         self._codes = codes if codes.dtype.kind == "f" else codes.astype(np.float64)
 

@@ -119,9 +119,9 @@ def require_factors(data: GroundTruthData) -> None:
     if data.num_factors == 0:
         name = getattr(data, "name", type(data).__name__)
         raise ValueError(
-            f"{name} has no factors of variation, which this metric needs: leave it out, or bind "
-            "run.metrics = [] to train and draw only; without factors there is "
-            'run.metrics = ["unsupervised_metrics"]'
+            f"{name} has no factors of variation, which this metric needs: leave it out; without "
+            'factors there is "unsupervised_metrics". In gin, run.metrics = [] trains and draws '
+            "only; in Python, give the pair (images, factors)"
         )
 
 

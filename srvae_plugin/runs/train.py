@@ -90,8 +90,10 @@ def train(
         resume: go on from the checkpoint in the directory, for more steps too; a training that was
             stopped before its first checkpoint begins anew.
         overwrite: delete the directory first.
-        settings: further fields of `TrainingSettings`: `device`, `log_every`, `eval_steps`,
-            `checkpoint_every`, `callbacks`, `ema_decay`, `clip_norm`, ...
+        settings: further fields of `TrainingSettings`: `device`, `log_every`, `checkpoint_every`,
+            `callbacks`, `ema_decay`, `clip_norm`, ... One has another default than in gin:
+            `eval_steps`, the batches that the losses are averaged over after training, is a tenth
+            of `steps`, at least 10 and at most gin's 1,000.
 
     Returns:
         The run, its model in eval mode.

@@ -292,6 +292,13 @@ def load_run(
         (8, 2)
     """
     directory = RunDirectory(Path(path))
+    if not directory.path.is_dir():
+        raise ValueError(f"{path} is not a run directory: there is no such folder")
+    if directory.model.begun() and not directory.model.is_complete():
+        raise ValueError(
+            f"{path}: its training is not finished: train(..., resume=True) or the same command "
+            "with --resume goes on"
+        )
     directory.model.gin_file()
     _import(imports)
     if model is not None:
@@ -340,8 +347,7 @@ def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int =
         >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
         >>> sv.plot_traversals(run, images).savefig(folder + "/traversals.png")
     """
-    model = _model(run)
-    observations = as_observations(images)
+    model, observations = _model_and_observations(run, images)
     kl = pictures.latent_kl(model, observations)
     return shown_inline(pictures.traversal_grid(model, observations[0], kl, columns))
 
@@ -356,7 +362,7 @@ def plot_reconstructions(run: Run | DisentanglementModel, images: Any) -> Figure
         >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
         >>> sv.plot_reconstructions(run, images[:4]).savefig(folder + "/reconstructions.png")
     """
-    return shown_inline(pictures.reconstruction_grid(_model(run), as_observations(images)))
+    return shown_inline(pictures.reconstruction_grid(*_model_and_observations(run, images)))
 
 
 def plot_decomposition(run: Run | DisentanglementModel, images: Any) -> Figure | None:
@@ -369,7 +375,7 @@ def plot_decomposition(run: Run | DisentanglementModel, images: Any) -> Figure |
         >>> run = sv.train(model, images, folder + "/a", steps=1, eval_steps=1)
         >>> sv.plot_decomposition(run, images).savefig(folder + "/decomposition.png")
     """
-    model, observations = _model(run), as_observations(images)
+    model, observations = _model_and_observations(run, images)
     kl = pictures.latent_kl(model, observations)
     return shown_inline(pictures.decomposition_figure(model, observations[0], kl))
 
@@ -384,5 +390,9 @@ def as_observations(images: Any) -> NDArray[np.float32]:
     return data.observations_at(np.arange(len(images)))  # type: ignore[attr-defined]
 
 
-def _model(run: Run | DisentanglementModel) -> DisentanglementModel:
-    return run.model if isinstance(run, Run) else run.eval()
+def _model_and_observations(
+    run: Run | DisentanglementModel, images: Any
+) -> tuple[DisentanglementModel, NDArray[np.float32]]:
+    if isinstance(run, Run):
+        return run.model, run._observations(images)
+    return run.eval(), as_observations(images)

@@ -227,7 +227,7 @@ def _read(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch's reader raises whatever the bytes lead to
         raise ValueError(
             f"checkpoint {path} cannot be read ({type(error).__name__}): it is damaged or of "
-            "another version; start again with --overwrite"
+            "another version; start again with --overwrite (in Python overwrite=True)"
         ) from None
     return content
 
@@ -259,7 +259,8 @@ def _is_signed(path: Path) -> bool:
 def _require_same(path: Path, saved: str, now: str) -> None:
     if other := other_content(saved, now):
         raise ValueError(
-            f"checkpoint {path}: {other}. Put the former data back, or start again with --overwrite"
+            f"checkpoint {path}: {other}. Put the former data back, or start again with "
+            "--overwrite (in Python overwrite=True)"
         )
     lines = differing_lines(saved, now)
     changed = [line for line in lines if line.partition(" = ")[0] not in FREE]

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from srvae_plugin.config.plugins import nearest
 from srvae_plugin.training import tensorflow_optimizers
 from srvae_plugin.training.schedules import Schedule, schedule
 from srvae_plugin.training.tensorflow_optimizers import adam_optimizer
@@ -191,7 +192,11 @@ def _by_name(name: str) -> Callable[..., Any]:
     known["Adam"] = adam_optimizer  # torch's own, fused where it can be
     known.update(tensorflow_optimizers.BY_NAME)
     if name not in known:
-        raise ValueError(f"optimizer = {name!r}: expected one of {', '.join(sorted(known))}")
+        cases = {each.lower(): each for each in known}
+        raise ValueError(
+            f"optimizer = {name!r}{nearest(cases.get(name.lower(), name), known)}; expected one of "
+            f"{', '.join(sorted(known))}"
+        )
     return known[name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from srvae_plugin.config.data_record import record_of
+from srvae_plugin.config.plugins import nearest
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.from_python import as_data, loader_batch_size
 from srvae_plugin.data.ground_truth import GroundTruthData
@@ -26,8 +27,12 @@ from srvae_plugin.training.settings import TrainingSettings, shape_of
 __all__ = ["Prepared", "prepared"]
 
 _BATCH_SIZE, _LOOKED_AT = 64, 256
+_FEWEST_EVALUATED, _MOST_EVALUATED = 10, 1000
 _OWN = ("model", "training_steps", "random_seed", "batch_size", "optimizers", "built")
 """Settings that are arguments under other names, or follow from them."""
+_ARGUMENTS: tuple[str, ...] = ("steps", "batch_size", "learning_rate", "seed", "optimizer")
+_ARGUMENTS += ("evaluate_every", "metrics", "init_from", "keep_every", "resume", "overwrite")
+_CALLED_ELSEWHERE = {"lr": "learning_rate", "epochs": "steps", "max_steps": "steps"}
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
@@ -59,11 +64,7 @@ def prepared(
     Raises:
         ValueError: an argument cannot be used.
     """
-    known = [field.name for field in dataclasses.fields(TrainingSettings)]
-    for name in settings:
-        if name not in known or name in _OWN:
-            others = ", ".join(each for each in known if each not in _OWN)
-            raise ValueError(f"unknown setting {name!r}; known besides: {others}")
+    _require_known(settings)
     of_loader = loader_batch_size(data)
     if None not in (batch_size, of_loader) and batch_size != of_loader:
         raise ValueError(
@@ -77,6 +78,7 @@ def prepared(
             "optimizer: the model has no parameters yet; call model.build(shape) before making "
             f"an optimizer of them, here model.build({shape_of(plain)})"
         )
+    settings.setdefault("eval_steps", min(max(steps // 10, _FEWEST_EVALUATED), _MOST_EVALUATED))
     made = TrainingSettings(
         model=model,
         training_steps=steps,
@@ -97,6 +99,18 @@ def prepared(
         lines += [f"{key.removeprefix('# ')} = {value!r}" for key, value in described.items()]
     record = record_of(plain_data(plain))
     return Prepared(made, source, with_record("\n".join(lines), record))
+
+
+def _require_known(settings: Iterable[str]) -> None:
+    fields = [field.name for field in dataclasses.fields(TrainingSettings)]
+    others = [name for name in fields if name not in (*_OWN, *_ARGUMENTS)]
+    for name in settings:
+        if name not in fields or name in _OWN:
+            meant = _CALLED_ELSEWHERE.get(name, name)
+            raise ValueError(
+                f"unknown setting {name!r}{nearest(meant, (*_ARGUMENTS, *others))}; known besides: "
+                f"{', '.join(others)}"
+            )
 
 
 def _require_range(model: DisentanglementModel, data: GroundTruthData) -> None:

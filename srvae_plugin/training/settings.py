@@ -120,7 +120,7 @@ class TrainingSettings:
         if not isinstance(self.model, DisentanglementModel):
             raise ValueError(
                 f"model.model = {self.model!r}: expected a DisentanglementModel, for example "
-                "@sr_vae() with the parentheses"
+                "@sr_vae() with the parentheses in gin, SRVAE(num_latent=10) in Python"
             )
         check_seed("model", self.random_seed)
         self._hand_on_labels()
