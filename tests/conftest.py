@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 
 # Modules are collected for their examples too; what is no test here has none.
 HELPERS = [path.name for path in Path(__file__).parent.glob("*.py") if path.name[:5] != "test_"]
-collect_ignore = [*HELPERS, "example_plugin"]
+collect_ignore = [*HELPERS, "example_plugin", "drop_in_scripts"]
 
 CACHE = os.environ.setdefault("SRVAE_CACHE", os.path.join(tempfile.gettempdir(), "srvae-tests"))
 os.environ.pop("DISENTANGLEMENT_LIB_DATA", None)

@@ -28,6 +28,7 @@ from typing import Any, Literal, NamedTuple
 import gin
 from beartype.door import is_bearable
 
+import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
 from srvae_plugin.data.constrained import constrained
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.storage.locate import expanded

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors, names_of
 from srvae_plugin.data.labellers import Labeller, perfect_labeller
 from srvae_plugin.data.pairs import PairDraw, PairedData
 
@@ -97,6 +97,12 @@ class LabelledData(PairedData):
         labeller: Labeller = perfect_labeller,
     ) -> None:
         super().__init__(data)
+        if (out := continuous_factors(data)).any():
+            named = ", ".join(repr(name) for name in np.array(names_of(data))[out].tolist())
+            raise ValueError(
+                f"labels are classes, and these factors are continuous: {named}; bind "
+                "dataset.factor_bins = 10, say, to make classes of them"
+            )
         if num_labelled_samples < 1:
             raise ValueError(
                 f"model.num_labelled_samples = {num_labelled_samples}: expected at least 1"

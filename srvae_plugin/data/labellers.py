@@ -30,7 +30,7 @@ Labeller = Callable[..., Labels]
 
 
 def perfect_labeller(
-    labels: NDArray[np.int64], dataset: Any, random_state: np.random.RandomState
+    labels: NDArray[Any], dataset: Any, random_state: np.random.RandomState
 ) -> Labels:
     """The factors themselves.
 
@@ -44,7 +44,7 @@ def perfect_labeller(
 
 
 def bin_labeller(
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     dataset: Any,
     random_state: np.random.RandomState,
     num_bins: int = 5,
@@ -67,7 +67,7 @@ def bin_labeller(
 
 
 def noisy_labeller(
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     dataset: Any,
     random_state: np.random.RandomState,
     prob_random: float = 0.1,
@@ -83,7 +83,7 @@ def noisy_labeller(
 
 
 def permuted_labeller(
-    labels: NDArray[np.int64], dataset: Any, random_state: np.random.RandomState
+    labels: NDArray[Any], dataset: Any, random_state: np.random.RandomState
 ) -> Labels:
     """Factors whose values are renamed at random, so that their order means nothing."""
     sizes = [int(size) for size in dataset.factors_num_values]
@@ -94,7 +94,7 @@ def permuted_labeller(
 
 
 def partial_labeller(
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     dataset: Any,
     random_state: np.random.RandomState,
     num_observed_factors: int = 2,

@@ -14,8 +14,10 @@ import numpy as np
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.labelled import sample_labelled
 from srvae_plugin.data.labellers import perfect_labeller
+from srvae_plugin.metrics.checks import LEFT_OUT
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.drawing import Scores
+from srvae_plugin.metrics.factor_kinds import not_classes
 from srvae_plugin.metrics.fixed_data import compute_mig_on_fixed_data
 from srvae_plugin.metrics.info import Headline, MetricInfo, metric
 from srvae_plugin.metrics.seeds import Seed
@@ -67,5 +69,11 @@ def compute_validation(
     except ValueError:  # no model that takes labels has been loaded, and so nothing is bound
         labeller = perfect_labeller
     sample = sample_labelled(ground_truth_data, num_labelled_samples, random_seed, labeller)
-    labels = np.transpose(sample.labels).astype(np.int64)
-    return validation_fn(sample.observations, labels, representation_function)
+    out = not_classes("validation", ground_truth_data)
+    if out.any() and sample.labels.shape[1] != len(out):
+        raise ValueError(
+            "validation: partial_labeller may choose continuous factors, which are no labels: bind "
+            "dataset.factor_bins = 10, say, to make classes of them"
+        )
+    labels = np.where(out, LEFT_OUT, sample.labels) if out.any() else sample.labels
+    return validation_fn(sample.observations, labels.T.astype(np.int64), representation_function)

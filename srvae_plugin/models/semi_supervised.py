@@ -57,7 +57,7 @@ for _name, _labeller in LABELLERS.items():
 
 @gin.register("labeller", module="srvae_plugin", denylist=_GIVEN)
 def make_labels(
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     dataset: GroundTruthData,
     random_state: np.random.RandomState,
     labeller_fn: Callable[..., Any] = gin.get_configurable(perfect_labeller),
