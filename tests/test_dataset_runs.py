@@ -81,7 +81,7 @@ def test_images_without_factors_are_trained_on_and_drawn(faces, tmp_path, capsys
     refusal = "celeba has no factors of variation, which this metric needs"
     assert run_of(output, "celeba", faces) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"srvae-run: error: {refusal}: leave it out, or bind run.metrics = []" in error
+    assert f"srvae-run: error: {refusal}: leave it out; without factors there is" in error
     assert not output.exists()
 
     assert run_of(output, "celeba", faces, "run.metrics = []") == 0
