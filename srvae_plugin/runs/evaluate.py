@@ -100,6 +100,7 @@ def _evaluate_kinds(
         directory.finished_representation(kind)
     kinds = [kind for kind in kinds if wanted is None or kind in wanted]
     for kind in kinds:
+        directory.representation(kind).check_all()  # its files are copied beside the scores
         directory.scores(kind).require_new(metrics, resume, overwrite)
     scores: dict[str, Scores] = {}
     failed: list[str] = []
