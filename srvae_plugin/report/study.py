@@ -29,7 +29,7 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
         folders = [_inside(path, entry["folder"]) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = str(error) if isinstance(error, ValueError) else f"it does not list runs: {error!r}"
-        notes.append(f"{path} is left out: {said}")
+        notes.append(f"{path} is damaged ({said}): it is left out")
         return runs
     by_folder = {run.folder.resolve(): run for run in runs}
     added = []
