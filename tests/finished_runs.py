@@ -7,8 +7,14 @@ from safetensors.torch import load_file, safe_open, save_file
 from trained_models import require_alive
 
 from srvae_plugin import load_model
+from srvae_plugin.cli.study_worker import run_job
 from srvae_plugin.runs.directory import last_step_in
 from srvae_plugin.runs.run import run
+from srvae_plugin.study.config import configurations
+from srvae_plugin.study.definition import read_study
+from srvae_plugin.study.directory import StudyJson, claim, look, prepare_directory
+from srvae_plugin.study.job import Job
+from srvae_plugin.study.plan import plan
 
 TINY = Path(__file__).with_name("tiny.gin")
 SHORT = ["model.training_steps = 2", "model.checkpoint_every = 100", "run.pictures = False"]
@@ -36,6 +42,20 @@ def colour_run(folder, model="sr_vae", bindings=()):
     if model == "vae":
         chosen.append("vae.beta = 1.0")
     return finished_run(folder / model, [*chosen, "run.metrics = []", *bindings])
+
+
+def finished_study(folder, name, entries):
+    """A study of two finished VAEs, made in this process; its gin file is `folder / "two.gin"`."""
+    (folder / "two.gin").write_text(f"study.models = {{'vae': {entries!r}}}\nstudy.seeds = 2\n")
+    runs = plan(read_study([folder / "two.gin"]), [folder])
+    place = folder / name
+    prepare_directory(place, False, False)
+    states = look(place, runs, configurations(runs))
+    for state in states:
+        claim(state)
+        run_job(state.folder, Job((), "", state.run.number, []))
+        state.status = "finished"
+    StudyJson(place, {"study": "two"}, states).write()
 
 
 def finished_run(output, bindings=()):

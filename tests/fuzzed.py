@@ -13,12 +13,6 @@ from srvae_plugin.cli.export import export_main
 from srvae_plugin.cli.report import report_main
 from srvae_plugin.cli.run import run_main
 from srvae_plugin.cli.study import study_main
-from srvae_plugin.cli.study_worker import run_job
-from srvae_plugin.study.config import configurations
-from srvae_plugin.study.definition import read_study
-from srvae_plugin.study.directory import StudyJson, claim, look, prepare_directory
-from srvae_plugin.study.job import Job
-from srvae_plugin.study.plan import plan
 
 METRICS = 'run.metrics = ["unsupervised_metrics"]'
 RUN = "study/runs/vae/seed-0"
@@ -39,16 +33,7 @@ def make(folder, exports=tuple(EXPORTS)):
     np.savez_compressed(folder / "colour.npz", images=images, factors=factors)
     entries = [str(finished_runs.TINY), *MODEL, *KEPT, METRICS, "run.pictures = False"]
     entries += ["model.training_steps = 4", *finished_runs.colour_images(folder)]
-    (folder / "two.gin").write_text(f"study.models = {{'vae': {entries!r}}}\nstudy.seeds = 2\n")
-    runs = plan(read_study([folder / "two.gin"]), [folder])
-    place = folder / "study"
-    prepare_directory(place, False, False)
-    states = look(place, runs, configurations(runs))
-    for state in states:
-        claim(state)
-        run_job(state.folder, Job((), "", state.run.number, []))
-        state.status = "finished"
-    StudyJson(place, {"study": "two"}, states).write()
+    finished_runs.finished_study(folder, "study", entries)
     for to in exports:
         place = folder / "exports" / EXPORTS[to]
         export_main([str(folder / RUN), "--to", to, "--output", str(place)])

@@ -4,7 +4,7 @@ import shutil
 import sys
 
 import pytest
-from finished_runs import SHORT, TINY, colour_images
+from finished_runs import SHORT, TINY, colour_images, finished_study
 
 from srvae_plugin import load_model, load_run, load_runs
 from srvae_plugin.cli.evaluate import evaluate_main
@@ -14,11 +14,7 @@ from srvae_plugin.cli.study import study_main
 from srvae_plugin.cli.study_worker import run_job
 from srvae_plugin.config import gin_files, gin_sources
 from srvae_plugin.data.storage.manifest import MANIFEST
-from srvae_plugin.study.config import configurations
-from srvae_plugin.study.definition import read_study
-from srvae_plugin.study.directory import StudyJson, claim, look, prepare_directory
 from srvae_plugin.study.job import Job
-from srvae_plugin.study.plan import plan
 
 DYNAMIC = "from __gin__ import dynamic_registration\n"
 VAE = ["model.model = @vae()", "vae.beta = 1.0", "encoder.num_latent = 2", "run.metrics = []"]
@@ -31,16 +27,7 @@ def shared(tmp_path_factory):
     """A folder with the finished study `whole` of two runs, and its gin file."""
     folder = tmp_path_factory.mktemp("study")
     entries = [str(TINY), *SHORT, *VAE, *colour_images(folder)]
-    (folder / "two.gin").write_text(f"study.models = {{'vae': {entries!r}}}\nstudy.seeds = 2\n")
-    runs = plan(read_study([folder / "two.gin"]), [folder])
-    place = folder / "whole"
-    prepare_directory(place, False, False)
-    states = look(place, runs, configurations(runs))
-    for state in states:
-        claim(state)
-        run_job(state.folder, Job((), "", state.run.number, []))
-        state.status = "finished"
-    StudyJson(place, {"study": "two"}, states).write()
+    finished_study(folder, "whole", entries)
     return folder
 
 

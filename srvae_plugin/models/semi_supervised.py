@@ -143,6 +143,12 @@ class _Labels(BaseVAE):
         return self.supervision(self.encode(labelled).mean, x.labels)
 
 
+def _with_labels(plain: Losses, supervised: Tensor, weight: Any) -> Losses:
+    """Losses with the weighted one of the labels; it is logged without its weight."""
+    losses = penalized(plain, weight * supervised)
+    return Losses(losses.objectives, losses.logs | {"supervised_loss": supervised.detach()})
+
+
 class _SemiSupervised(_Labels):
     gin_name: ClassVar[str]
 
@@ -161,8 +167,7 @@ class _SemiSupervised(_Labels):
         """
         plain = super().losses(x.images.chunk(2)[0], step)  # type: ignore[safe-super,arg-type]
         supervised = self._supervised(x)
-        losses = penalized(plain, self._weight(step, supervised) * supervised)
-        return Losses(losses.objectives, losses.logs | {"supervised_loss": supervised.detach()})
+        return _with_labels(plain, supervised, self._weight(step, supervised))
 
     def _weight(self, step: int | Tensor, like: Tensor) -> Any:
         weight = self._annealer(self.gamma_sup, step)
@@ -401,9 +406,8 @@ class S2MineVAE(_SemiSupervised, VAE):
         information = self._supervised(x)
         own = torch.eye(*information.shape, dtype=torch.bool, device=information.device)
         supervised = information.masked_fill(own, 0).square().sum()
-        losses = penalized(plain, self._weight(step, supervised) * supervised)
-        logs = losses.logs | {"supervised_loss": supervised.detach()}
-        return Losses(losses.objectives | {"information": -information.sum()}, logs)
+        losses = _with_labels(plain, supervised, self._weight(step, supervised))
+        return losses._replace(objectives=losses.objectives | {"information": -information.sum()})
 
 
 @gin.register("supervised", module="srvae_plugin", denylist=["num_latent"])
@@ -447,6 +451,4 @@ class SupervisedVAE(_Labels):
         posterior = Gaussian(*(parameter.detach() for parameter in self.encode(images)))
         logits = self.decode(posterior.sample(torch.randn_like(posterior.mean)))
         plain = vae_losses(self._reconstruction_loss(images, logits), posterior, beta=0.0)
-        supervised = self._supervised(x)
-        losses = penalized(plain, supervised)
-        return Losses(losses.objectives, losses.logs | {"supervised_loss": supervised.detach()})
+        return _with_labels(plain, self._supervised(x), 1)

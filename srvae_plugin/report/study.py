@@ -8,7 +8,7 @@ from typing import Any
 
 from srvae_plugin.report.reading import seed_of
 from srvae_plugin.report.run import DataSet, Run
-from srvae_plugin.runs.directory import read_study
+from srvae_plugin.runs.directory import read_study_record
 
 __all__ = ["study_name", "with_study"]
 
@@ -25,7 +25,7 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
         notes: a line is added if the file is damaged.
     """
     try:
-        entries = read_study(path)["runs"]
+        entries = read_study_record(path)["runs"]
         folders = [_inside(path, entry["folder"]) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = str(error) if isinstance(error, ValueError) else f"it does not list runs: {error!r}"
@@ -74,7 +74,7 @@ def _describe(run: Run, entry: Mapping[str, Any]) -> None:
 def study_name(path: Path) -> str:
     """The study's name in its `study.json`; empty if it does not say."""
     try:
-        name = read_study(path).get("study")
+        name = read_study_record(path).get("study")
     except (OSError, ValueError):
         return ""
     return name if isinstance(name, str) else ""

@@ -62,14 +62,14 @@ __all__ = [
     "is_refusal",
     "is_run_directory",
     "last_step_in",
-    "read_study",
+    "read_study_record",
     "refused_among",
     "refused_folder",
     "run_of",
     "runs_below",
     "scored_kind",
     "trained_in",
-    "write_study",
+    "write_study_record",
 ]
 
 
@@ -629,13 +629,13 @@ def is_run_directory(files: Iterable[str]) -> bool:
     return _CONFIG in files
 
 
-def write_study(path: Path, content: Mapping[str, Any]) -> None:
+def write_study_record(path: Path, content: Mapping[str, Any]) -> None:
     """Write a study's record with its own digest: it changes too often for a manifest."""
     sealed = {"format": _STUDY_FORMAT, **content}
     write_json(path, {**sealed, "sha256": _digest_of(sealed)})
 
 
-def read_study(path: Path) -> dict[str, Any]:
+def read_study_record(path: Path) -> dict[str, Any]:
     """The record of a study.
 
     Raises:

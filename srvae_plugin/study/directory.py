@@ -20,7 +20,12 @@ from srvae_plugin.config.text import gin_dict, record_in, with_record
 from srvae_plugin.data.storage.leftovers import is_leftover, put_right
 from srvae_plugin.data.storage.lock import LOCK
 from srvae_plugin.files import delete_folder, read_json, write_text
-from srvae_plugin.runs.directory import STUDY_FILE, RunDirectory, read_study, write_study
+from srvae_plugin.runs.directory import (
+    STUDY_FILE,
+    RunDirectory,
+    read_study_record,
+    write_study_record,
+)
 from srvae_plugin.study.locks import require_no_writer_in
 from srvae_plugin.study.plan import PlannedRun
 
@@ -92,7 +97,7 @@ def read_study_json(study: Path) -> dict[str, Any]:
     """Content of `study.json`; ValueError if the folder is no study's or the file is damaged."""
     path = study / STUDY_FILE
     try:
-        content = read_study(path)
+        content = read_study_record(path)
         if content["format"] not in _FORMATS or not isinstance(content["runs"], list):
             raise ValueError("another format")
         for entry in content["runs"]:
@@ -272,6 +277,6 @@ class StudyJson:
             return
         entries = [state.as_json(self._study) for state in self._states]
         content = {**self._header, "runs": [*entries, *self._kept]}
-        write_study(self._study / STUDY_FILE, content)
+        write_study_record(self._study / STUDY_FILE, content)
         # Thousands of runs take a second: spend a few per cent of the time on it at most.
         self._next = time.monotonic() + max(1.0, 30 * (time.monotonic() - begun))
