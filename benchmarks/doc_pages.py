@@ -23,7 +23,7 @@ from metric_pictures import core_of, metrics_of_codes
 
 import srvae_plugin
 from srvae_plugin.config import plugins
-from srvae_plugin.report.published import published_scores
+from srvae_plugin.report.comparison.published import published_scores
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -27,17 +27,21 @@ from evidence_record import RECORDS
 from numpy.typing import ArrayLike
 
 from srvae_plugin.config.text import gin_dict
-from srvae_plugin.report.bootstrap import bootstrap_interval
-from srvae_plugin.report.figures import strip_plot
-from srvae_plugin.report.gaps import planned_metrics
+from srvae_plugin.report.comparison.bootstrap import bootstrap_interval
+from srvae_plugin.report.comparison.gaps import planned_metrics
+from srvae_plugin.report.comparison.pairs import Bootstrap
+from srvae_plugin.report.comparison.protocol import (
+    PUBLISHED_DATA_SETS,
+    beside_published,
+    published_by_row,
+)
+from srvae_plugin.report.comparison.published import published_scores
+from srvae_plugin.report.comparison.statistics import mean, probability_of_improvement
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.models import Model
-from srvae_plugin.report.pairs import Bootstrap
-from srvae_plugin.report.protocol import PUBLISHED_DATA_SETS, beside_published, published_by_row
-from srvae_plugin.report.published import published_scores
+from srvae_plugin.report.parts.figures import strip_plot
 from srvae_plugin.report.run import DataSet, Run
 from srvae_plugin.report.scores import Table, score_tables
-from srvae_plugin.report.statistics import mean, probability_of_improvement
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "evidence.md"

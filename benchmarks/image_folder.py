@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srvae_plugin.data.own_data import image_folder
+from srvae_plugin.data.own.images import image_folder
 
 _BATCH = 64
 

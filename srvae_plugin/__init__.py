@@ -31,8 +31,8 @@ if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pi
 if TYPE_CHECKING:
     from srvae_plugin import metrics
     from srvae_plugin.config.plugins import load_dataset
-    from srvae_plugin.data.labelled import LabelledData
-    from srvae_plugin.data.pairs import ChangedFactors
+    from srvae_plugin.data.sampling.labelled import LabelledData
+    from srvae_plugin.data.sampling.pairs import ChangedFactors
     from srvae_plugin.interchange.diagnosis import diagnose
     from srvae_plugin.interchange.scoring import score
     from srvae_plugin.models import (
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
         SupervisedVAE,
     )
     from srvae_plugin.models.base import DisentanglementModel, Gaussian, Losses
-    from srvae_plugin.runs.diagnosis import Diagnosis
     from srvae_plugin.runs.pipeline import (
         evaluate_with_gin,
         load_model,
@@ -65,8 +64,9 @@ if TYPE_CHECKING:
         train_with_gin,
         validate_with_gin,
     )
-    from srvae_plugin.runs.score import score_codes
-    from srvae_plugin.runs.scores import Scores
+    from srvae_plugin.runs.scoring.diagnosis import Diagnosis
+    from srvae_plugin.runs.scoring.score import score_codes
+    from srvae_plugin.runs.scoring.scores import Scores
     from srvae_plugin.runs.train import train
     from srvae_plugin.runs.trained import (
         Run,

@@ -4,7 +4,7 @@ import gin
 import numpy as np
 
 from srvae_plugin import metrics
-from srvae_plugin.metrics import fixed_data
+from srvae_plugin.metrics.common import fixed_data
 from srvae_plugin.metrics.unified_scores import MATRICES
 
 OURS = {

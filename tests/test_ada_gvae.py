@@ -8,12 +8,12 @@ import torch
 
 import srvae_plugin as sv
 from srvae_plugin.config import gin_files
-from srvae_plugin.data.byte_table import byte_table_of
 from srvae_plugin.data.dummy_data import DummyData
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.image_grid import ImageGrid
-from srvae_plugin.data.pairs import SAMPLINGS, ChangedFactors
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.table import FactorTable
+from srvae_plugin.data.sampling.pairs import SAMPLINGS, ChangedFactors
+from srvae_plugin.data.storage.byte_table import byte_table_of
 from srvae_plugin.models.base import Pairs
 from srvae_plugin.runs import pipeline
 from srvae_plugin.training.batches import DeviceImages, DevicePairs, HostPairs

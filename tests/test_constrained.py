@@ -10,12 +10,12 @@ import srvae_plugin as sv
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.plugins import load_dataset
-from srvae_plugin.data.byte_table import byte_table_of
-from srvae_plugin.data.combinations import left_out, pair_weights, read_rule
-from srvae_plugin.data.constrained import constrained
-from srvae_plugin.data.held_out import to_score
 from srvae_plugin.data.image_grid import ImageGrid
-from srvae_plugin.data.pairs import SAMPLINGS, ChangedFactors
+from srvae_plugin.data.sampling.combinations import left_out, pair_weights, read_rule
+from srvae_plugin.data.sampling.constrained import constrained
+from srvae_plugin.data.sampling.held_out import to_score
+from srvae_plugin.data.sampling.pairs import SAMPLINGS, ChangedFactors
+from srvae_plugin.data.storage.byte_table import byte_table_of
 from srvae_plugin.runs.trained_on import bound_dataset
 from srvae_plugin.testing.building import Bars
 from srvae_plugin.training.batches import DeviceImages, HostImages

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from srvae_plugin.config.plugins import load_dataset
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.testing.complete_run import Bars
 
 GRID = Bars((8, 6, 2))

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, random_split
 
 import srvae_plugin as sv
-from srvae_plugin.data.from_python import as_data
+from srvae_plugin.data.own.from_python import as_data
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.testing.complete_run import Bars
 from srvae_plugin.training.plain import prepared
@@ -35,7 +35,7 @@ def test_one_made_before_torch_came_is_one_too():
     code = """if True:
         import sys
         import numpy as np
-        from srvae_plugin.data.table import FactorTable
+        from srvae_plugin.data.own.table import FactorTable
         table = FactorTable(np.array([[0, 1], [1, 1]]))
         assert "torch" not in sys.modules
         table[0]

@@ -8,11 +8,11 @@ import pytest
 
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.data.dsprites import dsprites_full
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig
 from srvae_plugin.runs.directory import StepDirectory
-from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
+from srvae_plugin.runs.scoring.repeatable import warn_if_random
 
 SIZES = (3, 4, 5)
 SMALL = ["mig.num_train = 400", "sap_score.num_train = 300", "sap_score.num_test = 100"]

@@ -15,14 +15,14 @@ from sklearn.svm import LinearSVC
 from srvae_plugin import load_dataset
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.config import plugins
-from srvae_plugin.data.factor_columns import read_columns
-from srvae_plugin.data.own_data import npz
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.factor_columns import read_columns
+from srvae_plugin.data.own.images import npz
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_mig, compute_sap
 from srvae_plugin.metrics.codes import sample_codes_and_factors
-from srvae_plugin.report.pictures import names_in
+from srvae_plugin.report.parts.pictures import names_in
 from srvae_plugin.report.run import Run
-from srvae_plugin.runs.codes_files import load_codes
+from srvae_plugin.runs.codes.files import load_codes
 from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.representation import TabulatedCodes
 

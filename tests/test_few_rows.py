@@ -5,7 +5,7 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 
 from srvae_plugin.cli.evaluate import evaluate_main
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig, compute_sap
 from srvae_plugin.metrics.beta_vae import compute_beta_vae_sklearn
 from srvae_plugin.metrics.downstream_task import compute_downstream_task

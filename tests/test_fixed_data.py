@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from metric_cases import GRIDS, IndexGrid, LookUp, factors_themselves, noisy_factors
 
-from srvae_plugin.metrics import fixed_data
+from srvae_plugin.metrics.common import fixed_data
 from srvae_plugin.metrics.mig import mig
 from srvae_plugin.metrics.sap_score import sap_score
 from srvae_plugin.metrics.unified_scores import mutual_information_matrix

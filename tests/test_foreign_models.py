@@ -18,7 +18,7 @@ from srvae_plugin.interchange.foreign_models import (
     open_model,
 )
 from srvae_plugin.runs.directory import StepDirectory
-from srvae_plugin.runs.repeatable import warn_if_random
+from srvae_plugin.runs.scoring.repeatable import warn_if_random
 
 helper = pytest.importorskip("onnx").helper
 SHAPE = finished_runs.COLOUR_SHAPE

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from srvae_plugin.data.held_out import split
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.table import FactorTable
+from srvae_plugin.data.sampling.held_out import split
 
 
 @pytest.mark.parametrize(

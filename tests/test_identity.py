@@ -15,11 +15,11 @@ from srvae_plugin.config.data_record import (
     record_of,
 )
 from srvae_plugin.config.text import with_record
-from srvae_plugin.data.digest import digest_of
+from srvae_plugin.data.storage.digest import digest_of
 from srvae_plugin.data.storage.locate import expanded
+from srvae_plugin.report.comparison.pairs import Bootstrap
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import group_by_model
-from srvae_plugin.report.pairs import Bootstrap
 from srvae_plugin.report.scores import overall, score_tables
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs import pipeline

@@ -11,9 +11,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from srvae_plugin.config.plugins import load_dataset
-from srvae_plugin.data.digest import digest_of
-from srvae_plugin.data.own_data import image_folder
+from srvae_plugin.data.own.images import image_folder
 from srvae_plugin.data.storage import decoded_files
+from srvae_plugin.data.storage.digest import digest_of
 from srvae_plugin.data.storage.own_images import ImageFiles
 
 NUM = 12

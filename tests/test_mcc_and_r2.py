@@ -14,8 +14,8 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
-from srvae_plugin.data.factor_kinds import FactorKinds
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.factor_kinds import FactorKinds
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics.codes import CodesAndFactors
 from srvae_plugin.metrics.mcc import compute_mcc, mcc
 from srvae_plugin.metrics.r2 import ALPHAS, GAMMAS, compute_r2, r2, r2_scores

@@ -8,9 +8,9 @@ from metric_cases import GRIDS, IndexGrid, LookUp, noisy_factors
 from sklearn.tree import DecisionTreeClassifier
 
 from srvae_plugin import metrics
-from srvae_plugin.metrics.arrays import as_factors, split, with_names
+from srvae_plugin.metrics.common.arrays import as_factors, split, with_names
+from srvae_plugin.metrics.common.seeds import random_state_of, seed_of
 from srvae_plugin.metrics.learners.probes import Forest
-from srvae_plugin.metrics.seeds import random_state_of, seed_of
 from srvae_plugin.metrics.unified_scores import accuracy_svm_matrix, mutual_information_matrix
 
 CODES = noisy_factors(GRIDS["tiny"])

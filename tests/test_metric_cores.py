@@ -19,9 +19,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from srvae_plugin.metrics.aggregation import merges, precision_curve
 from srvae_plugin.metrics.beta_vae import Differences, beta_vae_score
 from srvae_plugin.metrics.codes import CodesAndFactors
+from srvae_plugin.metrics.common.aggregation import merges, precision_curve
 from srvae_plugin.metrics.downstream_task import check_sizes, compute_downstream_task
 from srvae_plugin.metrics.fairness import fairness_scores, inter_group_fairness
 from srvae_plugin.metrics.irs import irs

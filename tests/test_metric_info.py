@@ -10,7 +10,7 @@ import pytest
 
 from srvae_plugin import metrics
 from srvae_plugin.config import plugins
-from srvae_plugin.metrics.info import ARGUMENTS, Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.info import ARGUMENTS, Headline, MetricInfo, documented, metric
 from srvae_plugin.report import keys
 
 FUNCTIONS = {

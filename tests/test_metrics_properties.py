@@ -25,11 +25,11 @@ from sklearn.metrics import mutual_info_score
 
 from srvae_plugin import metrics
 from srvae_plugin.metrics.codes import CodesAndFactors
+from srvae_plugin.metrics.common.discretizer import discretize_codes, histogram_discretizer
+from srvae_plugin.metrics.common.mutual_information import entropy, mutual_information
 from srvae_plugin.metrics.dci import IMPORTANCE_FILE, importance_matrix
-from srvae_plugin.metrics.discretizer import discretize_codes, histogram_discretizer
 from srvae_plugin.metrics.factor_vae import prune_dims
 from srvae_plugin.metrics.mig import mig
-from srvae_plugin.metrics.mutual_information import entropy, mutual_information
 from srvae_plugin.metrics.sap_score import sap_score
 from srvae_plugin.runs.representation import CachedRepresentation
 from srvae_plugin.testing.metrics import CHECKS

@@ -14,12 +14,12 @@ from srvae_plugin import load_dataset
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.run import run_main
 from srvae_plugin.config import gin_files, plugins
-from srvae_plugin.data import image_scale
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.image_table import ImageTable, bin_factors
-from srvae_plugin.data.own_data import image_folder, npz
+from srvae_plugin.data.own import image_scale
+from srvae_plugin.data.own.images import image_folder, npz
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.data.storage.cache_folder import cache_folder
-from srvae_plugin.data.table import FactorTable
 from srvae_plugin.metrics import compute_mig, compute_sap
 from srvae_plugin.metrics.codes import sample_codes_and_factors
 from srvae_plugin.metrics.dci_regressors import compute_dci_regression

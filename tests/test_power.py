@@ -8,7 +8,7 @@ from report_runs import SCORES, make_run, make_study
 from scipy import stats
 
 from srvae_plugin.cli.study import study_main
-from srvae_plugin.report.power import (
+from srvae_plugin.report.comparison.power import (
     Spread,
     power_of,
     seeds_needed,

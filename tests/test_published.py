@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from srvae_plugin.report import published
-from srvae_plugin.report.published import (
+from srvae_plugin.report.comparison import published
+from srvae_plugin.report.comparison.published import (
     COLUMNS,
     PublishedScore,
     published_scores,

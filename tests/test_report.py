@@ -34,24 +34,24 @@ from srvae_plugin.cli.report import report_main
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import read_scalars
-from srvae_plugin.report import bootstrap
-from srvae_plugin.report.curves import Curve, curve_chart
+from srvae_plugin.report.comparison import bootstrap
+from srvae_plugin.report.comparison.pairs import Bootstrap
+from srvae_plugin.report.comparison.protocol import STUDY_SETTINGS, beside_published
+from srvae_plugin.report.comparison.published import published_scores
 from srvae_plugin.report.data import read_runs
-from srvae_plugin.report.figures import hinton
 from srvae_plugin.report.keys import headlines, metric_name
 from srvae_plugin.report.models import Model, group_by_model
-from srvae_plugin.report.pairs import Bootstrap
-from srvae_plugin.report.pictures import (
+from srvae_plugin.report.parts.curves import Curve, curve_chart
+from srvae_plugin.report.parts.figures import hinton
+from srvae_plugin.report.parts.pictures import (
     Budget,
     Chosen,
     animation,
     factor_names,
     importance,
 )
-from srvae_plugin.report.protocol import STUDY_SETTINGS, beside_published
-from srvae_plugin.report.published import published_scores
+from srvae_plugin.report.parts.svg import axis, element
 from srvae_plugin.report.scores import score_tables
-from srvae_plugin.report.svg import axis, element
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs.directory import StepDirectory
 

@@ -23,7 +23,7 @@ from report_runs import (
     write_json,
 )
 
-from srvae_plugin.report.pairs import Bootstrap
+from srvae_plugin.report.comparison.pairs import Bootstrap
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs.directory import RunDirectory
 

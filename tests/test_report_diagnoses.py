@@ -8,11 +8,11 @@ from planted_codes import NAMES, base, ring_noise_and_dead, rotated_pair
 from report_runs import make_run, write_json
 from test_report import Page
 
-from srvae_plugin.report.diagnoses import MOST
-from srvae_plugin.report.pairs import Bootstrap
+from srvae_plugin.report.comparison.pairs import Bootstrap
+from srvae_plugin.report.parts.diagnoses import MOST
 from srvae_plugin.report.write import write_report
-from srvae_plugin.runs.diagnosis import diagnosis_of_codes
 from srvae_plugin.runs.directory import RunDirectory
+from srvae_plugin.runs.scoring.diagnosis import diagnosis_of_codes
 
 QUICK = Bootstrap(resamples=50)
 

@@ -10,9 +10,9 @@ import torch
 
 import srvae_plugin as sv
 from srvae_plugin.config import gin_files
-from srvae_plugin.data import labellers
 from srvae_plugin.data.dummy_data import DummyData
-from srvae_plugin.data.labelled import LabelledData, sample_labelled
+from srvae_plugin.data.sampling import labellers
+from srvae_plugin.data.sampling.labelled import LabelledData, sample_labelled
 from srvae_plugin.models import supervised_losses as losses
 from srvae_plugin.models.base import Pairs
 from srvae_plugin.models.mine import MutualInformation

@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from srvae_plugin.report import bootstrap as b, statistics as s
+from srvae_plugin.report.comparison import bootstrap as b, statistics as s
 
 NAN = float("nan")
 CENTRES = [s.mean, s.median, s.interquartile_mean]

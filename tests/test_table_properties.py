@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from srvae_plugin.data.image_table import ImageTable
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics import (
     compute_dci,
     compute_factor_vae,
@@ -21,7 +21,7 @@ from srvae_plugin.metrics.downstream_task import compute_downstream_task
 from srvae_plugin.metrics.fairness import compute_fairness
 from srvae_plugin.metrics.modularity_explicitness import compute_modularity_explicitness
 from srvae_plugin.metrics.strong_downstream_task import compute_strong_downstream_task
-from srvae_plugin.runs.codes_files import load_codes
+from srvae_plugin.runs.codes.files import load_codes
 from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
 
 RNG = np.random.RandomState

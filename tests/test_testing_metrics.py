@@ -5,7 +5,7 @@ import pytest
 from example_packages import from_example, require_found
 
 from srvae_plugin.interchange.exporters import Exported
-from srvae_plugin.metrics.info import Headline, MetricInfo
+from srvae_plugin.metrics.common.info import Headline, MetricInfo
 from srvae_plugin.testing import CheckError, check_exporter, check_metric
 from srvae_plugin.testing.metrics import CHECKS, INVARIANCES, metric_outcomes
 

@@ -9,7 +9,7 @@ from trained_models import fit, rows, same_weights
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
-from srvae_plugin.data.from_python import as_data
+from srvae_plugin.data.own.from_python import as_data
 from srvae_plugin.models.networks import srvae_decoder, srvae_encoder
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.runs import pipeline

@@ -12,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 from trained_models import MODELS, TINY, require_alive, rows, same_weights
 
 from srvae_plugin.config import gin_files
-from srvae_plugin.data.byte_table import byte_table_of
 from srvae_plugin.data.dsprites import DSprites, dsprites_full, dsprites_noshape
 from srvae_plugin.data.dsprites_variants import color_dsprites
 from srvae_plugin.data.image_grid import ImageGrid
 from srvae_plugin.data.images_only import ImagesOnly
+from srvae_plugin.data.storage.byte_table import byte_table_of
 from srvae_plugin.data.storage.mapped_images import MappedImages
 from srvae_plugin.models.base import Losses
 from srvae_plugin.models.vae import VAE

@@ -15,7 +15,7 @@ from srvae_plugin.cli.report import report_main
 from srvae_plugin.metrics import compute_udr_sklearn
 from srvae_plugin.runs.directory import last_step_in
 from srvae_plugin.runs.run import run
-from srvae_plugin.runs.udr import gaussian_function, groups_of
+from srvae_plugin.runs.scoring.udr import gaussian_function, groups_of
 
 # What disentanglement_lib's config/tests/methods/udr/{udr,udr_spearman}.gin bind.
 DLIB = """

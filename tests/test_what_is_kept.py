@@ -10,11 +10,11 @@ from small_runs import bound, run_words
 import srvae_plugin as sv
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.run import run_main
-from srvae_plugin.data.labelled import LabelledData
-from srvae_plugin.data.labellers import noisy_labeller, perfect_labeller
+from srvae_plugin.data.sampling.labelled import LabelledData
+from srvae_plugin.data.sampling.labellers import noisy_labeller, perfect_labeller
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import RunDirectory
-from srvae_plugin.runs.udr_groups import groups_of
+from srvae_plugin.runs.scoring.udr_groups import groups_of
 from srvae_plugin.testing.building import Bars
 from srvae_plugin.training.callbacks import Callback
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.config.optional import require
 from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
-from srvae_plugin.data.table import FactorTable
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.files import write_bytes
 from srvae_plugin.interchange.exporters import Exported, Trained
 from srvae_plugin.metrics.dci import IMPORTANCE_FILE

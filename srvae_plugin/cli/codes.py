@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from srvae_plugin.runs.codes_files import CodesFile
+    from srvae_plugin.runs.codes.files import CodesFile
     from srvae_plugin.runs.evaluate import Scores
     from srvae_plugin.runs.representation import TabulatedCodes
 
@@ -71,7 +71,7 @@ def require_fitting(parser: argparse.ArgumentParser, options: argparse.Namespace
 
 def comparison_table(scores: Mapping[str, Scores]) -> str:
     """Scores of several tables, one column each; "-" is what a table has no score of."""
-    from srvae_plugin.runs.scores import NOT_SCORES
+    from srvae_plugin.runs.scoring.scores import NOT_SCORES
     from srvae_plugin.runs.summary import columns_of, number
 
     keys = {
@@ -107,7 +107,7 @@ def score_tables(
             replaced.
         MetricsFailedError: after all else, if a metric cannot be computed.
     """
-    from srvae_plugin.runs.codes_files import load_codes
+    from srvae_plugin.runs.codes.files import load_codes
 
     sources = code_sources(options)
     tables = {name: load_codes(source, files, options.bind) for name, source in sources.items()}
@@ -154,8 +154,8 @@ def _named(patterns: Sequence[str]) -> dict[str, Path]:
 
 
 def _source(options: argparse.Namespace, path: Path) -> CodesFile:
-    from srvae_plugin.runs.codes_files import CodesFile
-    from srvae_plugin.runs.codes_readers import Columns
+    from srvae_plugin.runs.codes.files import CodesFile
+    from srvae_plugin.runs.codes.readers import Columns
 
     chosen = [
         tuple(name.strip() for part in given for name in part.split(",") if name.strip())
@@ -174,7 +174,7 @@ def _score(
     table: TabulatedCodes,
     place: Path,
 ) -> Scores:
-    from srvae_plugin.data.table import FactorTable
+    from srvae_plugin.data.own.table import FactorTable
     from srvae_plugin.runs import evaluate
 
     model = {"name": name, "label": options.label, "seed": options.seed}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from srvae_plugin.cli.codes import code_sources, default_place
 
 if TYPE_CHECKING:
-    from srvae_plugin.runs.diagnosis import Diagnosis
+    from srvae_plugin.runs.scoring.diagnosis import Diagnosis
 
 __all__ = ["add_diagnose", "diagnose", "require_diagnosable"]
 
@@ -44,7 +44,7 @@ def diagnose(options: argparse.Namespace, foreign: Callable[..., Any]) -> None:
         options: of `srvae-evaluate`.
         foreign: gives function, data set and identity of `--function` and `--model`.
     """
-    from srvae_plugin.runs import diagnose as runs
+    from srvae_plugin.runs.scoring import diagnose as runs
 
     keep = {"resume": options.resume, "overwrite": options.overwrite}
     if options.run:
@@ -59,8 +59,8 @@ def diagnose(options: argparse.Namespace, foreign: Callable[..., Any]) -> None:
 
 
 def _codes(options: argparse.Namespace, keep: Mapping[str, bool]) -> None:
-    from srvae_plugin.runs import diagnose as runs
-    from srvae_plugin.runs.codes_files import load_codes
+    from srvae_plugin.runs.codes.files import load_codes
+    from srvae_plugin.runs.scoring import diagnose as runs
 
     sources = code_sources(options)
     tables = {name: load_codes(source, None, options.bind) for name, source in sources.items()}

@@ -209,7 +209,7 @@ def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
 
 
 def _ranked(options: argparse.Namespace) -> dict[str, Scores]:
-    from srvae_plugin.runs.udr import groups_of, rank_groups
+    from srvae_plugin.runs.scoring.udr import groups_of, rank_groups
 
     files = options.gin or ["metrics/udr.gin"]
     scores = rank_groups(
@@ -223,7 +223,7 @@ def _foreign(
     options: argparse.Namespace, files: Sequence[str]
 ) -> tuple[RepresentationFunction, GroundTruthData | None, str]:
     """A function that is no run's, its data set if it has one, and what tells it from others."""
-    from srvae_plugin.data.digest import digest_of_file
+    from srvae_plugin.data.storage.digest import digest_of_file
     from srvae_plugin.runs import evaluate
 
     if options.function:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from srvae_plugin.report.comparison.pairs import Bootstrap
+from srvae_plugin.report.comparison.protocol import is_same
+from srvae_plugin.report.comparison.published import published_scores
+from srvae_plugin.report.comparison.seeds import in_words, published_in_words
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.keys import Score, published_names
 from srvae_plugin.report.models import group_by_model
-from srvae_plugin.report.pairs import Bootstrap
-from srvae_plugin.report.protocol import is_same
-from srvae_plugin.report.published import published_scores
 from srvae_plugin.report.scores import score_tables
-from srvae_plugin.report.seeds import in_words, published_in_words
 
 __all__ = ["power_lines"]
 

@@ -69,7 +69,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         parser.error("give folders of runs, or --published or --published-columns alone")
 
     def work() -> None:
-        from srvae_plugin.report import published
+        from srvae_plugin.report.comparison import published
 
         if options.published_columns:
             print(",".join(published.COLUMNS))
@@ -80,7 +80,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         if options.published:
             print(published.as_text(published.published_scores(options.published_csv)))
             return
-        from srvae_plugin.report.pairs import Bootstrap
+        from srvae_plugin.report.comparison.pairs import Bootstrap
         from srvae_plugin.report.write import write_report
 
         done = write_report(

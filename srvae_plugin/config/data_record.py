@@ -17,8 +17,8 @@ import gin
 
 from srvae_plugin.config import plugins
 from srvae_plugin.config.text import gin_dict, record_in
-from srvae_plugin.data.digest import digest_of
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.storage.digest import digest_of
 from srvae_plugin.data.storage.locate import expanded
 
 __all__ = ["Record", "differing_lines", "other_content", "place", "record_of"]

@@ -29,8 +29,8 @@ import gin
 from beartype.door import is_bearable
 
 import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
-from srvae_plugin.data.constrained import constrained
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.constrained import constrained
 from srvae_plugin.data.storage.locate import expanded
 
 __all__ = [
@@ -210,7 +210,7 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
         name: disentanglement_lib's name of a data set, or a plug-in's.
         options: the data set's own, for example `path`, a file of the original data; in gin
             `dataset.path = "..."`. Of any grid of factors `correlations`, `constraints` and
-            `rules_seed`; see `srvae_plugin.data.constrained.constrained`.
+            `rules_seed`; see `srvae_plugin.data.sampling.constrained.constrained`.
 
     Raises:
         ValueError: for an unknown name or option and for files that are not what they should be.

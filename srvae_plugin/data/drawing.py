@@ -62,7 +62,7 @@ class IndexedData(DrawnData):
     codes and reading reports do without it.
 
     Example:
-        >>> from srvae_plugin.data.table import FactorTable
+        >>> from srvae_plugin.data.own.table import FactorTable
         >>> data = FactorTable(np.array([[0, 1], [1, 1], [2, 0]]), ["shape", "size"])
         >>> data
         <FactorTable: 3 observations of 1 x 1 x 1; factors: shape (3), size (2)>

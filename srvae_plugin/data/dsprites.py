@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data import dsprites_renderer as renderer
-from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.dsprites_original import FILE_NAME, read_original
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.storage.array_cache import cached_array
+from srvae_plugin.data.storage.byte_table import ByteTable
 from srvae_plugin.data.storage.locate import expanded
 
 __all__ = [

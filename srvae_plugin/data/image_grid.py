@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.ground_truth import FactorGrid
+from srvae_plugin.data.storage.byte_table import ByteTable
 from srvae_plugin.data.storage.mapped_images import MappedImages
 
 __all__ = ["ImageGrid", "checked_sizes"]

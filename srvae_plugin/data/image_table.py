@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.factor_columns import equal_bins
-from srvae_plugin.data.factor_kinds import FactorKinds
+from srvae_plugin.data.own.factor_columns import equal_bins
+from srvae_plugin.data.own.factor_kinds import FactorKinds
+from srvae_plugin.data.own.table import FactorTable
+from srvae_plugin.data.own.table_rows import Content
 from srvae_plugin.data.storage.image_digests import image_digests
-from srvae_plugin.data.table import FactorTable
-from srvae_plugin.data.table_rows import Content
 
 __all__ = ["ImageTable", "LoadImages", "bin_factors", "check_rows"]
 

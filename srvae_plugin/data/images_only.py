@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.drawing import IndexedData
+from srvae_plugin.data.storage.byte_table import ByteTable
 from srvae_plugin.data.storage.mapped_images import StoredImages
 
 __all__ = ["ImagesOnly", "RowNumbers"]

@@ -64,7 +64,7 @@ def teapots(
     """Returns RGB teapots and their five continuous factors, drawn uniformly and independently.
 
     Azimuth in [0, 2 pi], elevation in [0, pi / 2] (radians), red, green and blue in [0, 1]; a fixed
-    set of images, drawn row by row, see :class:`srvae_plugin.data.table.FactorTable`.
+    set of images, drawn row by row, see :class:`srvae_plugin.data.own.table.FactorTable`.
 
     The first 80 % of the images are the training set, the next 10 % the validation set, the last
     10 % the test set, as in the original's experiments. Memory: half a kilobyte an image, 110 MB

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from srvae_plugin.data.from_python import as_data
+from srvae_plugin.data.own.from_python import as_data
 from srvae_plugin.interchange.scoring import function_of
+from srvae_plugin.metrics.common.seeds import Seed
 from srvae_plugin.metrics.diagnosis.scoring import METRICS
-from srvae_plugin.metrics.seeds import Seed
-from srvae_plugin.runs.diagnosis import (
+from srvae_plugin.runs.scoring.diagnosis import (
     POINTS,
     Diagnosis,
     diagnosis_of_codes,

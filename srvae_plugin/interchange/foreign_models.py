@@ -27,7 +27,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.interchange.script_code import require_no_files, require_no_files_in
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.exported import check_export
-from srvae_plugin.runs.repeatable import same_codes
+from srvae_plugin.runs.scoring.repeatable import same_codes
 
 __all__ = [
     "LAYOUTS",

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from srvae_plugin.data.from_python import as_data
+from srvae_plugin.data.own.from_python import as_data
 from srvae_plugin.interchange.foreign_models import find_layout, open_model
-from srvae_plugin.metrics.seeds import Seed, seed_of
+from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.representation import Representation
-from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics, score_function
-from srvae_plugin.runs.scores import Scores
+from srvae_plugin.runs.scoring.score import DEFAULT_METRICS, Metrics, score_function
+from srvae_plugin.runs.scoring.scores import Scores
 from srvae_plugin.runs.trained import Run
 
 __all__ = ["function_of", "score"]

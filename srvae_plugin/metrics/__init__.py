@@ -24,6 +24,13 @@ Examples:
 
 import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
 from srvae_plugin.metrics.beta_vae import beta_vae, compute_beta_vae_sklearn
+from srvae_plugin.metrics.common.fixed_data import (
+    compute_dci_on_fixed_data,
+    compute_mig_on_fixed_data,
+    compute_sap_on_fixed_data,
+    compute_unified_score_on_fixed_data,
+)
+from srvae_plugin.metrics.common.info import Headline, MetricInfo, metric
 from srvae_plugin.metrics.dci import compute_dci, dci
 from srvae_plugin.metrics.dci_es import Probing, compute_dci_es, dci_es
 from srvae_plugin.metrics.dci_regressors import Regressor, compute_dci_regression, dci_regression
@@ -31,13 +38,6 @@ from srvae_plugin.metrics.dcimig import compute_dcimig, dcimig
 from srvae_plugin.metrics.downstream_task import compute_downstream_task, downstream_task
 from srvae_plugin.metrics.factor_vae import compute_factor_vae, factor_vae
 from srvae_plugin.metrics.fairness import compute_fairness, fairness
-from srvae_plugin.metrics.fixed_data import (
-    compute_dci_on_fixed_data,
-    compute_mig_on_fixed_data,
-    compute_sap_on_fixed_data,
-    compute_unified_score_on_fixed_data,
-)
-from srvae_plugin.metrics.info import Headline, MetricInfo, metric
 from srvae_plugin.metrics.infomec import compute_infomec, infomec
 from srvae_plugin.metrics.irs import compute_irs, irs
 from srvae_plugin.metrics.jemmig import compute_jemmig, jemmig

@@ -12,8 +12,8 @@ happens in between depends on what it was given:
 
 Both give the same scores for the same codes.
 
-Of a table that is no full grid (:class:`srvae_plugin.data.table.FactorTable`) rows are drawn, never
-combinations of values.
+Of a table that is no full grid (:class:`srvae_plugin.data.own.table.FactorTable`) rows are
+drawn, never combinations of values.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, draw_factors, names_of
-from srvae_plugin.data.table_rows import FEWEST_ROWS, TableRows
-from srvae_plugin.metrics.checks import check_codes, check_count, check_factors
+from srvae_plugin.data.own.table_rows import FEWEST_ROWS, TableRows
+from srvae_plugin.metrics.common.checks import check_codes, check_count, check_factors
 
 __all__ = [
     "CodeDraws",

@@ -15,17 +15,18 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, unordered_factors
-from srvae_plugin.metrics.arrays import split
-from srvae_plugin.metrics.checks import (
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
+from srvae_plugin.metrics.common.arrays import split
+from srvae_plugin.metrics.common.checks import (
     check_count,
     logger,
     standardize,
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
-from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.drawing import Scores, Source
+from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.learners.probes import (
     FOREST,
     NUM_TREES,
@@ -35,7 +36,6 @@ from srvae_plugin.metrics.learners.probes import (
     Task,
     random_forest,
 )
-from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
 
 __all__ = [
     "MIN_GAIN",

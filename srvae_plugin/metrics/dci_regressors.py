@@ -14,20 +14,20 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.arrays import split
-from srvae_plugin.metrics.checks import (
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
+from srvae_plugin.metrics.common.arrays import split
+from srvae_plugin.metrics.common.checks import (
     check_count,
     check_latents,
     standardize,
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
+from srvae_plugin.metrics.common.drawing import Scores, Source
+from srvae_plugin.metrics.common.factor_kinds import only_numbers
+from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.dci import disentanglement, save_matrix
-from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.factor_kinds import only_numbers
-from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
 
 __all__ = [
     "IMPORTANCE_FILE",

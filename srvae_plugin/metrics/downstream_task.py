@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.table_rows import FEWEST_POINTS, TableRows
-from srvae_plugin.metrics.arrays import split, with_names
-from srvae_plugin.metrics.checks import check_count
+from srvae_plugin.data.own.table_rows import FEWEST_POINTS, TableRows
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
     points_used,
     table_rows,
 )
-from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.factor_kinds import only_classes
-from srvae_plugin.metrics.info import MetricInfo, documented, metric
+from srvae_plugin.metrics.common.arrays import split, with_names
+from srvae_plugin.metrics.common.checks import check_count
+from srvae_plugin.metrics.common.drawing import Scores, Source
+from srvae_plugin.metrics.common.factor_kinds import only_classes
+from srvae_plugin.metrics.common.info import MetricInfo, documented, metric
+from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.learners.predictors import Accuracies, PredictorFn, accuracies
-from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
 
 __all__ = [
     "Samples",

@@ -15,20 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
-from srvae_plugin.data.table_rows import TableRows
-from srvae_plugin.metrics.arrays import Rows, with_names
-from srvae_plugin.metrics.checks import LEFT_OUT, check_count, check_factors, varying_factors
+from srvae_plugin.data.own.table_rows import TableRows
 from srvae_plugin.metrics.codes import (
     CodeDraws,
     CodesAndFactors,
     RepresentationFunction,
     points_used,
 )
-from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.factor_kinds import masked, only_classes
-from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.arrays import Rows, with_names
+from srvae_plugin.metrics.common.checks import LEFT_OUT, check_count, check_factors, varying_factors
+from srvae_plugin.metrics.common.drawing import Scores, Source
+from srvae_plugin.metrics.common.factor_kinds import masked, only_classes
+from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.learners.predictors import PredictorFn, Task, predict
-from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
 
 __all__ = [
     "Interventions",

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.arrays import given_points
-from srvae_plugin.metrics.checks import check_latents, varying_factors, warn_collapsed
 from srvae_plugin.metrics.codes import RepresentationFunction
-from srvae_plugin.metrics.discretizer import DiscretizerFn, discretize_codes
-from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.mutual_information import entropy, mutual_information
-from srvae_plugin.metrics.seeds import Seed, random_state_of
+from srvae_plugin.metrics.common.arrays import given_points
+from srvae_plugin.metrics.common.checks import check_latents, varying_factors, warn_collapsed
+from srvae_plugin.metrics.common.discretizer import DiscretizerFn, discretize_codes
+from srvae_plugin.metrics.common.drawing import Scores, Source
+from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.mutual_information import entropy, mutual_information
+from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = ["compute_jemmig", "jemmig"]
 

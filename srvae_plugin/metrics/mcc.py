@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.arrays import Factors, as_array, as_factors
-from srvae_plugin.metrics.checks import (
+from srvae_plugin.metrics.codes import RepresentationFunction
+from srvae_plugin.metrics.common.arrays import Factors, as_array, as_factors
+from srvae_plugin.metrics.common.checks import (
     check_codes,
     check_factors,
     logger,
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import RepresentationFunction
-from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.factor_kinds import only_numbers
-from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.seeds import Seed, random_state_of
+from srvae_plugin.metrics.common.drawing import Scores, Source
+from srvae_plugin.metrics.common.factor_kinds import only_numbers
+from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = ["compute_mcc", "mcc", "strengths"]
 

@@ -11,18 +11,18 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors as continuous_in
-from srvae_plugin.metrics.arrays import split
-from srvae_plugin.metrics.checks import (
+from srvae_plugin.metrics.codes import RepresentationFunction
+from srvae_plugin.metrics.common.arrays import split
+from srvae_plugin.metrics.common.checks import (
     check_codes,
     check_factors,
     check_latents,
     varying_factors,
     warn_collapsed,
 )
-from srvae_plugin.metrics.codes import RepresentationFunction
-from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.seeds import Seed, random_state_of
+from srvae_plugin.metrics.common.drawing import Scores, Source
+from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
+from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = [
     "compute_sap",

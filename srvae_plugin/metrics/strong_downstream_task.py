@@ -13,21 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
-from srvae_plugin.data.table_rows import FEWEST_POINTS, TableRows
-from srvae_plugin.metrics.arrays import Rows
-from srvae_plugin.metrics.checks import check_count, varying_factors
+from srvae_plugin.data.own.table_rows import FEWEST_POINTS, TableRows
 from srvae_plugin.metrics.codes import (
     CodeDraws,
     CodesAndFactors,
     RepresentationFunction,
     points_used,
 )
+from srvae_plugin.metrics.common.arrays import Rows
+from srvae_plugin.metrics.common.checks import check_count, varying_factors
+from srvae_plugin.metrics.common.drawing import Scores
+from srvae_plugin.metrics.common.factor_kinds import masked, not_classes, without_factors
+from srvae_plugin.metrics.common.info import MetricInfo, documented, metric
+from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.downstream_task import check_sizes, fitting, sizes_that_fit
-from srvae_plugin.metrics.drawing import Scores
-from srvae_plugin.metrics.factor_kinds import masked, not_classes, without_factors
-from srvae_plugin.metrics.info import MetricInfo, documented, metric
 from srvae_plugin.metrics.learners.predictors import PredictorFn, Task, accuracies, predict
-from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
 
 __all__ = [
     "Experiments",

@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.aggregation import aggregate
-from srvae_plugin.metrics.arrays import split
-from srvae_plugin.metrics.checks import check_latents, varying_factors, warn_collapsed
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
+from srvae_plugin.metrics.common.aggregation import aggregate
+from srvae_plugin.metrics.common.arrays import split
+from srvae_plugin.metrics.common.checks import check_latents, varying_factors, warn_collapsed
+from srvae_plugin.metrics.common.discretizer import discretize_codes
+from srvae_plugin.metrics.common.drawing import Scores, Source
+from srvae_plugin.metrics.common.info import MetricInfo, documented, metric
+from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.dci import importance_matrix
-from srvae_plugin.metrics.discretizer import discretize_codes
-from srvae_plugin.metrics.drawing import Scores, Source
-from srvae_plugin.metrics.info import MetricInfo, documented, metric
 from srvae_plugin.metrics.sap_score import prediction_accuracies
-from srvae_plugin.metrics.seeds import Seed, draw_seeds, random_state_of
 
 __all__ = [
     "MATRICES",

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from srvae_plugin.data.pairs import ChangedFactors, PairedData
+from srvae_plugin.data.sampling.pairs import ChangedFactors, PairedData
 from srvae_plugin.models.base import Gaussian, Latents, Losses, Pairs, takes_tensor_step
 from srvae_plugin.models.losses import require_weight
 from srvae_plugin.models.networks.choice import Network
@@ -223,8 +223,8 @@ class AdaGVAE(_Adaptive):
     """Ada-GVAE (disentanglement_lib's `group_vae_argmax`); see `PairVAE` for its arguments.
 
     Which latents a pair shares is told by the distance of its posteriors (`differing_latents`);
-    these are averaged arithmetically. Pairs come from `srvae_plugin.data.pairs.ChangedFactors`,
-    gin's `dynamics`.
+    these are averaged arithmetically. Pairs come from
+    `srvae_plugin.data.sampling.pairs.ChangedFactors`, gin's `dynamics`.
 
     Source: Locatello et al., ICML 2020, Eq. 5 to 7 and Section 4.
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
-from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.data.sampling.pairs import PairedData
 from srvae_plugin.models.titles import Titles
 
 __all__ = [
@@ -209,8 +209,8 @@ class DisentanglementModel(nn.Module, ABC):
         """What batches are drawn from, made of the data set; called before `build`.
 
         The data set itself, and `losses` gets images; a model of pairs gives a
-        `srvae_plugin.data.pairs.PairedData`, as it is if `data` is one, and its `losses` gets
-        :class:`Pairs`.
+        `srvae_plugin.data.sampling.pairs.PairedData`, as it is if `data` is one, and its `losses`
+        gets :class:`Pairs`.
         """
         if isinstance(data, PairedData):
             raise ValueError(

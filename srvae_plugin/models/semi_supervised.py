@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.labelled import LabelledData
-from srvae_plugin.data.labellers import LABELLERS, perfect_labeller
-from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.data.sampling.labelled import LabelledData
+from srvae_plugin.data.sampling.labellers import LABELLERS, perfect_labeller
+from srvae_plugin.data.sampling.pairs import PairedData
 from srvae_plugin.models.base import Gaussian, Losses, Pairs, takes_tensor_step
 from srvae_plugin.models.beta_tc_vae import BetaTCVAE
 from srvae_plugin.models.dip_vae import DIPVAE

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.plugins import load_dataset
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.data.storage.leftovers import put_right_beside
 from srvae_plugin.data.storage.lock import only_writer_beside
-from srvae_plugin.data.table import FactorTable
 from srvae_plugin.files import replacing
 from srvae_plugin.plots.tiles import (
     GAP,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from srvae_plugin.files import read_json
+from srvae_plugin.report.comparison.gaps import add_foreign, add_refusals, with_plans
 from srvae_plugin.report.data_sets import (
     from_config,
     from_record,
@@ -19,7 +20,6 @@ from srvae_plugin.report.data_sets import (
     name_scored_data,
 )
 from srvae_plugin.report.foreign import told_apart
-from srvae_plugin.report.gaps import add_foreign, add_refusals, with_plans
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.reading import texts
 from srvae_plugin.report.run import DataSet, Run, Settings

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from srvae_plugin.report.comparison.settings import settings_of
 from srvae_plugin.report.run import Run
-from srvae_plugin.report.settings import settings_of
 
 __all__ = ["told_apart"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from srvae_plugin.config import plugins
 
 if TYPE_CHECKING:
-    from srvae_plugin.metrics.info import MetricInfo
+    from srvae_plugin.metrics.common.info import MetricInfo
 
 __all__ = [
     "TRAINING",
@@ -109,7 +109,7 @@ def _info(metric: str) -> MetricInfo | None:
     info = plugins.metric_info(metric)
     if info is None:
         return None
-    from srvae_plugin.metrics.info import MetricInfo
+    from srvae_plugin.metrics.common.info import MetricInfo
 
     if isinstance(info, MetricInfo):
         return info

@@ -17,15 +17,19 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
-from srvae_plugin.report.curves import Curve, curve_chart
-from srvae_plugin.report.diagnoses import diagnoses
-from srvae_plugin.report.explanations import explanation
-from srvae_plugin.report.figures import cell_strip, hinton, legend, strip_plot
-from srvae_plugin.report.lists import lists
+from srvae_plugin.report.comparison.pairs import Bootstrap
+from srvae_plugin.report.comparison.protocol import Beside, beside_published, published_by_row
+from srvae_plugin.report.comparison.published import CONFIDENCE, PublishedScore, mean_text
+from srvae_plugin.report.comparison.seeds import plans
+from srvae_plugin.report.comparison.settings import Variants
 from srvae_plugin.report.models import Model
-from srvae_plugin.report.overview import overviews
-from srvae_plugin.report.pairs import Bootstrap
-from srvae_plugin.report.pictures import (
+from srvae_plugin.report.parts.curves import Curve, curve_chart
+from srvae_plugin.report.parts.diagnoses import diagnoses
+from srvae_plugin.report.parts.explanations import explanation
+from srvae_plugin.report.parts.figures import cell_strip, hinton, legend, strip_plot
+from srvae_plugin.report.parts.lists import lists
+from srvae_plugin.report.parts.overview import overviews
+from srvae_plugin.report.parts.pictures import (
     Budget,
     Chosen,
     animation,
@@ -35,18 +39,14 @@ from srvae_plugin.report.pictures import (
     names_in,
     picture,
 )
-from srvae_plugin.report.protocol import Beside, beside_published, published_by_row
-from srvae_plugin.report.published import CONFIDENCE, PublishedScore, mean_text
-from srvae_plugin.report.score_curves import score_charts
+from srvae_plugin.report.parts.score_curves import score_charts
+from srvae_plugin.report.parts.svg import color
 from srvae_plugin.report.scores import (
     Table,
     data_sets,
     overall,
     score_tables,
 )
-from srvae_plugin.report.seeds import plans
-from srvae_plugin.report.settings import Variants
-from srvae_plugin.report.svg import color
 from srvae_plugin.runs.directory import DECOMPOSITION
 from srvae_plugin.version import __version__
 

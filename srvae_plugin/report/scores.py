@@ -7,7 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from srvae_plugin.report.bootstrap import Summary
+from srvae_plugin.report.comparison.bootstrap import Summary
+from srvae_plugin.report.comparison.pairs import (
+    Bootstrap,
+    Comparison,
+    Row,
+    comparisons,
+    reference_of,
+    summary_of,
+)
+from srvae_plugin.report.comparison.settings import Variants
 from srvae_plugin.report.keys import (
     TRAINING,
     Score,
@@ -17,16 +26,7 @@ from srvae_plugin.report.keys import (
     order,
 )
 from srvae_plugin.report.models import Model
-from srvae_plugin.report.pairs import (
-    Bootstrap,
-    Comparison,
-    Row,
-    comparisons,
-    reference_of,
-    summary_of,
-)
 from srvae_plugin.report.run import Run, Where
-from srvae_plugin.report.settings import Variants
 
 __all__ = ["Overall", "Table", "data_sets", "overall", "score_tables", "scores_of", "value_of"]
 

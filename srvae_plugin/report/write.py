@@ -11,13 +11,13 @@ from typing import NamedTuple
 from srvae_plugin.data.storage.leftovers import put_right_beside
 from srvae_plugin.data.storage.lock import only_writer_beside
 from srvae_plugin.files import replacing, writing
+from srvae_plugin.report.comparison.pairs import Bootstrap
+from srvae_plugin.report.comparison.published import published_scores
+from srvae_plugin.report.comparison.settings import settings_of
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import Model, group_by_model
 from srvae_plugin.report.page import page
-from srvae_plugin.report.pairs import Bootstrap
-from srvae_plugin.report.published import published_scores
 from srvae_plugin.report.scores import scores_of, value_of
-from srvae_plugin.report.settings import settings_of
 
 __all__ = ["Written", "scores_text", "write_report"]
 

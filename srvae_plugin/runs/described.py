@@ -13,7 +13,7 @@ from torch import nn
 
 from srvae_plugin.config import plugins
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.data.sampling.pairs import PairedData
 from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.models.networks.choice import DECODERS, ENCODERS, default_names
 from srvae_plugin.training.settings import TrainingSettings

@@ -12,14 +12,14 @@ from typing import NamedTuple
 from srvae_plugin.config import gin_files, gin_reach
 from srvae_plugin.config.gin_config import Config
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.held_out import to_score
+from srvae_plugin.data.sampling.held_out import to_score
 from srvae_plugin.runs import pipeline
-from srvae_plugin.runs.content import content_of
 from srvae_plugin.runs.directory import RunDirectory, ScoresDirectory
 from srvae_plugin.runs.locks import only_writer_in, only_writer_of_scores
-from srvae_plugin.runs.repeatable import warn_if_random
 from srvae_plugin.runs.representation import Representation, RepresentationFunction
-from srvae_plugin.runs.score_all import (
+from srvae_plugin.runs.scoring.content import content_of
+from srvae_plugin.runs.scoring.repeatable import warn_if_random
+from srvae_plugin.runs.scoring.score_all import (
     Choice,
     Choose,
     Foreign,

@@ -20,9 +20,14 @@ from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.runs.directory import EvaluationsDirectory
 from srvae_plugin.runs.representation import Representation
-from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics, metric_settings, score_function
-from srvae_plugin.runs.score_all import MetricsFailedError, Scores
-from srvae_plugin.runs.scores import flat_scores
+from srvae_plugin.runs.scoring.score import (
+    DEFAULT_METRICS,
+    Metrics,
+    metric_settings,
+    score_function,
+)
+from srvae_plugin.runs.scoring.score_all import MetricsFailedError, Scores
+from srvae_plugin.runs.scoring.scores import flat_scores
 from srvae_plugin.training.callbacks import Callback, Start
 from srvae_plugin.training.weights import digest_of_weights
 

@@ -16,7 +16,7 @@ from srvae_plugin.config import gin_files
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.held_out import to_score
+from srvae_plugin.data.sampling.held_out import to_score
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.directory import (
     Records,
@@ -45,7 +45,7 @@ from srvae_plugin.runs.represent import (
     representation_function as representation_function,
     sampled_representation as sampled_representation,
 )
-from srvae_plugin.runs.scoring import (
+from srvae_plugin.runs.scoring.one_metric import (
     Beside as Beside,
     EvaluationSettings as EvaluationSettings,
     cached as cached,

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.images_only import ImagesOnly
-from srvae_plugin.data.table import FactorTable
-from srvae_plugin.data.table_rows import TableRows
+from srvae_plugin.data.own.table import FactorTable
+from srvae_plugin.data.own.table_rows import TableRows
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.progress import Progress
 from srvae_plugin.training.batches import DeviceImages, source_of

@@ -26,13 +26,13 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.runs import pipeline
-from srvae_plugin.runs.bound_scoring import bound_scoring, represented
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.environment import environment as made_with
 from srvae_plugin.runs.evaluate import Ready, score_representation
 from srvae_plugin.runs.locks import only_writer_in
 from srvae_plugin.runs.on_the_way import Evaluations
 from srvae_plugin.runs.plan import RunPlan
+from srvae_plugin.runs.scoring.bound_scoring import bound_scoring, represented
 from srvae_plugin.runs.trained_on import BoundData
 from srvae_plugin.runs.weights import require_start
 from srvae_plugin.training.checkpoint import FREE

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from srvae_plugin.runs.run import RunSummary
-from srvae_plugin.runs.scores import NOT_SCORES
+from srvae_plugin.runs.scoring.scores import NOT_SCORES
 
 __all__ = ["as_text", "columns_of", "number", "score_table"]
 

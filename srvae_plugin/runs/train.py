@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.pairs import plain_data
+from srvae_plugin.data.sampling.pairs import plain_data
 from srvae_plugin.files import delete_folder
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import (
@@ -28,7 +28,7 @@ from srvae_plugin.runs.directory import Records, RunDirectory
 from srvae_plugin.runs.environment import environment
 from srvae_plugin.runs.locks import only_writer_in
 from srvae_plugin.runs.on_the_way import Evaluations, named_scoring, usual_metrics
-from srvae_plugin.runs.score import Metrics
+from srvae_plugin.runs.scoring.score import Metrics
 from srvae_plugin.runs.trained import Run
 from srvae_plugin.runs.weights import require_start
 from srvae_plugin.training import checkpoint, loop
@@ -69,7 +69,7 @@ def train(
         model: the model, not built yet: its weights are drawn from the seed. If `optimizer` holds
             the weights of a model that is built, these are trained.
         data: a data set of ours, an array, a tensor, a torch Dataset or a DataLoader; see
-            `srvae_plugin.data.from_python.as_data`.
+            `srvae_plugin.data.own.from_python.as_data`.
         directory: the run directory to be made.
         steps: number of updates.
         batch_size: observations in a batch; by default 64, or the DataLoader's.

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from srvae_plugin.config.gin_sources import import_modules
 from srvae_plugin.config.text import gin_dict
-from srvae_plugin.data.from_python import as_data
+from srvae_plugin.data.own.from_python import as_data
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
-from srvae_plugin.metrics.seeds import Seed, seed_of
+from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.plots.curves import learning_curves
 from srvae_plugin.plots.inline import shown_inline
 from srvae_plugin.runs import pipeline, weights
 from srvae_plugin.runs.directory import RunDirectory, runs_below
-from srvae_plugin.runs.kept_scores import score_and_keep
 from srvae_plugin.runs.representation import Representation
-from srvae_plugin.runs.score import DEFAULT_METRICS, Metrics
-from srvae_plugin.runs.scores import Scores, flat_scores, without_times
+from srvae_plugin.runs.scoring.kept_scores import score_and_keep
+from srvae_plugin.runs.scoring.score import DEFAULT_METRICS, Metrics
+from srvae_plugin.runs.scoring.scores import Scores, flat_scores, without_times
 
 if TYPE_CHECKING:
     import pandas

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srvae_plugin.data.ground_truth import FactorGrid
-from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.data.sampling.pairs import PairedData
 from srvae_plugin.models.base import DisentanglementModel, Pairs, Shape
 from srvae_plugin.testing.checks import CheckError, kind_of
 

@@ -16,7 +16,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from srvae_plugin.config.plugins import METRIC_ARGUMENTS
-from srvae_plugin.metrics.info import MetricInfo
+from srvae_plugin.metrics.common.info import MetricInfo
 from srvae_plugin.testing.checks import (
     Check,
     CheckError,
@@ -130,11 +130,11 @@ def codes_that_are_not_finite_are_refused(metric: Metric) -> None:
         except Exception as error:
             raise CheckError(
                 f"codes that are {bad} in latent 1 raise {reason(error)}: expected a ValueError "
-                "that says so; srvae_plugin.metrics.checks.check_codes raises it"
+                "that says so; srvae_plugin.metrics.common.checks.check_codes raises it"
             ) from error
         raise CheckError(
             f"codes that are {bad} in latent 1 have the scores {scores}: expected a ValueError; "
-            "srvae_plugin.metrics.checks.check_codes raises it"
+            "srvae_plugin.metrics.common.checks.check_codes raises it"
         )
 
 

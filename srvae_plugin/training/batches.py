@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srvae_plugin.data.byte_table import ByteTable, byte_table_of
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.data.sampling.pairs import PairedData
+from srvae_plugin.data.storage.byte_table import ByteTable, byte_table_of
 from srvae_plugin.models.base import Pairs
 
 __all__ = [

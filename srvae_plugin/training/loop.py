@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.data.sampling.pairs import PairedData
 from srvae_plugin.models.base import DisentanglementModel, Losses
 from srvae_plugin.progress import Progress
 from srvae_plugin.training import checkpoint

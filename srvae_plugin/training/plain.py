@@ -15,10 +15,10 @@ from torch.optim import Optimizer
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.plugins import nearest
 from srvae_plugin.config.text import with_record
-from srvae_plugin.data.from_python import as_data, loader_batch_size
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.image_scale import extent
-from srvae_plugin.data.pairs import PairedData, plain_data
+from srvae_plugin.data.own.from_python import as_data, loader_batch_size
+from srvae_plugin.data.own.image_scale import extent
+from srvae_plugin.data.sampling.pairs import PairedData, plain_data
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.models.vae import BaseVAE
 from srvae_plugin.training.optimizers import Rate, optimizers_from

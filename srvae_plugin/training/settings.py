@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.data.pairs import PairedData
+from srvae_plugin.data.sampling.pairs import PairedData
 from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.training.callbacks import Callback
 from srvae_plugin.training.capture import STEPS

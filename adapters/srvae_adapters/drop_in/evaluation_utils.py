@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.codes import RepresentationFunction, sample_codes_and_factors
-from srvae_plugin.metrics.mutual_information import entropy, mutual_information
+from srvae_plugin.metrics.common.mutual_information import entropy, mutual_information
 
 __all__ = [
     "Rows",

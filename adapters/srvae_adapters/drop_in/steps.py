@@ -13,10 +13,10 @@ import numpy as np
 
 from srvae_adapters.drop_in import results
 from srvae_plugin.config import gin_files, plugins
-from srvae_plugin.data.held_out import to_score
+from srvae_plugin.data.sampling.held_out import to_score
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import trained_in
-from srvae_plugin.runs.udr import gaussian_function
+from srvae_plugin.runs.scoring.udr import gaussian_function
 
 __all__ = [
     "Texts",

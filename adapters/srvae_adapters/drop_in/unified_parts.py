@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from srvae_adapters.drop_in.evaluation_utils import Rows
 from srvae_adapters.drop_in.metric_functions import only_theirs, without_merges
 from srvae_adapters.drop_in.metric_parts import Matrix, points
-from srvae_plugin.metrics.aggregation import aggregate
+from srvae_plugin.metrics.common.aggregation import aggregate
 from srvae_plugin.metrics.unified_scores import unified_scores_of
 
 __all__ = [

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.byte_table import ByteTable
 from srvae_plugin.data.storage.array_cache import streamed_array
+from srvae_plugin.data.storage.byte_table import ByteTable
 from srvae_plugin.data.storage.mapped_images import MappedImages
 from srvae_plugin.data.storage.own_images import ImageFiles
 from srvae_plugin.progress import Progress

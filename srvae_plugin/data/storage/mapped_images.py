@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.byte_table import ByteTable
+from srvae_plugin.data.storage.byte_table import ByteTable
 
 __all__ = ["MappedImages", "StoredImages"]
 

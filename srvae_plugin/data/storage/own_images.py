@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from srvae_plugin.data.image_scale import Scale, found_scale, image_axes, warn_of_dark_images
+from srvae_plugin.data.own.image_scale import Scale, found_scale, image_axes, warn_of_dark_images
 from srvae_plugin.data.storage.bounded import open_file
 from srvae_plugin.data.storage.image_digests import image_digests
 from srvae_plugin.data.storage.npz_arrays import MappedArray

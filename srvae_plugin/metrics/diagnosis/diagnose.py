@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.metrics.common.mutual_information import entropy, mutual_information
+from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.metrics.diagnosis import scoring
 from srvae_plugin.metrics.diagnosis.causes import Causes, causes
 from srvae_plugin.metrics.diagnosis.finding import Finding
 from srvae_plugin.metrics.diagnosis.mends import Latents
 from srvae_plugin.metrics.diagnosis.points import Points, points_of
 from srvae_plugin.metrics.diagnosis.thresholds import DEPENDENT, GROUPS
-from srvae_plugin.metrics.mutual_information import entropy, mutual_information
-from srvae_plugin.metrics.seeds import Seed, seed_of
 
 __all__ = ["Findings", "diagnose_codes"]
 

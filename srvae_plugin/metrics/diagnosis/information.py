@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.metrics.common.discretizer import discretize_codes
+from srvae_plugin.metrics.common.mutual_information import entropy, mutual_information
 from srvae_plugin.metrics.diagnosis.points import Factor
-from srvae_plugin.metrics.discretizer import discretize_codes
-from srvae_plugin.metrics.mutual_information import entropy, mutual_information
 
 __all__ = ["Known", "gaps", "known", "shares"]
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.metrics.arrays import as_array, as_factors
-from srvae_plugin.metrics.checks import check_codes, check_factors
+from srvae_plugin.metrics.common.arrays import as_array, as_factors
+from srvae_plugin.metrics.common.checks import check_codes, check_factors
 from srvae_plugin.metrics.diagnosis.thresholds import FEWEST_POINTS, GROUPS
 
 __all__ = ["Factor", "Points", "grouped", "points_of"]

@@ -22,8 +22,8 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from srvae_plugin.metrics.checks import varying_factors
 from srvae_plugin.metrics.codes import CodesAndFactors, check_sample
+from srvae_plugin.metrics.common.checks import varying_factors
 
 if TYPE_CHECKING:
     from srvae_plugin.metrics.learners.logistic_regression import Path

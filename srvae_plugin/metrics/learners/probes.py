@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.metrics.checks import check_count
+from srvae_plugin.metrics.common.checks import check_count
 
 __all__ = [
     "FOREST",

@@ -1,0 +1,303 @@
+"""What a Python program has in hand, as a data set to train on: arrays, tensors, torch Datasets.
+
+torch is not imported: its tensors, Datasets and DataLoaders are known by what they offer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.image_table import ImageTable
+from srvae_plugin.data.images_only import ImagesOnly
+from srvae_plugin.data.own.given_factors import array_of, given_factors
+from srvae_plugin.data.own.image_scale import Layout, extent
+from srvae_plugin.data.storage.byte_table import ByteTable
+
+__all__ = ["ArrayData", "ArrayImages", "DatasetImages", "as_data", "loader_batch_size"]
+
+_CHANNELS = (1, 3)
+_IMAGE_KEYS = ("image", "images", "x")
+_EXPECTED = (
+    "expected uint8 (0 to 255), bool, or floating point in [0, 1], of shape (images, height, "
+    "width), (images, height, width, channels) or (images, channels, height, width) with one "
+    "channel or three; or floating point vectors (vectors, features)"
+)
+
+
+def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
+    """Return a data set to draw batches from.
+
+    Every batch is drawn uniformly with replacement by a seeded generator whose state is part of a
+    checkpoint. That holds for a DataLoader too: its Dataset is read, by index and in this process,
+    and its order, workers and pinned memory play no part.
+
+    Args:
+        data: one of
+
+            * a data set of ours or disentanglement_lib's, returned as it is;
+            * an array or a tensor: uint8, 255 being white; bool; or floating point in [0, 1]. Axes
+              are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3. It is not copied, but
+              for bfloat16, which becomes float32;
+            * an array or a tensor (N, features) of floating point vectors, any finite numbers:
+              observations of one pixel with so many channels;
+            * a pair (images, factors) of such an array and a table (N, factor) or (N,), an array,
+              a tensor or a data frame, whose names are kept: a data set to train and to score on;
+            * a torch Dataset with a length, whose items are such an image or a tuple, list or
+              dictionary ("image", "images" or "x") with it. Of random transforms a resumed run
+              goes on only with those that use torch's generator, on a CPU;
+            * a torch DataLoader of one, without a sampler or collate_fn of its own.
+        layout: "NHW", "NHWC" or "NCHW", where the shape leaves a doubt.
+
+    Raises:
+        ValueError: it is something else, its axes can be read in two ways, or its values are on
+            another scale.
+
+    Examples:
+        >>> import numpy as np
+        >>> as_data(np.zeros((100, 3, 64, 64), np.uint8)).observation_shape
+        [64, 64, 3]
+    """
+    if hasattr(data, "sample_observations") and hasattr(data, "observation_shape"):
+        return data
+    if hasattr(data, "batch_sampler") and hasattr(data, "dataset"):
+        return as_data(_dataset_of(data), layout)
+    if isinstance(data, tuple) and len(data) == 2:
+        return _with_factors(*data, layout)
+    if hasattr(data, "__array__"):
+        return ArrayData(ArrayImages(array_of(data), layout), "array")
+    if hasattr(data, "__getitem__") and not isinstance(data, str | bytes | dict | list | tuple):
+        return ImagesOnly(DatasetImages(data, layout), type(data).__name__)
+    raise ValueError(
+        f"data: got {type(data).__name__}; expected a data set, an array, a tensor, a pair "
+        "(images, factors), a torch Dataset with a length or a DataLoader of one"
+    )
+
+
+def loader_batch_size(data: Any) -> int | None:
+    """Batch size of a DataLoader; None of anything else."""
+    if hasattr(data, "batch_sampler") and hasattr(data, "dataset"):
+        return getattr(data, "batch_size", None)
+    return None
+
+
+def _dataset_of(loader: Any) -> Any:
+    """The Dataset of a DataLoader that does nothing else than to draw from it."""
+    sampler = type(getattr(loader, "sampler", None))
+    collate = getattr(loader, "collate_fn", None)
+    why = None
+    if not sampler.__module__.startswith("torch.utils.data"):
+        why = f"a sampler of its own ({sampler.__name__})"
+    elif sampler.__name__ not in ("SequentialSampler", "RandomSampler", "_InfiniteConstantSampler"):
+        why = f"a {sampler.__name__}, which draws otherwise than uniformly"
+    elif not str(getattr(collate, "__module__", "")).startswith("torch.utils.data"):
+        why = f"a collate_fn of its own ({getattr(collate, '__name__', collate)})"
+    if why:
+        raise ValueError(
+            f"data: the DataLoader has {why}, which would not be used: batches are drawn "
+            "uniformly, so that a run can be resumed; pass loader.dataset if that is meant"
+        )
+    return loader.dataset
+
+
+def _with_factors(images: Any, factors: Any, layout: Layout | None) -> ImageTable:
+    source: Any = as_data(images, layout)
+    columns = given_factors(factors, len(images))
+    return ImageTable(
+        columns.factors, source.observations_at, source.observation_shape, columns.names,
+        factor_kinds=columns.kinds,
+    )  # fmt: skip
+
+
+class ArrayImages:
+    """Images of an array, see :class:`srvae_plugin.data.storage.mapped_images.StoredImages`.
+
+    Args:
+        array: see `as_data`.
+        layout: of its axes.
+
+    Raises:
+        ValueError: see `as_data`.
+    """
+
+    def __init__(self, array: NDArray[Any], layout: Layout | None = None) -> None:
+        self._array = _channels_last(array, layout)
+        self._are_vectors = array.ndim == 2
+        _require_scale(array)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels."""
+        return self._array.shape[1:]
+
+    def at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Images of these indices, float32 in [0, 1]; vectors as they are.
+
+        Raises:
+            ValueError: one is not.
+        """
+        images = self._array[indices]
+        if images.dtype == np.uint8:
+            return np.divide(images, 255, dtype=np.float32)
+        images = images.astype(np.float32)
+        if self._are_vectors:
+            if not np.isfinite(images).all():
+                raise ValueError(f"data: got vectors that are not finite; {_EXPECTED}")
+            return images
+        if not ((images >= 0) & (images <= 1)).all():  # NaN is neither
+            raise ValueError(f"data: got values that are not in [0, 1]; {_EXPECTED}")
+        return images
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Smallest and largest value, as `at` gives them."""
+        low, high = extent(self._array)
+        return (low / 255, high / 255) if self._array.dtype == np.uint8 else (low, high)
+
+    def byte_table(self) -> ByteTable | None:
+        """All images, if they are bytes."""
+        return ByteTable(self._array) if self._array.dtype == np.uint8 else None
+
+    def digest(self) -> str:
+        """SHA-256 of the whole array, its type and shape."""
+        found = hashlib.sha256(f"{self._array.dtype.str}{self._array.shape}".encode())
+        for start in range(0, len(self._array), 4096):
+            found.update(np.ascontiguousarray(self._array[start : start + 4096]).tobytes())
+        return found.hexdigest()
+
+
+class ArrayData(ImagesOnly):
+    """Images of an array, without factors."""
+
+    _images: ArrayImages
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Smallest and largest value of the observations."""
+        return self._images.extent
+
+    @cached_property
+    def content_digest(self) -> str:
+        """Tells this array from every other."""
+        return self._images.digest()
+
+
+class DatasetImages:
+    """Images of a torch Dataset, asked for one by one.
+
+    Args:
+        dataset: it has a length, and its items are images or hold one, see `as_data`.
+        layout: of a batch of them.
+
+    Raises:
+        ValueError: it has no length, or its first item is no image.
+    """
+
+    def __init__(self, dataset: Any, layout: Layout | None = None) -> None:
+        self._dataset, self._layout = dataset, layout
+        try:
+            self._length = len(dataset)
+        except (TypeError, NotImplementedError):
+            self._length = -1
+        if self._length < 1:
+            raise ValueError(
+                f"data: {type(dataset).__name__} has no length or no items; expected a Dataset "
+                "with __len__ and __getitem__: a stream of items cannot be drawn from at random, "
+                "nor gone on with where a run stopped"
+            )
+        self._shape = self._one(0).shape
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels."""
+        return self._shape
+
+    def at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Images of these indices, float32 in [0, 1].
+
+        Raises:
+            ValueError: one is not, or has another shape than the first of the Dataset.
+        """
+        images = np.empty((len(indices), *self._shape), np.float32)
+        for place, index in enumerate(indices.tolist()):
+            image = self._one(index)
+            if image.shape != self._shape:
+                raise ValueError(
+                    f"data: item {index} has shape {image.shape}; expected {self._shape} (height, "
+                    "width, channels) as item 0"
+                )
+            images[place] = image
+        return images
+
+    def _one(self, index: int) -> NDArray[np.float32]:
+        item = self._dataset[index]
+        if isinstance(item, dict):
+            item = next((item[key] for key in _IMAGE_KEYS if key in item), None)
+        elif isinstance(item, tuple | list) and item:
+            item = item[0]
+        if not hasattr(item, "__array__") and not hasattr(item, "__array_interface__"):
+            raise ValueError(
+                f"data: item {index} of {type(self._dataset).__name__} is {type(item).__name__}; "
+                "expected an image as array or tensor, or a tuple or dictionary with one: add "
+                "torchvision's ToTensor() to its transforms, say"
+            )
+        try:
+            return ArrayImages(array_of(item)[None], self._layout).at(np.zeros(1, np.int64))[0]
+        except ValueError as error:
+            raise ValueError(f"item {index}: {error}") from None
+
+
+def _channels_last(array: NDArray[Any], layout: Layout | None) -> NDArray[Any]:
+    """A view (image, height, width, channel); refuses what can be read in two ways."""
+    shape = array.shape
+    is_vectors = len(shape) == 2 and array.dtype.kind == "f"
+    if not (is_vectors or len(shape) in (3, 4)) or 0 in shape:
+        raise ValueError(f"data: got {array.dtype} of shape {shape}; {_EXPECTED}")
+    if layout is not None and len(layout) != len(shape):
+        raise ValueError(f"layout = {layout!r}: got {len(shape)} axes, shape {shape}")
+    if is_vectors:
+        return array[:, None, None]
+    if len(shape) == 3:
+        # (N, H, W); an image of three columns, or of three rows, is more likely one in colour.
+        if layout is None and (shape[1] in _CHANNELS) != (shape[2] in _CHANNELS):
+            raise ValueError(
+                f"data: shape {shape} can be read in two ways; pass layout='NHW' if it is (images, "
+                "height, width), or add an axis"
+            )
+        return array[..., None]
+    first, last = shape[1] in _CHANNELS, shape[3] in _CHANNELS
+    if layout is None and first == last:
+        what = "can be read in two ways" if first else "has no axis of one channel or three"
+        raise ValueError(f"data: shape {shape} {what}; pass layout='NHWC' or layout='NCHW'")
+    channels_first = first if layout is None else layout == "NCHW"
+    return np.moveaxis(array, 1, 3) if channels_first else array
+
+
+def _require_scale(array: NDArray[Any]) -> None:
+    """Refuse values that are not what they are taken for."""
+    if array.dtype != np.uint8 and array.dtype.kind not in "bf":
+        raise ValueError(f"data: got {array.dtype}; {_EXPECTED}")
+    low, high = extent(array)
+    if array.dtype == np.uint8 and len(array) > 1 and high == 1:
+        raise ValueError(
+            "data: got uint8 images of nothing but 0 and 1, which would be almost black, 255 being "
+            "white; pass images.astype(bool) or images * 255"
+        )
+    if array.ndim == 2 and np.isfinite([low, high]).all():
+        return
+    if array.dtype.kind == "f" and not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"data: got {array.dtype} with values {low:g} to {high:g}; expected finite values in "
+            "[0, 1]: divide by 255, or undo the normalisation (mean and std) of your transforms"
+        )

@@ -1,0 +1,1 @@
+"""Which observations are drawn: with labels, in pairs, held out, or not in all combinations."""

@@ -1,0 +1,1 @@
+"""What metrics share: arguments and their checks, draws, bins, sources of randomness."""

@@ -1,0 +1,214 @@
+"""What the array cores take: arrays, data frames and tensors, and any source of randomness.
+
+A core is `f(codes, factors, *, seed=0, ...)`, such as `srvae_plugin.metrics.mig`. Frames and
+tensors are told by what they can do, so that neither pandas nor torch is imported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.data.own.given_factors import array_of
+from srvae_plugin.data.own.table import FactorTable
+from srvae_plugin.metrics.codes import CodesAndFactors
+from srvae_plugin.metrics.common.checks import check_codes, check_factors
+
+__all__ = [
+    "Factors",
+    "Rows",
+    "Split",
+    "as_array",
+    "as_factors",
+    "given_points",
+    "split",
+    "with_names",
+]
+
+
+_NUMBER = re.compile(r"(?:(?<=factor_)|(?<=:pred)|(?<=:sens))\d+(?=[:_]|$)")
+
+
+def as_array(values: Any) -> Any:
+    """Arrays as they are, tensors and data frames as arrays; what is none is left to the checks."""
+    if hasattr(values, "detach") and hasattr(values, "cpu"):
+        return array_of(values)
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    elif hasattr(values, "numpy"):
+        values = values.numpy()
+    return values
+
+
+class Factors(NamedTuple):
+    """Factors as numbers, and what they are called."""
+
+    values: NDArray[Any]
+    """(points, factor)"""
+    names: NDArray[Any]
+    """(factor,) names of a frame's columns, or else 0, 1, ..."""
+
+
+def as_factors(*tables: Any) -> list[Factors]:
+    """Tables of factors as (points, factor) numbers; words are numbered in their order.
+
+    Args:
+        tables: arrays, frames or tensors of the same factors; (points,) stands for one factor.
+    """
+    columns = [_columns(table) for table in tables]
+    names = _names(tables[0], len(columns[0]))
+    made: list[list[NDArray[Any]]] = [[] for _ in tables]
+    if any(len(each) != len(columns[0]) for each in columns):
+        raise ValueError(
+            "factors to fit and to test on must be the same ones, got "
+            f"{' and '.join(str(len(each)) for each in columns)} columns."
+        )
+    for same in zip(*columns, strict=True):
+        for place, column in zip(made, _numbers(same), strict=True):
+            place.append(column)
+    return [Factors(np.stack(each, axis=1), names) for each in made]
+
+
+def _columns(table: Any) -> list[NDArray[Any]]:
+    """The columns of a table; those of a frame one by one, as each has a type of its own."""
+    if hasattr(table, "iloc") and getattr(table, "ndim", 0) == 2:
+        columns = [np.asarray(table.iloc[:, k]) for k in range(table.shape[1])]
+    else:
+        array = np.asarray(as_array(table))
+        array = array[:, np.newaxis] if array.ndim == 1 else array
+        if array.ndim != 2:
+            raise ValueError(f"factors must have shape (points, factor), got {array.shape}.")
+        columns = list(array.T)
+    if not columns:
+        raise ValueError("factors must have at least one column, got none.")
+    return columns
+
+
+def _names(table: Any, num: int) -> NDArray[Any]:
+    if hasattr(table, "iloc") and hasattr(table, "columns"):
+        return np.array([str(name) for name in table.columns])
+    return np.arange(num)
+
+
+def _numbers(columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Parts of one factor, as numbers: words by their place among all words of it."""
+    if all(column.dtype.kind in "fiu" for column in columns):
+        return list(columns)
+    if all(column.dtype.kind == "b" for column in columns):
+        return [column.astype(np.int64) for column in columns]
+    if any(value is None or value != value for column in columns for value in column):
+        raise ValueError("factors must have a value for every point, got an empty one.")
+    words = [[str(value) for value in column] for column in columns]
+    known = np.unique([word for part in words for word in part])
+    return [np.searchsorted(known, part) for part in words]
+
+
+class Split(NamedTuple):
+    """Points to fit and to test on."""
+
+    train: CodesAndFactors
+    test: CodesAndFactors
+    names: NDArray[Any]
+    """(factor,) what the factors are called in keys."""
+
+
+def given_points(codes: Any, factors: Any, discrete: bool = True) -> CodesAndFactors:
+    """All points of what an array core is given, once they are checked.
+
+    Raises:
+        ValueError: a wrong shape or value.
+    """
+    codes = check_codes(as_array(codes), name="codes")
+    (given,) = as_factors(factors)
+    return CodesAndFactors(codes, check_factors(given.values, len(codes), discrete))
+
+
+def split(codes: Any, factors: Any, test: Any, random_state: np.random.RandomState) -> Split:
+    """Points to fit and to test on, of what an array core is given.
+
+    Args:
+        codes: (points, latent).
+        factors: (points, factor).
+        test: a pair of codes and factors, or the share of the points to hold out.
+        random_state: what the share is drawn from.
+
+    Raises:
+        ValueError: a share that leaves no point on either side, or a wrong shape or value.
+    """
+    codes = check_codes(as_array(codes), name="codes")
+    if isinstance(test, tuple | list):
+        if len(test) != 2:
+            raise ValueError(f"test must be a pair of codes and factors, got {len(test)} parts.")
+        given, held_out = as_factors(factors, test[1])
+        train = CodesAndFactors(codes, check_factors(given.values, len(codes), False))
+        test_codes = check_codes(as_array(test[0]), name="test codes")
+        if test_codes.shape[1] != codes.shape[1]:
+            raise ValueError(
+                f"test codes must have {codes.shape[1]} latents like codes, got "
+                f"{test_codes.shape[1]}."
+            )
+        values = check_factors(held_out.values, len(test_codes), False, "test factors")
+        return Split(train, CodesAndFactors(test_codes, values), given.names)
+    if isinstance(test, bool) or not isinstance(test, float | int) or not 0 < test < 1:
+        raise ValueError(
+            f"test must be a share between 0 and 1, or a pair of codes and factors, got {test!r}."
+        )
+    (given,) = as_factors(factors)
+    values = check_factors(given.values, len(codes), False)
+    num_train = len(codes) - round(len(codes) * test)
+    if not 0 < num_train < len(codes):
+        raise ValueError(
+            f"test must leave points to fit and to test on, got {test!r} of {len(codes)} points."
+        )
+    order = random_state.permutation(len(codes))
+    parts = [CodesAndFactors(codes[k], values[k]) for k in np.split(order, [num_train])]
+    return Split(parts[0], parts[1], given.names)
+
+
+def with_names(scores: dict[str, float | int], names: NDArray[Any]) -> dict[str, float | int]:
+    """Scores whose keys call factors by name where they had their numbers.
+
+    Args:
+        scores: with keys such as `10:test_accuracy_factor_2` or `mean_fairness:pred0:sens2`.
+        names: (factor,) names.
+    """
+    return {_NUMBER.sub(lambda m: str(names[int(m[0])]), key): v for key, v in scores.items()}
+
+
+class Rows(NamedTuple):
+    """Codes and factors as a data set of rows, for metrics that hold a factor fixed."""
+
+    data: FactorTable
+    function: Callable[[NDArray[Any]], NDArray[Any]]
+    """Observations, which are row numbers, to codes."""
+
+    names: NDArray[Any]
+    """(factor,) what the factors are called in keys."""
+
+    @classmethod
+    def of(cls, codes: Any, factors: Any) -> Rows:
+        """The rows of these arrays; fractional factors are continuous."""
+        codes = check_codes(as_array(codes), name="codes")
+        (given,) = as_factors(factors)
+        check_factors(given.values, len(codes), discrete=False)
+        data = FactorTable(given.values, [str(name) for name in given.names])
+        return cls(data, _LookUp(codes, data), given.names)
+
+
+class _LookUp:
+    """A representation function that knows the codes of all rows."""
+
+    def __init__(self, codes: NDArray[Any], data: FactorTable) -> None:
+        self.codes, self.data = codes, data
+
+    def codes_at(self, indices: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        """Codes of these rows."""
+        return self.codes[indices]
+
+    def __call__(self, observations: NDArray[Any]) -> NDArray[Any]:
+        """Codes of observations, which hold their row numbers."""
+        return self.codes[observations.reshape(len(observations)).astype(np.int64)]

@@ -1,0 +1,1 @@
+"""What the numbers of a report say: statistics over seeds, pairs, published scores, verdicts."""

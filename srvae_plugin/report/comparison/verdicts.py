@@ -1,0 +1,161 @@
+"""Sentences made from the numbers: what is ahead, what is not decided, how many seeds it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from srvae_plugin.report.comparison.pairs import FEWEST, Comparison, Row
+from srvae_plugin.report.comparison.power import POWER, Spread, seeds_needed
+from srvae_plugin.report.scores import Table
+
+__all__ = ["Judged", "more_seeds", "sentences", "shown"]
+
+Judged = tuple[Table, Row | None, Sequence[Comparison]]
+"""A score's table, the row of the best mean, and that beside every other."""
+_LISTED = 3
+_MANY = 10_000
+
+
+def sentences(judged: Iterable[Judged]) -> list[str]:
+    """Up to three sentences on the scores of one data set."""
+    columns = [(table, best, against) for table, best, against in judged if best is not None]
+    pairs = [
+        (table, one, one.decided(table.score.higher_is_better))
+        for table, _, against in columns
+        for one in against
+    ]
+    if not columns:
+        return []
+    if not pairs:
+        return [_alone(columns)]
+    ahead = [(table, one) for table, one, decided in pairs if decided]
+    open_ = [(table, one) for table, one, decided in pairs if not decided]
+    said = [_ahead(ahead), _not_decided(open_), _more(open_)]
+    return [text for text in said if text]
+
+
+def _alone(columns: Sequence[tuple[Table, Row, Sequence[Comparison]]]) -> str:
+    table, best, _ = columns[0]
+    count = best.summary.runs - best.summary.failed
+    seeds = "one seed, which says nothing of the spread over seeds" if count == 1 else (
+        f"{count} seeds")  # fmt: skip
+    return (
+        f"{best.model.label} has a {table.score.title} of {shown(best.summary.mean)} from {seeds}; "
+        "there is no second model to compare it with."
+    )
+
+
+def _ahead(pairs: Sequence[tuple[Table, Comparison]]) -> str:
+    if not pairs:
+        return "No model is ahead of another beyond chance."
+    by_pair: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for table in dict.fromkeys(id(table) for table, _ in pairs):
+        same = [(t, one) for t, one in pairs if id(t) == table]
+        best = same[0][1].first.label
+        others = tuple(one.second.label for _, one in same)
+        by_pair.setdefault((best, others), []).append(_title(same[0][0]))
+    parts = [
+        f"{best} is ahead of {_listed(others)} in {_listed(scores)}"
+        for (best, others), scores in list(by_pair.items())[:_LISTED]
+    ]
+    more = len(by_pair) - len(parts)
+    parts += [f"likewise in {more} more scores"] if more else []
+    return f"{'; '.join(parts)}: the paired interval excludes 0."
+
+
+def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
+    if not pairs:
+        return ""
+    if not _closest(pairs):
+        return "The models do not differ."
+    parts = [
+        f"{one.first.label} against {one.second.label} in {_title(table)} ({_difference(one)})"
+        for table, one in _closest(pairs)
+    ]
+    return f"Not decided: {_listed(parts, len(pairs))}."
+
+
+def _difference(one: Comparison) -> str:
+    if not one.pairs:
+        return "no seed in common"
+    low, high = one.difference_interval
+    seeds = f"{one.pairs} seed{'' if one.pairs == 1 else 's'}"
+    said = f"difference {shown(one.difference)}, {seeds}"
+    if math.isnan(low):
+        return f"{said}: no interval below {FEWEST}"
+    return f"{said}, {shown(low)} to {shown(high)}"
+
+
+def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
+    """How many more seeds would decide, if the true difference is the one that was seen."""
+    if not pairs:
+        return ""
+    parts = []
+    for table, one in _closest(pairs):
+        needed = more_seeds(one)
+        if not needed:
+            continue
+        more = f"{needed:,} more" if needed < _MANY else f"more than {_MANY:,} more"
+        parts.append(f"{more} for {one.first.label} against {one.second.label} in {_title(table)}")
+    if not parts and any(one.pairs > 1 for _, one in pairs):
+        return ""
+    if not parts:
+        return "At least 2 seeds of each model are needed to say how many more would decide."
+    return (
+        "If the true differences are the ones seen, it would take this many more seeds of each "
+        f"model to see them ({100 * POWER:g} %, two-sided, paired): {_listed(parts)}."
+    )
+
+
+def more_seeds(one: Comparison) -> int | None:
+    """Seeds beyond those there are that would see the difference that was seen.
+
+    None where there is no spread or no difference; 0 where there are enough.
+    """
+    if one.pairs < 2 or not np.isfinite(one.spread) or not one.difference:
+        return None
+    try:
+        needed = seeds_needed(one.difference, Spread(one.spread, one.pairs, True))
+    except ValueError:
+        return _MANY * 10
+    # Fewer than FEWEST have no interval that could decide.
+    return max(needed, FEWEST) - one.pairs if max(needed, FEWEST) > one.pairs else 0
+
+
+def _closest(pairs: Sequence[tuple[Table, Comparison]]) -> list[tuple[Table, Comparison]]:
+    """For each score the pair of the smallest difference; of the first scores."""
+    first: dict[int, tuple[Table, Comparison]] = {}
+    for table, one in pairs:
+        kept = first.get(id(table))
+        if not one.difference:
+            continue
+        if kept is None or abs(one.difference) < abs(kept[1].difference):
+            first[id(table)] = table, one
+    return list(first.values())[:_LISTED]
+
+
+def _title(table: Table) -> str:
+    kind = f" ({table.kind})" if table.kind not in ("mean", "") else ""
+    return f"{table.score.title}{kind}"
+
+
+def _listed(parts: Sequence[str], of: int = 0) -> str:
+    """As in: a, b and c. Of more than six the first five and how many more."""
+    shown_parts, more = list(parts), max(of - len(parts), 0)
+    if len(shown_parts) > 6:
+        more += len(shown_parts) - 5
+        del shown_parts[5:]
+    if more:
+        return f"{', '.join(shown_parts)} and {more} more"
+    return " and ".join(filter(None, [", ".join(shown_parts[:-1]), shown_parts[-1]]))
+
+
+def shown(value: float) -> str:
+    """A number in a sentence."""
+    if not math.isfinite(value):
+        return str(value)
+    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,1 @@
+"""What the page of a report is put together from: tables, figures, pictures, lists."""

@@ -1,0 +1,123 @@
+"""Learning curves of a report, from the scalars that training wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srvae_plugin.report.models import Model
+from srvae_plugin.report.parts.svg import (
+    Axis,
+    axis,
+    color,
+    document,
+    element,
+    vertical_grid,
+)
+
+__all__ = ["Curve", "curve_chart"]
+
+_LINES = 40
+"""Up to so many runs are drawn each."""
+_WIDTH, _HEIGHT, _LEFT, _TOP = 440.0, 270.0, 58.0, 30.0
+
+
+class Curve(NamedTuple):
+    """One run's scalar."""
+
+    model: Model
+    name: str
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str:
+    """Learning curves of one scalar; empty without any finite value.
+
+    Of more than 40 runs the median of each model's is drawn, and the band of their middle half.
+    The first steps' losses may lie above the chart. Values that are not finite are left out.
+
+    Args:
+        curves: one a run.
+        title: what the values are.
+        every: show all values, the first ones too, and mark each: there are few.
+    """
+    sound = [_finite(curve) for curve in curves]
+    bands: list[Curve] = []
+    lines = [curve for curve in sound if len(curve.steps)]
+    if not lines:
+        return ""
+    if len(lines) > _LINES:
+        lines, bands = _quartiles(lines)
+    x = axis([float(end) for c in lines for end in (c.steps[0], c.steps[-1])],
+             _LEFT, _WIDTH - 12, True)  # fmt: skip
+    values = np.concatenate([curve.values for curve in (*lines, *bands)])
+    # The first losses are far above all others and would flatten them.
+    top = float(np.percentile(values, 100 if every else 98))
+    y = axis([float(values.min()), top], _HEIGHT - 36, _TOP)
+    parts = [element("text", text=title, x=_LEFT, y=16, class_="title"), *_grids(x, y)]
+    for curve in bands:
+        fill = color(curve.model.number)
+        parts.append(
+            element("polygon", curve.name, points=_points(curve, x, y), fill=fill,
+                    class_="interval")
+        )  # fmt: skip
+    for curve in lines:
+        parts.append(
+            element("polyline", curve.name, points=_points(curve, x, y), fill="none",
+                    stroke=color(curve.model.number), class_="curve")
+        )  # fmt: skip
+        parts += _marks(curve, x, y) if every else []
+    return document(_WIDTH, _HEIGHT, parts, title)
+
+
+def _finite(curve: Curve) -> Curve:
+    kept = np.isfinite(curve.values)
+    return curve._replace(steps=curve.steps[kept], values=curve.values[kept])
+
+
+def _grids(x: Axis, y: Axis) -> list[str]:
+    parts = vertical_grid(x, _TOP, _HEIGHT - 36)
+    parts.append(element("text", text="step", x=_WIDTH - 12, y=_HEIGHT - 4, class_="tick",
+                         text_anchor="end"))  # fmt: skip
+    for tick, label in zip(y.ticks, y.labels, strict=True):
+        at = y.at(tick)
+        parts.append(element("line", x1=_LEFT, x2=_WIDTH - 12, y1=at, y2=at, class_="grid"))
+        parts.append(element("text", text=label, x=_LEFT - 6, y=at + 4, class_="tick",
+                             text_anchor="end"))  # fmt: skip
+    return parts
+
+
+def _points(curve: Curve, x: Axis, y: Axis) -> str:
+    """Pixels of a line, cut off at the chart's edges; a single point becomes a short stroke."""
+    heights = [min(max(y.at(value), y.end), y.start) for value in curve.values]
+    pixels = [(x.at(step), height) for step, height in zip(curve.steps, heights, strict=True)]
+    if len(pixels) == 1:
+        pixels.append((pixels[0][0] + 0.1, pixels[0][1]))
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in pixels)
+
+
+def _marks(curve: Curve, x: Axis, y: Axis) -> list[str]:
+    return [
+        element("circle", f"{curve.name}, step {step:,.0f}: {value:.6g}", cx=x.at(step),
+                cy=y.at(value), r=2.6, fill=color(curve.model.number), class_="seed")
+        for step, value in zip(curve.steps, curve.values, strict=True)
+    ]  # fmt: skip
+
+
+def _quartiles(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
+    """Median of each model's runs, and the band of the middle half as a closed line."""
+    lines, bands = [], []
+    for model in {curve.model.label: curve.model for curve in curves}.values():
+        own = [curve for curve in curves if curve.model.label == model.label]
+        steps = np.linspace(0, max(float(curve.steps[-1]) for curve in own), 80)
+        # A run that ended earlier says nothing of later steps.
+        values = np.stack([np.interp(steps, c.steps, c.values, right=np.nan) for c in own])
+        low, middle, high = np.nanpercentile(values, [25, 50, 75], axis=0)
+        lines.append(Curve(model, f"{model.label}: median of {len(own)} runs", steps, middle))
+        around = np.concatenate([steps, steps[::-1]]), np.concatenate([low, high[::-1]])
+        bands.append(Curve(model, f"{model.label}: middle half of {len(own)} runs", *around))
+    return lines, bands

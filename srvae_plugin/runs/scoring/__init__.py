@@ -1,0 +1,1 @@
+"""Scores of a run, of any function or of a table of codes, metric by metric; their diagnosis."""

@@ -1,0 +1,119 @@
+"""Scores from Python: metrics on codes or on any representation function."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from srvae_plugin.config import plugins
+from srvae_plugin.config.gin_messages import one_line
+from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
+from srvae_plugin.data.own.given_factors import given_factors
+from srvae_plugin.data.own.table import FactorTable
+from srvae_plugin.data.sampling.held_out import to_score
+from srvae_plugin.metrics.common.arrays import as_array
+from srvae_plugin.metrics.common.seeds import Seed, seed_of
+from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.evaluate import MetricsFailedError
+from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes
+from srvae_plugin.runs.scoring.repeatable import seeded, warn_if_random
+from srvae_plugin.runs.scoring.scores import Scores
+
+__all__ = ["DEFAULT_METRICS", "Metrics", "metric_settings", "score_codes", "score_function"]
+
+DEFAULT_METRICS = ("factor_vae_score", "dci", "mig", "sap_score")
+Metrics = str | Sequence[str] | Mapping[str, Mapping[str, Any]]
+"""Names of metrics, or settings of each by its name: `{"mig": {"num_bins": 10}}`."""
+
+
+def score_codes(
+    codes: Any,
+    factors: Any = None,
+    metrics: Metrics = DEFAULT_METRICS,
+    *,
+    seed: Seed = 0,
+    random_state: Seed | None = None,
+    factor_names: Sequence[str] | None = None,
+) -> Scores:
+    """Score codes that were computed somewhere else, as `srvae-evaluate --codes` does.
+
+    Args:
+        codes: (observation, latent) array, data frame or tensor.
+        factors: (observation, factor) array, data frame or tensor; words are classes, whole
+            numbers too, other numbers are continuous. None for metrics that need none.
+        metrics: names (`srvae-evaluate --list metrics`), or a dictionary with the settings of each.
+        seed: a whole number, a numpy Generator or a RandomState; `random_state` is the same.
+        factor_names: by default the names of a data frame's columns.
+
+    Returns:
+        Scores by metric and key.
+
+    Raises:
+        ValueError: codes or factors of a wrong shape or value, or an unknown metric.
+        MetricsFailedError: after the others are scored, if a metric cannot be computed.
+
+    Example:
+        >>> import numpy as np
+        >>> factors = np.argwhere(np.ones((6, 6)))
+        >>> scores = score_codes(factors.astype(float), factors, ["mig"])
+        >>> scores["mig"]["discrete_mig"]
+        1.0
+    """
+    table = as_array(codes)
+    if table.ndim != 2 or not table.size:
+        raise ValueError(f"codes: got shape {table.shape}; expected (observation, latent)")
+    data: GroundTruthData
+    if factors is None:
+        data = ImagesOnly(RowNumbers(len(table)), "codes without factors")
+    else:
+        columns = given_factors(factors, len(table), factor_names)
+        data = FactorTable(columns.factors, columns.names, factor_kinds=columns.kinds)
+    return score_function(TabulatedCodes(table, data), data, metrics, seed_of(seed, random_state))
+
+
+def score_function(
+    function: RepresentationFunction, data: GroundTruthData, metrics: Metrics, seed: int
+) -> Scores:
+    """Score a representation function: observations (batch, height, width, channel) to codes."""
+    chosen = metric_settings(metrics)
+    found = {name: plugins.find("metrics", name) for name in chosen}
+    if not hasattr(function, "codes_at"):
+        warn_if_random(function, data, seed)
+        function = pipeline.cached(function, to_score(data))
+    scores, failed = Scores(), []
+    cause: Exception | None = None
+    for name, metric in found.items():
+        try:
+            scores[name] = _score(metric, function, to_score(data), seed, chosen[name])
+        except Exception as error:  # a representation of the user's may raise anything
+            failed.append(f"{name}: {one_line(error)}")
+            cause = cause or error
+    if failed:
+        raise MetricsFailedError(failed, scores) from cause
+    return scores
+
+
+def _score(
+    metric: Any, function: Any, data: Any, seed: int, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    if pipeline.needs_factors(metric):
+        pipeline.require_factors(data)
+    with tempfile.TemporaryDirectory() as folder, seeded(seed):
+        arguments = {"random_state": np.random.RandomState(seed), **settings}
+        if "artifact_dir" in inspect.signature(metric).parameters:
+            arguments["artifact_dir"] = folder
+        return dict(metric(data, function, **arguments))
+
+
+def metric_settings(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
+    """The settings of each metric by its name; the metrics are not looked for."""
+    if isinstance(metrics, str):
+        return {metrics: {}}
+    if isinstance(metrics, Mapping):
+        return dict(metrics)
+    return {name: {} for name in metrics}
