@@ -19,7 +19,7 @@ os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 # data and metrics check what they are given themselves, and their tests hand them wrong types.
 CHECKED = ("models", "plots.pictures", "plots.decomposition", "plots.tiles", "plots.curves")
-CHECKED += ("runs.run", "runs.pipeline", "runs.plan", "runs.scoring", "runs.trained_on")
+CHECKED += ("runs.run", "runs.pipeline", "runs.plan", "runs.scoring.one_metric", "runs.trained_on")
 CHECKED += ("runs.represent", "runs.representation")
 CHECKED += ("training.loop", "training.optimizers", "training.checkpoint", "training.scalars")
 install_import_hook([f"srvae_plugin.{module}" for module in CHECKED], "beartype.beartype")

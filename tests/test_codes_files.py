@@ -14,8 +14,8 @@ from test_evaluate import evaluate, scores_in
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_mig
+from srvae_plugin.runs.codes.columns import Columns, arrays_of_frame
 from srvae_plugin.runs.codes.files import CodesFile, load_codes, table_of
-from srvae_plugin.runs.codes.readers import Columns, arrays_of_frame
 from srvae_plugin.runs.representation import TabulatedCodes
 
 SHAPES = np.array(["square", "ellipse", "heart"])

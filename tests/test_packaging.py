@@ -33,6 +33,18 @@ def test_wheel_holds_the_gin_files_in_our_package_only(built):
     assert "srvae_plugin/py.typed" in names
 
 
+def test_wheel_holds_every_module(built):
+    names = zipfile.ZipFile(next(built.glob("*.whl"))).namelist()
+    roots = {"srvae_plugin": ROOT, "srvae_adapters": ROOT / "adapters"}
+    ours = {
+        path.relative_to(root).as_posix()
+        for package, root in roots.items()
+        for kind in ("*.py", "*.csv", "*.j2")
+        for path in (root / package).rglob(kind)
+    }
+    assert ours - set(names) == set()
+
+
 def test_sdist_holds_the_gin_files_and_the_tests(built):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = archive.getnames()

@@ -154,8 +154,8 @@ def _named(patterns: Sequence[str]) -> dict[str, Path]:
 
 
 def _source(options: argparse.Namespace, path: Path) -> CodesFile:
+    from srvae_plugin.runs.codes.columns import Columns
     from srvae_plugin.runs.codes.files import CodesFile
-    from srvae_plugin.runs.codes.readers import Columns
 
     chosen = [
         tuple(name.strip() for part in given for name in part.split(",") if name.strip())

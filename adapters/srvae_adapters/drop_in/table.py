@@ -132,7 +132,7 @@ MODULES: dict[str, Module] = {
             ".unified_parts": "unified_scores aggregation_dci aggregation_mig aggregation_sap "
             "aggregation_modularity AGGREGATION_FN",
             _PARTS: "sap_compute_diff_top_two",
-            f"{_METRICS}.aggregation": "pr_curves_values=precision_curve",
+            f"{_METRICS}.common.aggregation": "pr_curves_values=precision_curve",
             f"{_METRICS}.modularity_explicitness": "compute_modularity_per_code"
             "=modularity_per_latent",
             f"@{_METRICS}.unified_scores": "importance_gbt_matrix mutual_information_matrix "
@@ -153,7 +153,7 @@ MODULES: dict[str, Module] = {
         {
             ".evaluation_utils": "generate_batch_factor_code split_train_test normalize_data "
             "obtain_representation discrete_mutual_info discrete_entropy",
-            f"@{_METRICS}.discretizer": "make_discretizer=discretizer "
+            f"@{_METRICS}.common.discretizer": "make_discretizer=discretizer "
             "_histogram_discretize=histogram_discretizer",
             f"@{_METRICS}.learners.predictors": "make_predictor_fn=predictor "
             "logistic_regression_cv gradient_boosting_classifier",

@@ -19,8 +19,9 @@ from srvae_plugin.data.sampling.held_out import split, to_score
 from srvae_plugin.data.storage.digest import digest_of_file
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.runs import pipeline
+from srvae_plugin.runs.codes.columns import Columns
 from srvae_plugin.runs.codes.of_vectors import check_axes, group_components
-from srvae_plugin.runs.codes.readers import Columns, read_arrays, read_factors
+from srvae_plugin.runs.codes.readers import read_arrays, read_factors
 from srvae_plugin.runs.representation import TabulatedCodes, code_keys
 
 __all__ = ["TABLE_BINDINGS", "CodesFile", "load_codes", "table_of"]

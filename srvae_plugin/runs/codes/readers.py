@@ -2,21 +2,14 @@
 
 Each returns the arrays that an npz of codes would hold: `codes`, and `factors`, `factor_names` and
 `factor_kinds` where the file has them. Nothing is unpickled.
-
-A table with named columns (csv, tsv, parquet, a DataFrame) has its codes in the columns `latent_0`,
-`latent_1` and so on, as `srvae-export --to parquet` writes them, and a factor in each other column;
-a column `observation`, or one without a name, is the number of the row and no factor. `Columns`
-says otherwise.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import logging
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,26 +21,25 @@ from srvae_plugin.data.storage.hdf5_arrays import array_in, require_readable, re
 from srvae_plugin.data.storage.npy_header import read_npy
 from srvae_plugin.data.storage.npz_arrays import array_names, read_array
 from srvae_plugin.data.storage.zip_members import require_small_members
+from srvae_plugin.runs.codes.columns import (
+    Arrays,
+    Columns,
+    are_latents,
+    arrays_of_columns,
+    factor_columns,
+    frame_columns,
+    named_columns,
+    records,
+)
 from srvae_plugin.runs.exported import check_export
 
-__all__ = ["SUFFIXES", "Arrays", "Columns", "arrays_of_frame", "read_arrays", "read_factors"]
+__all__ = ["SUFFIXES", "read_arrays", "read_factors"]
 
 logger = logging.getLogger("srvae_plugin")
 
-Arrays = dict[str, NDArray[Any]]
 _ARRAYS = ("codes", *FACTOR_ARRAYS)
-_CODE = re.compile(r"latent_\d+")
-_ROW_NUMBER = re.compile(r"observation|Unnamed: 0|__index_level_0__|")
 _ALWAYS_READ, _MOST_UNPACKED = 1 << 28, 100
 """Bytes that are read in any case, and how many times the file's own: as of members of a zip."""
-_TYPE = "--code-columns 'z*' --factor-columns 'shape,scale', say"
-
-
-class Columns(NamedTuple):
-    """Which columns of a table hold what: names, or patterns such as `z*`; None: by the rule."""
-
-    codes: tuple[str, ...] | None = None
-    factors: tuple[str, ...] | None = None
 
 
 def read_arrays(path: Path, columns: Columns | None = None, *, only_codes: bool = False) -> Arrays:
@@ -67,10 +59,10 @@ def read_arrays(path: Path, columns: Columns | None = None, *, only_codes: bool 
     reader = _reader(path)
     if reader in _TABLES:
         table = _read(reader, path)
-        if only_codes and columns.codes is None and not any(map(_CODE.fullmatch, table)):
-            names = [name for name in table if not _is_row_number(name, path.name)]
+        if only_codes and columns.codes is None and not are_latents(list(table)):
+            names = factor_columns(list(table), path.name)
             columns = Columns(tuple(names))
-        arrays = _of_columns(table, path.name, columns)
+        arrays = arrays_of_columns(table, path.name, columns)
         if reader in _TEXTS and arrays["codes"].dtype == np.float64:
             arrays["codes"] = as_written(arrays["codes"])
             if arrays["codes"].dtype == np.float32:
@@ -96,10 +88,12 @@ def read_factors(path: Path, columns: Columns | None = None) -> Arrays:
     reader = _reader(path)
     if reader in _TABLES:
         table = _read(reader, path)
-        names = _named(columns.factors, table, path.name, "factor") if columns.factors else None
+        names = (
+            named_columns(columns.factors, table, path.name, "factor") if columns.factors else None
+        )
         if names is None:
-            names = [name for name in table if not _is_row_number(name, path.name)]
-        return {"factors": _records(table, names)}
+            names = factor_columns(list(table), path.name)
+        return {"factors": records(table, names)}
     _refuse_columns(path, columns)
     arrays = _read(reader, path)
     if "factors" not in arrays and reader in (_npy, _torch) and list(arrays) == ["codes"]:
@@ -107,15 +101,6 @@ def read_factors(path: Path, columns: Columns | None = None) -> Arrays:
     if "factors" not in arrays:
         raise ValueError(f"{path} has no array 'factors' (observation, factor)")
     return {name: arrays[name] for name in FACTOR_ARRAYS if name in arrays}
-
-
-def arrays_of_frame(frame: Any, columns: Columns | None = None, name: str = "the table") -> Arrays:
-    """The arrays of a pandas DataFrame, by the rule for tables or as `columns` says.
-
-    Raises:
-        ValueError: a column that is not there, or one with missing values.
-    """
-    return _of_columns(_frame_columns(frame), name, columns or Columns())
 
 
 def _reader(path: Path) -> Callable[[Path], Arrays]:
@@ -172,7 +157,7 @@ def _parquet(path: Path) -> Arrays:
         raise ValueError(
             f"{found.num_rows:,} rows in {stored:,} bytes would take {size / 1e9:.1f} GB of memory"
         )
-    return _frame_columns(pandas.read_parquet(path, engine="pyarrow"))
+    return frame_columns(pandas.read_parquet(path, engine="pyarrow"))
 
 
 def _hdf5(path: Path) -> Arrays:
@@ -248,102 +233,3 @@ def _refuse_columns(path: Path, columns: Columns) -> None:
             f"{path} has no named columns: --code-columns and --factor-columns go with csv, tsv "
             "and parquet"
         )
-
-
-def _frame_columns(frame: Any) -> Arrays:
-    """Columns of a DataFrame as plain arrays of numbers or text."""
-    names = [str(name) for name in frame.columns]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"two columns are called {twice[0]!r}: rename one")
-    return {name: _column(name, frame.iloc[:, k]) for k, name in enumerate(names)}
-
-
-def _column(name: str, series: Any) -> NDArray[Any]:
-    if (missing := int(series.isna().sum())) > 0:
-        raise ValueError(f"column {name!r} has no value in {missing} rows: fill or drop them")
-    values = np.asarray(series.to_numpy())
-    if values.dtype.kind == "O":
-        kinds = {type(value) for value in values}
-        if all(issubclass(kind, str) for kind in kinds):
-            return values.astype(str)
-        values = np.array(values.tolist())
-    if values.dtype.kind not in "biufU":
-        raise ValueError(f"column {name!r} holds {series.dtype}: expected numbers or words")
-    return values
-
-
-def _of_columns(table: Arrays, name: str, columns: Columns) -> Arrays:
-    """Codes and factors of a table with named columns."""
-    codes = _code_columns(table, name, columns)
-    rest = [column for column in table if column not in codes]
-    if columns.factors:
-        factors = _named(columns.factors, table, name, "factor")
-        if both := [column for column in factors if column in codes]:
-            raise ValueError(f"{name}: column {both[0]!r} is named as a code and as a factor")
-        if unused := [column for column in rest if column not in factors]:
-            logger.info("%s: columns that are neither codes nor factors: %s", name, _list(unused))
-    else:
-        factors = [column for column in rest if not _is_row_number(column, name)]
-    text = [column for column in codes if table[column].dtype.kind not in "biuf"]
-    if text:
-        raise ValueError(
-            f"{name}: column {text[0]!r} of the codes holds words such as "
-            f"{str(table[text[0]][0])!r}: expected numbers"
-        )
-    arrays = {"codes": np.stack([table[column] for column in codes], axis=1)}
-    if factors:
-        arrays["factors"] = _records(table, factors)
-        logger.info("%s: %d columns of codes; factors: %s", name, len(codes), _list(factors))
-    return arrays
-
-
-def _code_columns(table: Arrays, name: str, columns: Columns) -> list[str]:
-    if columns.codes:
-        return _named(columns.codes, table, name, "code")
-    numbers = {int(c.removeprefix("latent_")): c for c in table if _CODE.fullmatch(c)}
-    if not numbers:
-        raise ValueError(
-            f"{name}: no column is called latent_0, so that codes and factors cannot be told "
-            f"apart: type {_TYPE}; it has {_list(list(table))}"
-        )
-    if sorted(numbers) != list(range(len(numbers))):
-        gap = next(k for k in range(len(numbers)) if k not in numbers)
-        raise ValueError(f"{name}: latent_{gap} is missing beside {_list(list(numbers.values()))}")
-    return [numbers[k] for k in sorted(numbers)]
-
-
-def _named(patterns: Sequence[str], table: Arrays, name: str, what: str) -> list[str]:
-    """Columns by name or pattern, in the order of the patterns and then the table's."""
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        same = [pattern] if pattern in table else fnmatch.filter(table, pattern)
-        if not same:
-            raise ValueError(
-                f"{name}: --{what}-columns {pattern!r}: there is no such column; it has "
-                f"{_list(list(table))}"
-            )
-        found.update(dict.fromkeys(same))
-    return list(found)
-
-
-def _is_row_number(column: str, name: str) -> bool:
-    if not _ROW_NUMBER.fullmatch(column):
-        return False
-    logger.info("%s: column %r numbers the rows and is no factor", name, column)
-    return True
-
-
-def _records(table: Arrays, names: Sequence[str]) -> NDArray[Any]:
-    """Columns as one array with named fields, which `read_columns` takes."""
-    if not names:
-        raise ValueError("the table has no column of factors")
-    fields: Any = [(name, table[name].dtype) for name in names]
-    records = np.empty(len(table[names[0]]), dtype=fields)
-    for name in names:
-        records[name] = table[name]
-    return records
-
-
-def _list(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:12])
-    return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
