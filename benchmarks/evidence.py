@@ -1,6 +1,7 @@
 """Tables, verdicts and figures of docs/evidence.md, from the records in docs/measurements/evidence.
 
     python benchmarks/evidence_record.py evidence/dsprites      # of a study, finished or not
+    python benchmarks/evidence_steps.py evidence/dsprites_long  # of one that kept snapshots
     python benchmarks/evidence.py
 
 writes them anew, the tables between the page's two marks. `--print` only prints the tables.
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from evidence_curves import chart, difference_rows, found_in, step_rows
 from evidence_record import RECORDS
 from numpy.typing import ArrayLike
 
@@ -62,6 +64,7 @@ COLUMNS = {
     ("training", "reconstruction_loss"): RECONSTRUCTION,
 }
 FIGURES = FACTOR_VAE, FOREST_D, RECONSTRUCTION
+ON_THE_WAY = FACTOR_VAE, "MIG", "DCI D", RECONSTRUCTION
 PUBLISHED = FACTOR_VAE, FOREST_D, "Lasso D"
 FEWEST_SEEDS = 5
 CHECKPOINT = re.compile("; (?:the last|there is no)")
@@ -100,6 +103,7 @@ class Record(NamedTuple):
     models: list[Model]
     runs: list[dict[str, str]]
     """Rows of runs.csv."""
+    training_steps: int
 
 
 def read(folder: Path) -> Record:
@@ -126,7 +130,7 @@ def read(folder: Path) -> Record:
         Model(name, name, {}, [run for (model, _), run in found.items() if model == name], number)
         for number, name in enumerate(names)
     ]
-    return Record(folder.name, models, rows)
+    return Record(folder.name, models, rows, max(int(row["training_steps"]) for row in scores))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -255,7 +259,11 @@ def failures(record: Record) -> Iterator[str]:
 def draw(name: str, table: Table) -> str:
     """A strip plot of the report as a file of its own; returns its address on the page."""
     beside = beside_published([table], published_scores())
-    plot = strip_plot(table, published_by_row(table, beside))
+    return keep_svg(name, strip_plot(table, published_by_row(table, beside)))
+
+
+def keep_svg(name: str, plot: str) -> str:
+    """Write a chart of the report with its style; returns its address on the page."""
     style = files("srvae_plugin.report").joinpath("templates/report.css").read_text()
     head, _, rest = plot.partition(">")
     address = f"images/evidence_{name}.svg"
@@ -263,12 +271,33 @@ def draw(name: str, table: Table) -> str:
     return address
 
 
+def on_the_way(record: Record, with_figures: bool) -> Iterator[str]:
+    """Scores over steps, if snapshots were scored."""
+    file, names = RECORDS / record.name / "steps.csv", [model.label for model in record.models]
+    for (metric, key), title in COLUMNS.items():
+        found = found_in(file, metric, key) if title in ON_THE_WAY else {}
+        if not found:
+            continue
+        steps = sorted(set.intersection(*(set(of) for of in found.values())))
+        digits = 1 if metric == "training" else 3
+        header = [f"{title} after", "seeds", *(f"{step:,} steps" for step in steps)]
+        rows = [*step_rows(found, names, steps, digits)]
+        rows += difference_rows(found, "SR-VAE", names, steps, digits)
+        rows += difference_rows(found, "SR-VAE-gaussian", ["VAE-gaussian"], steps, digits)
+        yield from table_of(header, iter(rows))
+        if with_figures:
+            address = keep_svg(
+                f"{record.name}_{title.split()[0].lower()}_steps", chart(found, names, title)
+            )
+            yield from [f"![{title} over steps, every seed]({address})", ""]
+
+
 def chapter(record: Record, with_figures: bool) -> list[str]:
     columns = columns_of(record)
     data_sets = {
         PUBLISHED_DATA_SETS.get(table.data_set, table.data_set) for table in columns.values()
     }
-    lines = [f"## {', '.join(sorted(data_sets))}", ""]
+    lines = [f"## {', '.join(sorted(data_sets))}, {record.training_steps:,} steps", ""]
     lines += table_of(["model", "seeds", "failed", *columns], score_rows(record, columns))
     lines += table_of(
         ["claim", "compared", "score", "seeds", "difference", "P(better)", "verdict"],
@@ -277,6 +306,7 @@ def chapter(record: Record, with_figures: bool) -> list[str]:
     for name in (name for name in FIGURES if name in columns and with_figures):
         address = draw(f"{record.name}_{name.split()[0].lower()}", columns[name])
         lines += [f"![{name}: every seed of every model]({address})", ""]
+    lines += on_the_way(record, with_figures)
     lines += table_of(
         ["model", "score", "here", "published", "distance", "source"], published_rows(columns)
     )

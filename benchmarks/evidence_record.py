@@ -41,6 +41,8 @@ def main(study: Path) -> None:
         for run in reversed(finished):
             gin = study / run["folder"] / "config.gin"
             shutil.copy(gin, made / "gin" / f"{run['label']}.gin")
+        if (record / "steps.csv").is_file():  # evidence_steps.py adds to it
+            shutil.copy(record / "steps.csv", made)
         shutil.rmtree(record, ignore_errors=True)
         shutil.copytree(made, record)
     print(f"{record}: {len(finished)} of {len(runs)} runs finished")

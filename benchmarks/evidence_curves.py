@@ -1,0 +1,75 @@
+"""Scores over steps for docs/evidence.md, from the steps.csv that evidence_steps.py keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from evidence_steps import read_rows
+from numpy.typing import NDArray
+
+from srvae_plugin.report.comparison.bootstrap import bootstrap_interval
+from srvae_plugin.report.comparison.statistics import mean
+from srvae_plugin.report.models import Model
+from srvae_plugin.report.parts.curves import Curve, curve_chart
+
+Found = dict[tuple[str, int], dict[int, float]]
+"""Value at each step, by model and seed."""
+
+
+def found_in(file: Path, metric: str, key: str) -> Found:
+    """One score of every run at every step that there is."""
+    found: Found = {}
+    for row in read_rows(file):
+        if (row["metric"], row["key"]) == (metric, key):
+            steps = found.setdefault((row["model"], int(row["seed"])), {})
+            steps[int(row["step"])] = float(row["value"])
+    return found
+
+
+def step_rows(
+    found: Found, models: Sequence[str], steps: Sequence[int], digits: int
+) -> Iterator[list[object]]:
+    """Each model's mean over seeds at each step, with its interval from five seeds on."""
+    for model in models:
+        runs = [of for (name, _), of in sorted(found.items()) if name == model]
+        if runs:
+            yield [model, len(runs), *(_cell([of[s] for of in runs], digits) for s in steps)]
+
+
+def difference_rows(
+    found: Found, one: str, models: Sequence[str], steps: Sequence[int], digits: int
+) -> Iterator[list[object]]:
+    """`one` less each other model, seed by seed, at each step."""
+    for other in models:
+        seeds = sorted({s for m, s in found if m == one} & {s for m, s in found if m == other})
+        if seeds and other != one:
+            pairs = [(found[one, seed], found[other, seed]) for seed in seeds]
+            cells = (_cell([a[step] - b[step] for a, b in pairs], digits) for step in steps)
+            yield [f"{one} less {other}", len(seeds), *cells]
+
+
+def _cell(values: Sequence[float], digits: int) -> str:
+    """The mean and its interval; below five seeds the values themselves."""
+    if len(values) < 5:
+        return ", ".join(f"{value:.{digits}f}" for value in values)
+    low, high = bootstrap_interval(mean, values)
+    return f"{np.mean(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def chart(found: Found, models: Sequence[str], title: str) -> str:
+    """Every run's curve, as SVG."""
+    drawn = [Model(name, name, {}, [], number) for number, name in enumerate(models)]
+    curves = []
+    for model in drawn:
+        for (name, seed), of in sorted(found.items()):
+            if name == model.label:
+                steps, values = _line(of)
+                curves.append(Curve(model, f"{name}, seed {seed}", steps, values))
+    return curve_chart(curves, title, every=True)
+
+
+def _line(of: dict[int, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    steps, values = np.array(sorted(of.items()), np.float64).T
+    return steps, values
