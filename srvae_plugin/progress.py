@@ -1,4 +1,8 @@
-"""Progress of long work: a bar with an ETA on a terminal or in a notebook, else log lines."""
+"""Progress of long work: a bar with an ETA on a terminal or in a notebook, else log lines.
+
+A program that has not configured logging, a plain script in a batch job say, gets the lines on
+standard error. `logging.getLogger("srvae_plugin").setLevel(logging.WARNING)` turns them off.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ __all__ = ["Progress", "in_notebook"]
 
 logger = logging.getLogger("srvae_plugin")
 _LINE_SECONDS = 20.0
+_SHORT_SECONDS = 1.0
+"""Work that took no longer is not worth a line of its own, nor a bar that stays in a notebook."""
 
 
 def in_notebook() -> bool:
@@ -40,7 +46,7 @@ class Progress:
                 desc=what,
                 unit=unit,
                 ncols=110,
-                delay=1.0,
+                delay=_SHORT_SECONDS,
                 file=sys.stdout,
             )
 
@@ -55,7 +61,9 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif kind is None and self.done > self._begun_at:
+            return
+        is_long = _is_configured() or time.monotonic() - self._begun > _SHORT_SECONDS
+        if kind is None and self.done > self._begun_at and is_long:
             self._line({})
 
     def advance(self, count: int = 1, values: Mapping[str, float] | None = None) -> None:
@@ -73,8 +81,16 @@ class Progress:
         rate = (self.done - self._begun_at) / max(self._last_line - self._begun, 1e-9)
         minutes, seconds = divmod(round((self.total - self.done) / max(rate, 1e-9)), 60)
         shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
-        logger.info(
-            "%s: %d of %d %s%s, %.3g %s/s, ETA %d:%02d",
-            *(self.what, self.done, self.total, self.unit, shown),
-            *(rate, self.unit, minutes, seconds),
+        line = (
+            f"{self.what}: {self.done} of {self.total} {self.unit}{shown}, {rate:.3g} "
+            f"{self.unit}/s, ETA {minutes}:{seconds:02d}"
         )
+        if _is_configured():
+            logger.info("%s", line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def _is_configured() -> bool:
+    """Whether the program has said what is to become of log lines."""
+    return logger.hasHandlers() or logger.level != logging.NOTSET

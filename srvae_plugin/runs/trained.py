@@ -254,8 +254,12 @@ class Runs(list[Run]):
         1
     """
 
-    def to_frame(self) -> pandas.DataFrame:
-        """One row per run: its path, its training's bindings, and the headline scores."""
+    def to_frame(self, differing: bool = False) -> pandas.DataFrame:
+        """One row per run: its path, its training's bindings, and the headline scores.
+
+        Args:
+            differing: leave out what is the same in all runs.
+        """
         import pandas
 
         rows = []
@@ -263,7 +267,10 @@ class Runs(list[Run]):
             config = gin_dict(manifest.checked_text(run.directory.model.gin_file()))
             scores = {score.title: score.value for score in run.scores().headline()}
             rows.append({"path": str(run.path), **config, **scores})
-        return pandas.DataFrame(rows)
+        frame = pandas.DataFrame(rows)
+        if not differing:
+            return frame
+        return frame.loc[:, [k == "path" or frame[k].nunique(dropna=False) > 1 for k in frame]]
 
 
 def load_run(
@@ -294,6 +301,11 @@ def load_run(
     directory = RunDirectory(Path(path))
     if not directory.path.is_dir():
         raise ValueError(f"{path} is not a run directory: there is no such folder")
+    if not directory.model.path.is_dir() and (below := _names_below(directory.path)):
+        raise ValueError(
+            f"{path} is not a run directory but has runs in it ({below}): load_runs({str(path)!r}) "
+            "loads them all"
+        )
     if directory.model.begun() and not directory.model.is_complete():
         raise ValueError(
             f"{path}: its training is not finished: train(..., resume=True) or the same command "
@@ -304,6 +316,15 @@ def load_run(
     if model is not None:
         weights.load(model, directory.model.weights)
     return Run(path, model)
+
+
+def _names_below(path: Path) -> str:
+    """Some names of the runs in a folder; empty if it has none."""
+    try:
+        names = [str(run.path.relative_to(path)) for run in runs_below(path)]
+    except ValueError:
+        return ""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def load_runs(*places: str | os.PathLike[str], imports: str | Sequence[str] = ()) -> Runs:
