@@ -37,6 +37,7 @@ class Progress:
         self._begun_at = done
         self._begun = self._last_line = time.monotonic()
         self._bar = None
+        self._values: Mapping[str, float] = {}
         if sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True)
         elif in_notebook():  # as plain output, which is kept with the notebook
@@ -64,23 +65,24 @@ class Progress:
             return
         is_long = _is_configured() or time.monotonic() - self._begun > _SHORT_SECONDS
         if kind is None and self.done > self._begun_at and is_long:
-            self._line({})
+            self._line()
 
     def advance(self, count: int = 1, values: Mapping[str, float] | None = None) -> None:
         """Count work as done; `values` are shown beside it."""
         self.done += count
+        self._values = values or self._values
         if self._bar is not None:
             self._bar.update(count)
             if values:
                 self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
-            self._line(values or {})
+            self._line()
 
-    def _line(self, values: Mapping[str, float]) -> None:
+    def _line(self) -> None:
         self._last_line = time.monotonic()
         rate = (self.done - self._begun_at) / max(self._last_line - self._begun, 1e-9)
         minutes, seconds = divmod(round((self.total - self.done) / max(rate, 1e-9)), 60)
-        shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
+        shown = "".join(f", {name} {value:.4g}" for name, value in self._values.items())
         line = (
             f"{self.what}: {self.done} of {self.total} {self.unit}{shown}, {rate:.3g} "
             f"{self.unit}/s, ETA {minutes}:{seconds:02d}"

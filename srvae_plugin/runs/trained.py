@@ -258,19 +258,20 @@ class Runs(list[Run]):
         """One row per run: its path, its training's bindings, and the headline scores.
 
         Args:
-            differing: leave out what is the same in all runs.
+            differing: leave out settings that all runs have in common.
         """
         import pandas
 
-        rows = []
+        rows, titles = [], {"path"}
         for run in self:
             config = gin_dict(manifest.checked_text(run.directory.model.gin_file()))
             scores = {score.title: score.value for score in run.scores().headline()}
             rows.append({"path": str(run.path), **config, **scores})
+            titles |= scores.keys()
         frame = pandas.DataFrame(rows)
-        if not differing:
-            return frame
-        return frame.loc[:, [k == "path" or frame[k].nunique(dropna=False) > 1 for k in frame]]
+        settings = [name for name in frame if name not in titles]
+        same = [name for name in settings if frame[name].nunique(dropna=False) == 1]
+        return frame.drop(columns=same) if differing and len(frame) > 1 else frame
 
 
 def load_run(

@@ -94,8 +94,8 @@ def _score_file(codes: Any, factors: Any, metrics: Metrics, seed: int) -> Scores
 
     if not (factors is None or isinstance(factors, str | os.PathLike)):
         raise ValueError(
-            f"factors: got {type(factors).__name__} beside the file {codes}; expected None, if they "
-            "are in it, or the path of another file"
+            f"factors: got {type(factors).__name__} beside the file {codes}; expected None, if it "
+            "holds them, or the path of another file"
         )
     table = load_codes(CodesFile(Path(codes), None if factors is None else Path(factors)))
     return score_function(table, table.data, metrics, seed)
