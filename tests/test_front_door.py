@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas
@@ -14,6 +15,7 @@ from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.config import gin_reach
 from srvae_plugin.config.gin_config import Config
 from srvae_plugin.config.gin_files import Choice
+from srvae_plugin.metrics.common.arrays import as_array
 from srvae_plugin.progress import Progress
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.scoring.identity import USUAL_BINDINGS, _says_nothing
@@ -71,7 +73,9 @@ def test_a_run_on_images_of_another_size_names_both(own):
 
 
 def test_codes_of_another_size_of_a_model_file(tmp_path):
-    save_script(encoder(28 * 28), tmp_path / "m.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        torch.jit.script(encoder(28 * 28)).save(tmp_path / "m.pt")
     with pytest.raises(ValueError, match=r"images of 8 x 8 x 1 .* it takes 28 x 28 x 1: score it"):
         sv.score(tmp_path / "m.pt", (IMAGES, FACTORS), ["mig"])
 
@@ -160,7 +164,8 @@ def test_progress_in_a_plain_script_goes_to_standard_error(tmp_path):
         "progress._LINE_SECONDS = 0.05\n"
         "if sys.argv[1:]: logging.getLogger('srvae_plugin').setLevel(logging.WARNING)\n"
         "with progress.Progress('training', 4) as bar:\n"
-        "    for values in ({'loss': 2.0}, {}, {}, {}): time.sleep(0.06); bar.advance(values=values)\n"
+        "    for values in ({'loss': 2.0}, {}, {}, {}):\n"
+        "        time.sleep(0.06); bar.advance(values=values)\n"
     )
     (tmp_path / "s.py").write_text(script)
     words = [sys.executable, str(tmp_path / "s.py")]
@@ -178,6 +183,14 @@ def test_a_program_that_configured_logging_gets_progress_there(caplog, capsys):
         bar.advance(2)
     assert "encoding: 2 of 2 steps" in caplog.text
     assert capsys.readouterr().err == ""
+
+
+def test_a_frame_lies_in_memory_as_its_array_does():
+    codes = np.random.default_rng(0).normal(size=(50, 3))
+    for frame in (pandas.DataFrame(codes), pandas.DataFrame(dict(enumerate(codes.T)))):
+        made = as_array(frame)
+        assert made.flags.c_contiguous
+        assert np.array_equal(made, codes)
 
 
 def test_an_interruption_says_how_to_go_on_in_python_and_the_command_in_its_words(tmp_path):
