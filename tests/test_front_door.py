@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas
 import pytest
+import torch
 from torch import nn
 
 import srvae_plugin as sv
