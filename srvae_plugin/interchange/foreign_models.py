@@ -238,7 +238,8 @@ def find_layout(file: ModelFile, data: GroundTruthData, layout: str | None = Non
     for name in LAYOUTS if layout is None else (layout,):
         shape = images.shape[1:] if name == "NHWC" else np.moveaxis(images, 3, 1).shape[1:]
         if not file.takes(shape):
-            reasons.append(f"as {name}: it declares {list(file.declares)}, no {list(shape)}")
+            declared = list(file.declares[1:])
+            reasons.append(f"as {name}: it does not take images of {list(shape)} but {declared}")
             continue
         try:
             working[name] = FileFunction(file, name)(images)

@@ -403,7 +403,7 @@ def plot_decomposition(run: Run | DisentanglementModel, images: Any) -> Figure |
 
 
 def as_observations(images: Any) -> NDArray[np.float32]:
-    """Images as float32 (num, height, width, channel) in [0, 1]; see `data.from_python.as_data`.
+    """Images as float32 (num, height, width, channel) in [0, 1]; see `as_data`.
 
     Raises:
         ValueError: they are no images, or their axes can be read in two ways.

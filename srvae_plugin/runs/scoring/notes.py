@@ -21,10 +21,12 @@ def each_note_once() -> Iterator[None]:
     said: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
-        note = f"{record.levelno} {getattr(record, 'once', record.getMessage())}"
-        if record.levelno < logging.WARNING:
+        note = getattr(record, "once", record.getMessage())
+        if record.levelno != logging.WARNING:
             return True
-        return not (note in said or said.add(note))
+        before = note in said
+        said.add(note)
+        return not before
 
     # A logger's filter does not see what loggers below it log.
     names = [name for name in logging.root.manager.loggerDict if f"{name}.".startswith(f"{_NAME}.")]
