@@ -227,12 +227,12 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
     Example:
         >>> load_dataset("dummy_data").observation_shape
         [64, 64, 1]
-        >>> import PIL.Image, tempfile
+        >>> import pandas, PIL.Image, tempfile
         >>> folder = tempfile.mkdtemp()
         >>> for name in ("a.png", "b.png"):
         ...     PIL.Image.new("L", (16, 16)).save(f"{folder}/{name}")
-        >>> with open(f"{folder}/factors.csv", "w") as csv:
-        ...     _ = csv.write("file,shape,size\na.png,heart,1\nb.png,square,2\n")
+        >>> table = {"file": ["a.png", "b.png"], "shape": ["heart", "square"], "size": [1, 2]}
+        >>> pandas.DataFrame(table).to_csv(f"{folder}/factors.csv", index=False)
         >>> load_dataset("image_folder", path=folder, factors=f"{folder}/factors.csv").factor_names
         ['shape', 'size']
     """
