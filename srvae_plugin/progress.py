@@ -1,4 +1,8 @@
-"""Progress of long work: a bar with an ETA on a terminal or in a notebook, else log lines."""
+"""Progress of long work: a bar with an ETA on a terminal or in a notebook, else log lines.
+
+A program that has not configured logging, a plain script in a batch job say, gets the lines on
+standard error. `logging.getLogger("srvae_plugin").setLevel(logging.WARNING)` turns them off.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ __all__ = ["Progress", "in_notebook"]
 
 logger = logging.getLogger("srvae_plugin")
 _LINE_SECONDS = 20.0
+_SHORT_SECONDS = 1.0
+"""Work that took no longer is not worth a line of its own, nor a bar that stays in a notebook."""
 
 
 def in_notebook() -> bool:
@@ -31,6 +37,7 @@ class Progress:
         self._begun_at = done
         self._begun = self._last_line = time.monotonic()
         self._bar = None
+        self._values: Mapping[str, float] = {}
         if sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True)
         elif in_notebook():  # as plain output, which is kept with the notebook
@@ -40,7 +47,7 @@ class Progress:
                 desc=what,
                 unit=unit,
                 ncols=110,
-                delay=1.0,
+                delay=_SHORT_SECONDS,
                 file=sys.stdout,
             )
 
@@ -55,26 +62,37 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif kind is None and self.done > self._begun_at:
-            self._line({})
+            return
+        is_long = _is_configured() or time.monotonic() - self._begun > _SHORT_SECONDS
+        if kind is None and self.done > self._begun_at and is_long:
+            self._line()
 
     def advance(self, count: int = 1, values: Mapping[str, float] | None = None) -> None:
         """Count work as done; `values` are shown beside it."""
         self.done += count
+        self._values = values or self._values
         if self._bar is not None:
             self._bar.update(count)
             if values:
                 self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
-            self._line(values or {})
+            self._line()
 
-    def _line(self, values: Mapping[str, float]) -> None:
+    def _line(self) -> None:
         self._last_line = time.monotonic()
         rate = (self.done - self._begun_at) / max(self._last_line - self._begun, 1e-9)
         minutes, seconds = divmod(round((self.total - self.done) / max(rate, 1e-9)), 60)
-        shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
-        logger.info(
-            "%s: %d of %d %s%s, %.3g %s/s, ETA %d:%02d",
-            *(self.what, self.done, self.total, self.unit, shown),
-            *(rate, self.unit, minutes, seconds),
+        shown = "".join(f", {name} {value:.4g}" for name, value in self._values.items())
+        line = (
+            f"{self.what}: {self.done} of {self.total} {self.unit}{shown}, {rate:.3g} "
+            f"{self.unit}/s, ETA {minutes}:{seconds:02d}"
         )
+        if _is_configured():
+            logger.info("%s", line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def _is_configured() -> bool:
+    """Whether the program has said what is to become of log lines."""
+    return logger.hasHandlers() or logger.level != logging.NOTSET

@@ -12,7 +12,7 @@ from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics import compute_dci, compute_factor_vae, compute_mig
 from srvae_plugin.runs.directory import StepDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, TabulatedCodes
-from srvae_plugin.runs.scoring.repeatable import warn_if_random
+from srvae_plugin.runs.scoring.tried import tried
 
 SIZES = (3, 4, 5)
 SMALL = ["mig.num_train = 400", "sap_score.num_train = 300", "sap_score.num_test = 100"]
@@ -356,7 +356,7 @@ def test_draws_of_a_generator_of_ones_own_do_not_repeat_and_that_is_said(caplog,
     def encode(observations):
         return random_state.rand(len(observations), 2)
 
-    warn_if_random(encode, dsprites_full(), 0)
+    tried(encode, dsprites_full())
     assert "is not deterministic" in caplog.text
     assert ("repeated by the same seed" in caplog.text) == repeats
     assert ("do not repeat" in caplog.text) != repeats

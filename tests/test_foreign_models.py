@@ -18,7 +18,7 @@ from srvae_plugin.interchange.foreign_models import (
     open_model,
 )
 from srvae_plugin.runs.directory import StepDirectory
-from srvae_plugin.runs.scoring.repeatable import warn_if_random
+from srvae_plugin.runs.scoring.tried import tried
 
 helper = pytest.importorskip("onnx").helper
 SHAPE = finished_runs.COLOUR_SHAPE
@@ -223,7 +223,7 @@ def test_a_file_that_draws_is_scored_with_a_warning(folder, data, caplog):
             return x.flatten(1)[:, :2] + torch.rand_like(x.flatten(1)[:, :2])
 
     function = find_layout(open_model(save_script(Draw(), folder / "draw.pt")), data, "NHWC")
-    warn_if_random(function, data, 0)
+    tried(function, data)
     assert "is not deterministic" in caplog.text
 
 

@@ -41,6 +41,27 @@ def test_a_trained_run_shows_what_it_learned(run):
     assert isinstance(run.plot_history(), Figure)
 
 
+def test_ten_lines_do_it_all(run):
+    """What the package's docstring promises, line by line, on the run of the fixture."""
+    data = sv.load_dataset("dsprites_full")
+    assert len(data) == 737_280
+    assert data.factor_names == ["shape", "scale", "orientation", "position x", "position y"]
+    assert repr(data).startswith("<DSprites: 737,280 observations of 64 x 64 x 1; factors: shape")
+    image, factors = data[0]
+    assert (image.shape, factors.tolist()) == ((1, 64, 64), [0] * 5)
+    few = {"mig": {"num_train": 100}, "dci": {"num_train": 60, "num_test": 30}}
+    scores = sv.score(run, data, few, seed=0)
+    assert scores == sv.score(run.model, data, few, random_state=0)
+    images, factors = data[::7400]
+    of_codes = sv.score_codes(run.codes(images), factors, ["mig"])
+    of_core = sv.metrics.mig(run.codes(images), factors, seed=0)
+    assert of_codes["mig"]["discrete_mig"] == of_core["discrete_mig"]
+    assert [each.metric for each in scores.headline()] == ["mig", "dci", "dci", "dci"]
+    assert set(scores.to_frame()["metric"]) == {"mig", "dci"}
+    assert sv.load_run(run.path).history.equals(run.history)
+    assert len(sv.load_runs(run.path.parent).to_frame()) == 1
+
+
 def test_tensors_and_arrays_give_the_same_codes(run):
     data = sv.load_dataset("dsprites_full")
     images, _ = data[:5]

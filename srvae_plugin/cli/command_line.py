@@ -189,7 +189,8 @@ def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
         signum = getattr(error, "signum", None)
         if signum is None:
             _fail(name, f"error: {_reason(error)}", 2)
-        _fail(name, f"{error}; go on with the same command and --resume", 128 + signum)
+        what = getattr(error, "what", error)
+        _fail(name, f"{what}; go on with the same command and --resume", 128 + signum)
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ use something, that counts as read.
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
 import sys
@@ -23,6 +24,7 @@ from srvae_plugin.config.gin_sources import Key
 
 __all__ = [
     "Root",
+    "binds_default",
     "idle_bindings",
     "require_no_dataset",
     "require_read",
@@ -127,6 +129,24 @@ def _is_default(selector: str, name: str, value: Any) -> bool:
     except (TypeError, ValueError, KeyError):
         return False
     return type(parameter.default) is type(value) and parameter.default == value
+
+
+def binds_default(line: str) -> bool:
+    """Whether a line such as `mig.num_train = 10000` binds what is there without it.
+
+    A tuple is the same as a list of the same: gin has lists only.
+    """
+    key, _, text = line.partition(" = ")
+    selector, _, name = key.rpartition(".")
+    try:
+        wrapped = gin_state._REGISTRY.get_match(selector.rpartition("/")[2]).wrapped
+        default = inspect.signature(wrapped).parameters[name].default
+        value = ast.literal_eval(text)
+    except (AttributeError, TypeError, ValueError, KeyError, SyntaxError):
+        return False
+    if isinstance(value, list | tuple) and isinstance(default, list | tuple):
+        return list(value) == list(default)
+    return type(value) is type(default) and value == default
 
 
 def require_no_dataset(but: Sequence[str], why: str) -> None:

@@ -31,7 +31,7 @@ from beartype.door import is_bearable
 import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.sampling.constrained import constrained
-from srvae_plugin.data.storage.locate import expanded
+from srvae_plugin.data.storage.locate import as_typed, expanded
 
 __all__ = [
     "GROUPS",
@@ -191,23 +191,32 @@ def find(group: Group, name: str) -> Callable[..., Any]:
         if (broken.group, broken.name) == (group, name):
             raise ValueError(str(broken))
     kind = {"datasets": "data set"}.get(group, group.rstrip("s"))
-    raise ValueError(
-        f"unknown {kind} {name!r}{nearest(name, found)}; known: {', '.join(sorted(found))}"
-    )
+    meant = (as_typed(name) if group == "datasets" else "") or nearest(name, found)
+    raise ValueError(f"unknown {kind} {name!r}{meant}; known: {', '.join(sorted(found))}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" if a known name is close to this one, else ""."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    lower = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1)
+    return f"; did you mean {lower[close[0]]!r}?" if close else ""
 
 
 @gin.register("dataset", module="srvae_plugin")
 def load_dataset(name: str, **options: Any) -> GroundTruthData:
     """Return the ground-truth data set of that name (gin: `dataset.name`).
 
+    `len` of it, `data[0]`, `.factor_names` and printing it show what it is; it is a torch Dataset
+    of pairs (image, factors), too. Arrays and tensors need no `load_dataset`: `train` and `score`
+    take them as they are.
+
     Args:
-        name: disentanglement_lib's name of a data set, or a plug-in's.
+        name: disentanglement_lib's name, or a plug-in's: "dsprites_full", "color_dsprites",
+            "noisy_dsprites", "teapots" and "dummy_data" are made here; "shapes3d", "cars3d",
+            "smallnorb", "mpi3d_toy" and others read the official files (`path`). "npz" is a file of
+            your own with the arrays `images` and `factors`; "image_folder" a folder of pictures
+            (`path`) and a csv (`factors`) with a column `file` and one for each factor.
+            `srvae-evaluate --list datasets` has all of them with their options.
         options: the data set's own, for example `path`, a file of the original data; in gin
             `dataset.path = "..."`. Of any grid of factors `correlations`, `constraints` and
             `rules_seed`; see `srvae_plugin.data.sampling.constrained.constrained`.
@@ -218,6 +227,14 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
     Example:
         >>> load_dataset("dummy_data").observation_shape
         [64, 64, 1]
+        >>> import pandas, PIL.Image, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> for name in ("a.png", "b.png"):
+        ...     PIL.Image.new("L", (16, 16)).save(f"{folder}/{name}")
+        >>> table = {"file": ["a.png", "b.png"], "shape": ["heart", "square"], "size": [1, 2]}
+        >>> pandas.DataFrame(table).to_csv(f"{folder}/factors.csv", index=False)
+        >>> load_dataset("image_folder", path=folder, factors=f"{folder}/factors.csv").factor_names
+        ['shape', 'size']
     """
     factory = find("datasets", name)
     accepted = inspect.signature(factory).parameters

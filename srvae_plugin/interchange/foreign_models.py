@@ -27,7 +27,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.interchange.script_code import require_no_files, require_no_files_in
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.exported import check_export
-from srvae_plugin.runs.scoring.repeatable import same_codes
+from srvae_plugin.runs.scoring.tried import RESIZE, by_sides, same_codes, size_taken
 
 __all__ = [
     "LAYOUTS",
@@ -57,6 +57,10 @@ class ModelFile(Protocol):
 
     def run(self, images: NDArray[np.float32]) -> Any:
         """Outputs for images in the file's own layout."""
+
+    @property
+    def declares(self) -> Sequence[Any]:
+        """Axes of the input that the file declares; none if it does not say."""
 
     def takes(self, shape: Sequence[int]) -> bool:
         """Whether the file declares an input that a batch of images of this shape fits."""
@@ -114,6 +118,11 @@ class TorchScriptFile:
         with torch.no_grad():
             return self._module(torch.from_numpy(images).to(self._dtype))
 
+    @property
+    def declares(self) -> Sequence[Any]:
+        """None: the file does not say."""
+        return ()
+
     def takes(self, shape: Sequence[int]) -> bool:
         """True: the file does not say."""
         return True
@@ -163,6 +172,11 @@ class OnnxFile:
             outputs = self._session.run(None, {self._name: filled})
             parts.append([np.asarray(output)[: len(part)] for output in outputs])
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
+
+    @property
+    def declares(self) -> Sequence[Any]:
+        """Axes of the input, sizes or names, the batch first."""
+        return self.shape
 
     def takes(self, shape: Sequence[int]) -> bool:
         """Whether the input's declared axes are these, or have names instead of sizes."""
@@ -224,14 +238,21 @@ def find_layout(file: ModelFile, data: GroundTruthData, layout: str | None = Non
     for name in LAYOUTS if layout is None else (layout,):
         shape = images.shape[1:] if name == "NHWC" else np.moveaxis(images, 3, 1).shape[1:]
         if not file.takes(shape):
-            reasons.append(f"as {name}: it does not take images of {list(shape)}")
+            declared = list(file.declares[1:])
+            reasons.append(f"as {name}: it does not take images of {list(shape)} but {declared}")
             continue
         try:
             working[name] = FileFunction(file, name)(images)
         except Exception as error:  # a foreign model may raise anything
             reasons.append(f"as {name}: {_first_line(error)}")
     if not working:
-        raise ValueError(f"{file.path} cannot encode this data set; {'; '.join(reasons)}")
+        sizes = (size_taken(FileFunction(file, name), images.shape[1:]) for name in LAYOUTS)
+        taken = next(filter(None, sizes), None)
+        raise ValueError(
+            f"{file.path} cannot encode this data set, images of {by_sides(images.shape[1:])} "
+            f"(height, width, channels); {'; '.join(reasons)}"
+            + (f"; it takes {by_sides(taken)}: {RESIZE}" if taken else "")
+        )
     chosen, codes = next(iter(working.items()))
     if any(not same_codes(codes, other) for other in working.values()):
         raise ValueError(

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from srvae_plugin.data.own.from_python import as_data
-from srvae_plugin.interchange.foreign_models import find_layout, open_model
+from srvae_plugin.interchange.foreign_models import READERS, find_layout, open_model
 from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.scoring.score import DEFAULT_METRICS, Metrics, score_function
 from srvae_plugin.runs.scoring.scores import Scores
-from srvae_plugin.runs.trained import Run
+from srvae_plugin.runs.trained import Run, load_run
+from srvae_plugin.runs.trained_on import require_shape
 
 __all__ = ["function_of", "score"]
 
@@ -62,9 +63,9 @@ def score(
         1.0
     """
     source = as_data(data)
-    return score_function(
-        function_of(representation, source), source, metrics, seed_of(seed, random_state)
-    )
+    function = function_of(representation, source)
+    name = "the model" if isinstance(representation, nn.Module) else "the function"
+    return score_function(function, source, metrics, seed_of(seed, random_state), name)
 
 
 def function_of(representation: Any, data: Any) -> Callable[[NDArray[np.float32]], Any]:
@@ -75,10 +76,11 @@ def function_of(representation: Any, data: Any) -> Callable[[NDArray[np.float32]
     """
     if isinstance(representation, str | os.PathLike):
         path = Path(representation)
-        if path.is_dir():
-            return Representation(Run(path).model)
-        return find_layout(open_model(path), data)
+        if path.suffix.lower() in READERS and not path.is_dir():
+            return find_layout(open_model(path), data)
+        representation = load_run(path)
     if isinstance(representation, Run):
+        require_shape(representation.directory.model, data)
         return Representation(representation.model)
     if isinstance(representation, DisentanglementModel):
         return Representation(representation)
@@ -101,8 +103,14 @@ def _of_module(module: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[Any
     def encode(images: NDArray[np.float32]) -> NDArray[Any]:
         x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1))).to(device)
         codes = module(x)
-        while isinstance(codes, tuple | list):
+        while isinstance(codes, tuple | list) and codes:
             codes = codes[0]
+        if not isinstance(codes, torch.Tensor):
+            raise ValueError(
+                f"it returns a {type(codes).__name__}; expected a tensor (batch, latent), or a "
+                "tuple that begins with one: score a function that takes the codes out of it"
+            )
         return codes.float().cpu().numpy()
 
+    encode.layout = "NCHW"  # type: ignore[attr-defined]
     return encode

@@ -17,8 +17,6 @@ from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import RunDirectory, ScoresDirectory
 from srvae_plugin.runs.locks import only_writer_in, only_writer_of_scores
 from srvae_plugin.runs.representation import Representation, RepresentationFunction
-from srvae_plugin.runs.scoring.content import content_of
-from srvae_plugin.runs.scoring.repeatable import warn_if_random
 from srvae_plugin.runs.scoring.score_all import (
     Choice,
     Choose,
@@ -29,6 +27,7 @@ from srvae_plugin.runs.scoring.score_all import (
     said,
     score_all,
 )
+from srvae_plugin.runs.scoring.tried import content_of, tried
 from srvae_plugin.runs.trained_on import BoundData
 
 __all__ = [
@@ -210,13 +209,11 @@ def _evaluate(
     with config.active():
         if data is None:
             data = pipeline.bound_dataset()
-        seed = gin_files.bound("evaluation.random_seed") or 0
     is_table = hasattr(function, "codes_at")
-    if not is_table:
-        warn_if_random(function, data, seed)
+    codes = None if is_table else tried(function, data)
     foreign = asked.foreign
     if foreign:
-        content = content_of(function, data)
+        content = content_of(function, codes)
         foreign = foreign._replace(model={**foreign.model, "content": content})
     if not is_table:
         function = pipeline.cached(function, to_score(data))

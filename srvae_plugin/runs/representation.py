@@ -59,8 +59,11 @@ class Representation:
         batch_size: observations encoded at once; None: 64 on a CPU, 4,096 on a GPU.
 
     Raises:
-        ValueError: for another kind.
+        ValueError: for another kind, or a model that is not built.
     """
+
+    layout = "NCHW"
+    """How the model itself is given images."""
 
     def __init__(
         self,
@@ -71,9 +74,16 @@ class Representation:
     ):
         if kind not in ("mean", "sampled"):
             raise ValueError(f"kind = {kind!r}: expected 'mean' or 'sampled'")
+        parameter = next(model.parameters(), None)
+        if parameter is None:
+            raise ValueError(
+                f"the {type(model).__name__} has no weights yet: train it, "
+                "srvae_plugin.train(model, data, ...), or build it, model.build((channel, height, "
+                "width))"
+            )
         self.model = model.eval()
         self.kind, self.seed = kind, seed
-        self._device = next(model.parameters()).device
+        self._device = parameter.device
         self._layout = memory_format(self._device)
         self.batch_size = batch_size or (_ON_GPU if self._device.type == "cuda" else 64)
 

@@ -65,6 +65,9 @@ def train(
 ) -> Run:
     """Train a model and leave a run directory that every command can read.
 
+    A bar shows how far it is, or lines on standard error where that is no terminal; Ctrl-C stops it
+    with its checkpoint written, and the same call with `resume=True` goes on as if never stopped.
+
     Args:
         model: the model, not built yet: its weights are drawn from the seed. If `optimizer` holds
             the weights of a model that is built, these are trained.

@@ -254,16 +254,24 @@ class Runs(list[Run]):
         1
     """
 
-    def to_frame(self) -> pandas.DataFrame:
-        """One row per run: its path, its training's bindings, and the headline scores."""
+    def to_frame(self, differing: bool = False) -> pandas.DataFrame:
+        """One row per run: its path, its training's bindings, and the headline scores.
+
+        Args:
+            differing: leave out settings that all runs have in common.
+        """
         import pandas
 
-        rows = []
+        rows, titles = [], {"path"}
         for run in self:
             config = gin_dict(manifest.checked_text(run.directory.model.gin_file()))
             scores = {score.title: score.value for score in run.scores().headline()}
             rows.append({"path": str(run.path), **config, **scores})
-        return pandas.DataFrame(rows)
+            titles |= scores.keys()
+        frame = pandas.DataFrame(rows)
+        settings = [name for name in frame if name not in titles]
+        same = [name for name in settings if frame[name].nunique(dropna=False) == 1]
+        return frame.drop(columns=same) if differing and len(frame) > 1 else frame
 
 
 def load_run(
@@ -294,6 +302,11 @@ def load_run(
     directory = RunDirectory(Path(path))
     if not directory.path.is_dir():
         raise ValueError(f"{path} is not a run directory: there is no such folder")
+    if not directory.model.path.is_dir() and (below := _names_below(directory.path)):
+        raise ValueError(
+            f"{path} is not a run directory but has runs in it ({below}): load_runs({str(path)!r}) "
+            "loads them all"
+        )
     if directory.model.begun() and not directory.model.is_complete():
         raise ValueError(
             f"{path}: its training is not finished: train(..., resume=True) or the same command "
@@ -304,6 +317,15 @@ def load_run(
     if model is not None:
         weights.load(model, directory.model.weights)
     return Run(path, model)
+
+
+def _names_below(path: Path) -> str:
+    """Some names of the runs in a folder; empty if it has none."""
+    try:
+        names = [str(run.path.relative_to(path)) for run in runs_below(path)]
+    except ValueError:
+        return ""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def load_runs(*places: str | os.PathLike[str], imports: str | Sequence[str] = ()) -> Runs:
@@ -381,7 +403,7 @@ def plot_decomposition(run: Run | DisentanglementModel, images: Any) -> Figure |
 
 
 def as_observations(images: Any) -> NDArray[np.float32]:
-    """Images as float32 (num, height, width, channel) in [0, 1]; see `data.from_python.as_data`.
+    """Images as float32 (num, height, width, channel) in [0, 1]; see `as_data`.
 
     Raises:
         ValueError: they are no images, or their axes can be read in two ways.

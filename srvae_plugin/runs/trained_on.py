@@ -9,7 +9,7 @@ from typing import Any
 
 import gin
 
-from srvae_plugin.config import gin_files
+from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.config.data_record import place, record_of
 from srvae_plugin.config.gin_config import Uses
 from srvae_plugin.config.gin_files import Choice
@@ -131,9 +131,11 @@ def require_shape(step: StepDirectory, data: GroundTruthData) -> None:
     channel, height, width = weights.shape_in(step.weights)
     shape = [int(side) for side in data.observation_shape]
     if shape != [height, width, channel]:
-        name = gin_files.bound("dataset.name") or type(data).__name__
+        made = plugins.made_with(data)
+        name = made[0] if made else getattr(data, "name", "the data")
         raise ValueError(
             f"the model in {step.path} takes images of {height} x {width} x {channel} (height, "
-            f"width, channels), those of {name} are {' x '.join(map(str, shape))}: bind the data "
-            "set it was trained on, or another place of it, dataset.path"
+            f"width, channels), those of {name} are {' x '.join(map(str, shape))}: score it on the "
+            "data set it was trained on (in gin, dataset.name and dataset.path), or on one of that "
+            "size"
         )

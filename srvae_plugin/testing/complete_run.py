@@ -16,7 +16,7 @@ from srvae_plugin.runs import summary, weights
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.run import RunSummary
-from srvae_plugin.runs.scoring.repeatable import seeded
+from srvae_plugin.runs.scoring.tried import seeded
 from srvae_plugin.testing.building import BATCH, Bars, MakeModel
 from srvae_plugin.training.loop import train
 from srvae_plugin.training.settings import TrainingSettings

@@ -13,13 +13,19 @@ __all__ = ["InterruptedTrainingError", "stop_signals"]
 
 
 class InterruptedTrainingError(RuntimeError):
-    """SIGINT or SIGTERM arrived; the checkpoint is written."""
+    """SIGINT or SIGTERM arrived; the checkpoint is written.
+
+    Args:
+        signum: the signal.
+        step: updates done.
+        path: the checkpoint.
+    """
 
     def __init__(self, signum: int, step: int, path: Path):
         self.signum = signum
-        super().__init__(
-            f"{signal.Signals(signum).name} at step {step}: checkpoint written to {path}"
-        )
+        self.what = f"{signal.Signals(signum).name} at step {step}: checkpoint written to {path}"
+        """The message without what to do next, which depends on how the training was called."""
+        super().__init__(f"{self.what}; the same call with resume=True goes on from there")
 
 
 @contextlib.contextmanager

@@ -78,12 +78,15 @@ def prepared(
             "optimizer: the model has no parameters yet; call model.build(shape) before making "
             f"an optimizer of them, here model.build({shape_of(plain)})"
         )
+    for name, number in {"steps": steps, "seed": seed}.items():
+        if isinstance(number, bool) or not hasattr(number, "__index__"):
+            raise ValueError(f"{name} = {number!r}: expected a whole number")
     settings.setdefault("eval_steps", min(max(steps // 10, _FEWEST_EVALUATED), _MOST_EVALUATED))
     made = TrainingSettings(
         model=model,
         training_steps=steps,
         random_seed=seed,
-        batch_size=batch_size or of_loader or _BATCH_SIZE,
+        batch_size=of_loader or _BATCH_SIZE if batch_size is None else batch_size,
         optimizers=functools.partial(optimizers_from, optimizer, learning_rate),
         built=ready,
         **settings,

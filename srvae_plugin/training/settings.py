@@ -24,6 +24,8 @@ __all__ = ["MakeOptimizers", "TrainingSettings", "check_seed", "find_device", "s
 
 _LABELS: tuple[str, ...] = ("num_labelled_samples", "train_percentage")
 _LABELS += ("supervised_data_seed", "unsupervised_data_seed")
+_WHOLE: tuple[str, ...] = ("training_steps", "random_seed", "batch_size", "eval_steps")
+_WHOLE += ("checkpoint_every", "log_every", "keep_every")
 MakeOptimizers = Callable[[Mapping[str, Iterable[nn.Parameter]]], dict[str, Optimizer]]
 
 
@@ -122,6 +124,7 @@ class TrainingSettings:
                 f"model.model = {self.model!r}: expected a DisentanglementModel, for example "
                 "@sr_vae() with the parentheses in gin, SRVAE(num_latent=10) in Python"
             )
+        self._require_whole()
         check_seed("model", self.random_seed)
         self._hand_on_labels()
         if self.step not in STEPS:
@@ -144,6 +147,13 @@ class TrainingSettings:
         for name, bound in least.items():
             if not getattr(self, name) >= bound:
                 raise ValueError(f"model.{name} = {getattr(self, name)}: expected at least {bound}")
+
+    def _require_whole(self) -> None:
+        for name in _WHOLE:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not hasattr(value, "__index__"):
+                raise ValueError(f"model.{name} = {value!r}: expected a whole number")
+            setattr(self, name, int(value))  # numpy's serve as well
 
     def _hand_on_labels(self) -> None:
         if self.model_seed not in (None, self.random_seed):

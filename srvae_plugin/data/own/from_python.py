@@ -6,6 +6,7 @@ torch is not imported: its tensors, Datasets and DataLoaders are known by what t
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,7 @@ from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.own.given_factors import array_of, given_factors
 from srvae_plugin.data.own.image_scale import Layout, extent
 from srvae_plugin.data.storage.byte_table import ByteTable
+from srvae_plugin.data.storage.locate import as_typed
 
 __all__ = ["ArrayData", "ArrayImages", "DatasetImages", "as_data", "loader_batch_size"]
 
@@ -73,10 +75,12 @@ def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
         return ArrayData(ArrayImages(array_of(data), layout), "array")
     if hasattr(data, "__getitem__") and not isinstance(data, str | bytes | dict | list | tuple):
         return ImagesOnly(DatasetImages(data, layout), type(data).__name__)
-    raise ValueError(
-        f"data: got {type(data).__name__}; expected a data set, an array, a tensor, a pair "
-        "(images, factors), a torch Dataset with a length or a DataLoader of one"
-    )
+    said = f"data: got {type(data).__name__}; expected a data set, an array, a tensor, a pair "
+    said += "(images, factors), a torch Dataset with a length or a DataLoader of one"
+    if isinstance(data, str | os.PathLike):
+        said = f"data: got the text {str(data)!r}; load_dataset makes data of a name or of files"
+        said += as_typed(data)
+    raise ValueError(said)
 
 
 def loader_batch_size(data: Any) -> int | None:

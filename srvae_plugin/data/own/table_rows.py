@@ -164,7 +164,7 @@ class TableRows:
                 _log.warning(
                     "the table has %d different rows among %d: too few to keep the copies of a row "
                     "in one sample, so that what is tested on may have been trained on",
-                    num_groups, num_rows,
+                    num_groups, num_rows, extra={"once": f"copies of {num_rows} rows"},
                 )  # fmt: skip
             order = random_state.permutation(num_rows)
             samples = np.split(part.rows[order], np.cumsum(used))[:-1]
@@ -259,7 +259,8 @@ def _check_sizes(num_rows: int, samples: list[NDArray[np.int64]], counts: list[i
             "sample; add observations, or leave the metric out"
         )
     rough = "; scores of so few points are rough" if min(sizes) < _ROUGH_POINTS else ""
-    _log.warning("%s: using %s%s", said, using, rough)
+    once = f"table of {num_rows} rows{rough}"
+    _log.warning("%s: using %s%s", said, using, rough, extra={"once": once})
 
 
 def _groups_together(

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DATA_FOLDER", "Origin", "PathLike", "expanded", "source_key"]
+__all__ = ["DATA_FOLDER", "Origin", "PathLike", "as_typed", "expanded", "source_key"]
 
 
 DATA_FOLDER = "DISENTANGLEMENT_LIB_DATA"
@@ -35,6 +35,18 @@ def expanded(path: PathLike) -> Path:
     if unset := re.search(r"\$(\w+|\{\w+\})", full):
         raise ValueError(f"{typed}: the variable {unset[0]} is not set")
     return Path(os.path.abspath(full))
+
+
+def as_typed(path: PathLike) -> str:
+    """What a path that was given as a data set's name stands for, as the end of a message."""
+    typed = os.fspath(path)
+    if typed.endswith(".npz"):
+        return f"; a file of yours is load_dataset('npz', path={typed!r})"
+    if typed.endswith((".h5", ".hdf5")):
+        return "; of a file of yours pass the arrays that h5py reads, (images, factors)"
+    if os.sep in typed or os.path.isdir(typed):
+        return f"; a folder of pictures is load_dataset('image_folder', path={typed!r})"
+    return ""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def as_array(values: Any) -> Any:
     if hasattr(values, "detach") and hasattr(values, "cpu"):
         return array_of(values)
     if hasattr(values, "to_numpy"):
-        values = values.to_numpy()
+        # A frame holds columns; sums over another order of the same numbers differ in a last bit.
+        values = np.ascontiguousarray(values.to_numpy())
     elif hasattr(values, "numpy"):
         values = values.numpy()
     return values

@@ -33,7 +33,7 @@ logger = logging.getLogger("srvae_plugin")
 Arrays = dict[str, NDArray[Any]]
 _CODE = re.compile(r"latent_\d+")
 _ROW_NUMBER = re.compile(r"observation|Unnamed: 0|__index_level_0__|")
-_TYPE = "--code-columns 'z*' --factor-columns 'shape,scale', say"
+_NUMBERED = re.compile(r".*\d")
 
 
 class Columns(NamedTuple):
@@ -116,12 +116,25 @@ def _code_columns(table: Arrays, name: str, columns: Columns) -> list[str]:
     if not numbers:
         raise ValueError(
             f"{name}: no column is called latent_0, so that codes and factors cannot be told "
-            f"apart: type {_TYPE}; it has {_list(list(table))}"
+            f"apart: type {_what_to_type(table)}; it has {_list(list(table))}"
         )
     if sorted(numbers) != list(range(len(numbers))):
         gap = next(k for k in range(len(numbers)) if k not in numbers)
         raise ValueError(f"{name}: latent_{gap} is missing beside {_list(list(numbers.values()))}")
     return [numbers[k] for k in sorted(numbers)]
+
+
+def _what_to_type(table: Arrays) -> str:
+    """Options for a table without latent_0: its own columns, if some are numbered alike."""
+    numbers = [c for c in table if table[c].dtype.kind in "iuf" and _NUMBERED.fullmatch(c)]
+    starts = [c.rstrip("0123456789") for c in numbers]
+    if not starts:
+        return "--code-columns 'z*' --factor-columns 'shape,scale', say"
+    most = max(starts, key=starts.count)
+    codes = [column for column, start in zip(numbers, starts, strict=True) if start == most]
+    pattern = f"{most}*" if fnmatch.filter(table, f"{most}*") == codes else ",".join(codes)
+    factors = [c for c in table if c not in codes and not _ROW_NUMBER.fullmatch(c)]
+    return f"--code-columns '{pattern}' --factor-columns '{','.join(factors)}', say"
 
 
 def named_columns(patterns: Sequence[str], table: Arrays, name: str, what: str) -> list[str]:

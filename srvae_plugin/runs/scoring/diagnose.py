@@ -15,9 +15,8 @@ from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import RunDirectory, ScoresDirectory
 from srvae_plugin.runs.locks import only_writer_in, only_writer_of_scores
 from srvae_plugin.runs.representation import RepresentationFunction
-from srvae_plugin.runs.scoring.content import content_of
 from srvae_plugin.runs.scoring.diagnosis import Diagnosis, diagnosis_of_function
-from srvae_plugin.runs.scoring.repeatable import warn_if_random
+from srvae_plugin.runs.scoring.tried import content_of, tried
 from srvae_plugin.runs.trained_on import BoundData
 
 __all__ = ["diagnose_function", "diagnose_run"]
@@ -89,14 +88,9 @@ def diagnose_function(
 
     with only_writer_of_scores(place.path), config.active():
         bound = pipeline.bound_dataset() if data is None else data
-
-        def checked() -> RepresentationFunction:
-            if not hasattr(function, "codes_at"):
-                warn_if_random(function, bound, _seed())
-            return function
-
-        identity = _identity(content_of(function, bound), bound)
-        return {place.diagnosis: _kept(place, resume, identity, checked, bound)}
+        codes = None if hasattr(function, "codes_at") else tried(function, bound)
+        identity = _identity(content_of(function, codes), bound)
+        return {place.diagnosis: _kept(place, resume, identity, lambda: function, bound)}
 
 
 def _require_read(config: Config) -> None:

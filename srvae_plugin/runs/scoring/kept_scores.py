@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from srvae_plugin.config import gin_files
 from srvae_plugin.config.gin_config import Config
 from srvae_plugin.config.gin_files import as_list
 from srvae_plugin.config.text import dataset_bindings
@@ -15,6 +16,7 @@ from srvae_plugin.runs import pipeline, weights
 from srvae_plugin.runs.described import described_data
 from srvae_plugin.runs.directory import RunDirectory, StepDirectory
 from srvae_plugin.runs.locks import only_writer_in
+from srvae_plugin.runs.scoring.identity import USUAL_BINDINGS
 from srvae_plugin.runs.scoring.score import Metrics, metric_settings
 from srvae_plugin.runs.scoring.score_all import MetricsFailedError, Scored, score_all
 from srvae_plugin.runs.scoring.scores import Scores, without_times
@@ -46,7 +48,8 @@ def score_and_keep(
     source = run.finished_representation(kind)
     weights.require_same(model, source.weights)
     chosen = metric_settings(metrics)
-    bindings = [f"evaluation.random_seed = {seed}", *_bindings(chosen)]
+    usual = [line for line in USUAL_BINDINGS if gin_files.bound(line.partition(" = ")[0]) is None]
+    bindings = [*usual, f"evaluation.random_seed = {seed}", *_bindings(chosen)]
     given = None if data is None else as_data(data)
     if given is None and "name" not in dataset_bindings(source.gin_file()):
         raise ValueError(

@@ -28,7 +28,7 @@ from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.files import write_json, write_text
 from srvae_plugin.runs.directory import Records, StepDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, RepresentationFunction
-from srvae_plugin.runs.scoring.repeatable import seeded
+from srvae_plugin.runs.scoring.tried import seeded
 from srvae_plugin.training.settings import check_seed
 
 __all__ = [
@@ -121,7 +121,7 @@ def require_factors(data: GroundTruthData) -> None:
         raise ValueError(
             f"{name} has no factors of variation, which this metric needs: leave it out; without "
             'factors there is "unsupervised_metrics". In gin, run.metrics = [] trains and draws '
-            "only; in Python, give the pair (images, factors)"
+            "only; in Python, give factors too: (images, factors), or score_codes(codes, factors)"
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,13 @@ from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.data.sampling.held_out import to_score
 from srvae_plugin.metrics.common.arrays import as_array
 from srvae_plugin.metrics.common.seeds import Seed, seed_of
+from srvae_plugin.progress import Progress
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.evaluate import MetricsFailedError
 from srvae_plugin.runs.representation import RepresentationFunction, TabulatedCodes
-from srvae_plugin.runs.scoring.repeatable import seeded, warn_if_random
+from srvae_plugin.runs.scoring.notes import each_note_once
 from srvae_plugin.runs.scoring.scores import Scores
+from srvae_plugin.runs.scoring.tried import seeded, tried
 
 __all__ = ["DEFAULT_METRICS", "Metrics", "metric_settings", "score_codes", "score_function"]
 
@@ -43,9 +47,12 @@ def score_codes(
     """Score codes that were computed somewhere else, as `srvae-evaluate --codes` does.
 
     Args:
-        codes: (observation, latent) array, data frame or tensor.
+        codes: (observation, latent) array, data frame or tensor. Or the path of a file that holds
+            codes and factors (npz, csv, tsv, parquet, HDF5, pt), read as `srvae-evaluate --codes`
+            reads it: in tables the columns `latent_0`, `latent_1`, ... are the codes.
         factors: (observation, factor) array, data frame or tensor; words are classes, whole
-            numbers too, other numbers are continuous. None for metrics that need none.
+            numbers too, other numbers are continuous. None for metrics that need none. Of a file
+            that holds the codes alone, the path of another.
         metrics: names (`srvae-evaluate --list metrics`), or a dictionary with the settings of each.
         seed: a whole number, a numpy Generator or a RandomState; `random_state` is the same.
         factor_names: by default the names of a data frame's columns.
@@ -64,9 +71,15 @@ def score_codes(
         >>> scores["mig"]["discrete_mig"]
         1.0
     """
-    table = as_array(codes)
+    if isinstance(codes, str | os.PathLike):
+        return _score_file(codes, factors, metrics, seed_of(seed, random_state))
+    table = np.asarray(as_array(codes))
     if table.ndim != 2 or not table.size:
-        raise ValueError(f"codes: got shape {table.shape}; expected (observation, latent)")
+        what = f"shape {table.shape}" if table.ndim else type(codes).__name__
+        raise ValueError(
+            f"codes: got {what}; expected an array, a data frame or a tensor of shape "
+            "(observation, latent), or the path of a file"
+        )
     data: GroundTruthData
     if factors is None:
         data = ImagesOnly(RowNumbers(len(table)), "codes without factors")
@@ -76,25 +89,50 @@ def score_codes(
     return score_function(TabulatedCodes(table, data), data, metrics, seed_of(seed, random_state))
 
 
+def _score_file(codes: Any, factors: Any, metrics: Metrics, seed: int) -> Scores:
+    from srvae_plugin.runs.codes.files import CodesFile, load_codes
+
+    if not (factors is None or isinstance(factors, str | os.PathLike)):
+        raise ValueError(
+            f"factors: got {type(factors).__name__} beside the file {codes}; expected None, if it "
+            "holds them, or the path of another file"
+        )
+    table = load_codes(CodesFile(Path(codes), None if factors is None else Path(factors)))
+    return score_function(table, table.data, metrics, seed)
+
+
 def score_function(
-    function: RepresentationFunction, data: GroundTruthData, metrics: Metrics, seed: int
+    function: RepresentationFunction,
+    data: GroundTruthData,
+    metrics: Metrics,
+    seed: int,
+    name: str = "the function",
 ) -> Scores:
-    """Score a representation function: observations (batch, height, width, channel) to codes."""
+    """Score a representation function: observations (batch, height, width, channel) to codes.
+
+    Args:
+        function, data, metrics, seed: see `srvae_plugin.score`.
+        name: what messages call the function.
+    """
     chosen = metric_settings(metrics)
-    found = {name: plugins.find("metrics", name) for name in chosen}
+    found = {metric: plugins.find("metrics", metric) for metric in chosen}
     if not hasattr(function, "codes_at"):
-        warn_if_random(function, data, seed)
+        tried(function, data, name)
         function = pipeline.cached(function, to_score(data))
-    scores, failed = Scores(), []
+    scores = Scores()
+    failed: dict[str, list[str]] = {}
     cause: Exception | None = None
-    for name, metric in found.items():
-        try:
-            scores[name] = _score(metric, function, to_score(data), seed, chosen[name])
-        except Exception as error:  # a representation of the user's may raise anything
-            failed.append(f"{name}: {one_line(error)}")
-            cause = cause or error
+    with each_note_once(), Progress("scoring", len(found), unit="metrics") as progress:
+        for metric, compute in found.items():
+            try:
+                scores[metric] = _score(compute, function, to_score(data), seed, chosen[metric])
+            except Exception as error:  # a representation of the user's may raise anything
+                failed.setdefault(one_line(error), []).append(metric)
+                cause = cause or error
+            progress.advance()
     if failed:
-        raise MetricsFailedError(failed, scores) from cause
+        reasons = [f"{', '.join(names)}: {reason}" for reason, names in failed.items()]
+        raise MetricsFailedError(reasons, scores) from cause
     return scores
 
 

@@ -8,21 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from srvae_plugin.config import gin_files, gin_reach
-from srvae_plugin.config.data_record import (
-    differing_lines,
-    other_content,
-    record_of,
-)
+from srvae_plugin.config import gin_files
+from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.gin_config import Config
 from srvae_plugin.config.gin_files import Choice
-from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.sampling.held_out import to_score
 from srvae_plugin.files import system_error, write_json
+from srvae_plugin.progress import Progress
 from srvae_plugin.runs.directory import Records, ScoresDirectory, StepDirectory
 from srvae_plugin.runs.replaced import finish_replacing, replaced
 from srvae_plugin.runs.representation import RepresentationFunction
+from srvae_plugin.runs.scoring.identity import identity_of, is_kept
+from srvae_plugin.runs.scoring.notes import each_note_once
 from srvae_plugin.runs.scoring.one_metric import Beside, score
 from srvae_plugin.runs.trained_on import BoundData
 
@@ -35,8 +33,6 @@ Scores = dict[str, dict[str, Any]]
 """scores[metric][key]"""
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _ELSEWHERE = ", --output names another folder"
-_FORM = "# what this metric reads:"
-"""Stands in the identities of scores; older ones hold all that gin bound."""
 Choose = Callable[[str], Choice]
 """What a metric, by its name in `run.metrics`, is scored with."""
 
@@ -127,15 +123,17 @@ def _score_each(
     """Scores, and what went wrong with the other metrics, by the line that says so."""
     scores: Scores = {}
     failed: dict[str, Exception] = {}
-    for metric in metrics:
-        name, choice = metric.partition("/")[0], choose(metric)
-        with config.choosing("evaluation.evaluation_fn", choice):
-            error = _score_one(scored, metric, choice)
-        if error is None:
-            scores[name] = scored.output.of(metric).read()
-        else:
-            failed[f"{name}: {said(error)}"] = error
-            logger.error("%s is not scored: %s", name, said(error))
+    with each_note_once(), Progress("scoring", len(metrics), unit="metrics") as progress:
+        for metric in metrics:
+            name, choice = metric.partition("/")[0], choose(metric)
+            with config.choosing("evaluation.evaluation_fn", choice):
+                error = _score_one(scored, metric, choice)
+            if error is None:
+                scores[name] = scored.output.of(metric).read()
+            else:
+                failed[f"{name}: {said(error)}"] = error
+                logger.error("%s is not scored: %s", name, said(error))
+            progress.advance()
     return scores, failed
 
 
@@ -144,9 +142,8 @@ def _score_one(scored: Scored, metric: str, choice: Choice) -> Exception | None:
     target, source, foreign = scored.output.of(metric), scored.source, scored.foreign
     data = scored.data_of(choice)
     record = {**record_of(data), **(foreign.data if foreign else {})}
-    read = gin_reach.text_of(gin_reach.steps_of_metric())
-    identity = with_record(f"{scored.of_what}\n{_FORM}\n{read}", record)
-    if _is_kept(target, identity, scored.again + ("" if source else _ELSEWHERE)):
+    identity = identity_of(scored.of_what, record)
+    if is_kept(target, identity, scored.again + ("" if source else _ELSEWHERE)):
         return None
     refused = scored.output.refusal(metric)
     refused.unlink(missing_ok=True)
@@ -168,31 +165,3 @@ def said(error: Exception) -> str:
     """One line; of what is not our own error, its type too."""
     text = gin_files.one_line(error)
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
-
-
-def _is_kept(target: StepDirectory, identity: str, advice: str) -> bool:
-    """Whether finished results are there; ValueError, with the advice, if they are of other."""
-    if not target.is_complete():
-        return False
-    folder, before = target.path, target.read_identity()
-    if other := other_content(before, identity):
-        raise ValueError(f"{folder}: {other}: {advice}")
-    first = before.partition("\n")[0], identity.partition("\n")[0]
-    different = differing_lines(before, identity)
-    if first[0] == first[1] and different and _FORM not in before.splitlines():
-        raise ValueError(
-            f"{folder} was scored by an older version, which recorded more than what the metric "
-            f"reads, so that the settings cannot be compared: {advice}"
-        )
-    if first[0] != first[1] or different:
-        lines = f" (lines that differ: {'; '.join(different)})" if first[0] == first[1] else ""
-        raise ValueError(
-            f"{folder} holds the results of another representation or configuration{lines}: "
-            f"{advice}"
-        )
-    if record_in(before) is None:
-        logger.warning(
-            "%s is of an older version: it does not say what its data contained, which is taken to "
-            "be the same now", folder,
-        )  # fmt: skip
-    return True
