@@ -10,6 +10,7 @@ from jaxtyping import install_import_hook
 
 # Modules are collected for their examples too; what is no test here has none.
 HELPERS = [path.name for path in Path(__file__).parent.glob("*.py") if path.name[:5] != "test_"]
+LONGEST = {"test_damaged_runs", "test_study", "test_notebooks", "test_dlib_own_tests"}
 collect_ignore = [*HELPERS, "example_plugin", "drop_in_scripts"]
 
 CACHE = os.environ.setdefault("SRVAE_CACHE", os.path.join(tempfile.gettempdir(), "srvae-tests"))
@@ -33,6 +34,11 @@ torch.set_num_threads(1)
 def pytest_addoption(parser):
     """`pytest tests/test_damaged_runs.py --long`."""
     parser.addoption("--long", action="store_true", help="fuzz tests: thousands of damages")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(autouse=True)
