@@ -10,7 +10,7 @@ import pytest
 from example_packages import install_example, write_package
 from forked import Forked
 
-from srvae_plugin import load_dataset, load_run
+from srvae_plugin import load_dataset, load_model, load_run
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.export import export_main
 from srvae_plugin.cli.report import report_main
@@ -87,7 +87,7 @@ def test_its_run_is_read_by_everything_that_reads_runs(foreign, installed, tmp_p
 
 def test_without_the_plugin_its_run_is_one_line(foreign):
     with pytest.raises(ValueError, match=r"train\.gin.*linear_vae") as caught:
-        load_run(foreign[0]).model
+        load_model(foreign[0])
     assert "\n" not in str(caught.value)
 
 

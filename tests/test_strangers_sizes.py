@@ -77,7 +77,7 @@ def test_a_size_that_the_weights_do_not_have(copied, capsys, name, value, reason
 def test_a_shape_of_images_that_the_weights_do_not_have(copied, capsys):
     for path in copied.rglob("model.safetensors"):
         save_file(load_file(path), path, {"observation_shape": "[3, 1000000, 1000000]"})
-    huge = r"do not fit: .*\[16, 3000000000000\]|takes observations of 1000000 x 1000000 x 3"
+    huge = r"do not fit: .*\[16, 3000000000000\]|takes images of 1000000 x 1000000 x 3"
     require_refused(copied, huge, capsys)
 
 

@@ -64,9 +64,7 @@ def load(model: DisentanglementModel, path: Path, build: bool = True) -> None:
         raise ValueError(f"weights {path} are missing, damaged or do not fit: {reason}") from None
 
 
-def _require_fit(
-    model: DisentanglementModel, shape: Shape, tensors: Mapping[str, Tensor]
-) -> None:
+def _require_fit(model: DisentanglementModel, shape: Shape, tensors: Mapping[str, Tensor]) -> None:
     """Raise RuntimeError unless a model, once built, takes these weights.
 
     It is tried on torch's meta device, where tensors take no memory: a stranger's configuration
