@@ -39,7 +39,8 @@ def _size(
         for leaf in gin_state._iterate_flattened_values(values):
             total += 1
             if isinstance(leaf, gin_state.ConfigurableReference) and leaf.evaluate:
-                total += _size(*leaf.config_key, known, above | {key})
+                inner, of = leaf.config_key
+                total += _size(inner, of, known, above | {key})
         if total > _MOST:
             raise ValueError(f"{name} stands for more than {_MOST:,} values")
         known[key] = total
