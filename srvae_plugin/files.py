@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import glob
 import json
 import math
@@ -26,6 +27,7 @@ __all__ = [
     "as_json",
     "copy_tree",
     "delete_folder",
+    "error_reason",
     "last_step",
     "new_folder",
     "open_lock",
@@ -69,6 +71,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name[:_NAME_SHOWN]}.{token}.tmp{path.suffix[:20]}")
     with writing(path, temporary):
         try:
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise OSError(errno.EINVAL, "it is a device or a pipe, expected a file")
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             sync(temporary)
@@ -125,7 +129,7 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
         other = error.filename is not None and Path(os.fsdecode(error.filename)) not in own
         if other or isinstance(error, UnwritableError):
             raise
-        reason = f"cannot write {path}: {_reason(path, error)}"
+        reason = f"cannot write {path}: {error_reason(path, error)}"
         raise UnwritableError(reason, error.errno) from error
 
 
@@ -145,7 +149,8 @@ def system_error(error: BaseException) -> int | None:
     return getattr(error, "number", None) or error.errno
 
 
-def _reason(path: Path, error: OSError) -> str:
+def error_reason(path: Path, error: OSError) -> str:
+    """Why the system refuses a path, in the user's words."""
     with contextlib.suppress(OSError):  # a name that is too long
         for folder in path.parents:
             if folder.is_file():
@@ -294,7 +299,15 @@ def delete_folder(path: Path) -> None:
     if path.exists():
         aside = path.with_name(f".{path.name[:_NAME_SHOWN]}.{os.getpid()}.tmp")
         path.rename(aside)
-        shutil.rmtree(aside)
+        _remove(aside)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder; of a link to one, the link."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
 
 
 def take_place(new: Path, path: Path) -> None:
@@ -311,7 +324,7 @@ def take_place(new: Path, path: Path) -> None:
         raise
     sync_folder(path.parent)
     if there:
-        shutil.rmtree(aside)
+        _remove(aside)
 
 
 def put_back(path: Path) -> None:

@@ -345,6 +345,7 @@ def test_perfect_codes_are_disentangled_under_the_papers_settings():
     ("options", "message"),
     [
         ({"num_images": 9}, r"dataset\.num_images = 9: expected at least 10"),
+        ({"num_images": 10**12}, r"num_images = 1000000000000: expected at most 2,000,000"),
         ({"seed": -1}, r"dataset\.seed = -1: expected 0 \.\."),
         ({"split": "gap"}, "or 'gap' if dataset.zero_shot_gap = True"),
         ({"split": "dev"}, r"dataset\.split = 'dev': expected"),

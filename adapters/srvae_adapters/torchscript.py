@@ -8,7 +8,6 @@ is the kit's.
 
 from __future__ import annotations
 
-import io
 import warnings
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from srvae_plugin.files import write_bytes
-from srvae_plugin.interchange.exporters import Exported, Trained
+from srvae_plugin.interchange.exporters import Exported, Trained, written_by_torch
 from srvae_plugin.interchange.foreign_models import LAYOUTS, FileFunction, TorchScriptFile
 
 __all__ = ["FILE", "export_torchscript"]
@@ -56,7 +55,6 @@ def export_torchscript(trained: Trained, folder: Path) -> Exported:
             the model's codes for batches of other sizes.
     """
     path = folder / FILE
-    content = io.BytesIO()  # to a full disk torch's writer ends the process
     with warnings.catch_warnings(), torch.no_grad():
         # PyTorch advises against TorchScript, which is what the user asked for. Tracing warns of
         # Python values read from tensors; whether they matter is checked below on other batches.
@@ -64,8 +62,8 @@ def export_torchscript(trained: Trained, folder: Path) -> Exported:
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(trained.graph(), torch.zeros(2, *trained.observation_shape))
         scripted = torch.jit.script(_EitherLayout(traced, trained.observation_shape))
-        torch.jit.save(scripted, content)
-    write_bytes(path, content.getvalue())
+        content = written_by_torch(scripted, lambda file: torch.jit.save(scripted, file))
+    write_bytes(path, content)
     file = TorchScriptFile(path)
     difference = max(trained.largest_difference(FileFunction(file, name)) for name in LAYOUTS)
     return Exported(path, {"max_difference": difference})

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from srvae_plugin.files import system_error
+from srvae_plugin.files import error_reason, system_error
 from srvae_plugin.training.allocator import keep_freed_memory
 from srvae_plugin.version import __version__
 
@@ -211,6 +211,8 @@ def _reason(error: Exception) -> str:
         )
     if isinstance(error, OSError) and error.filename is None and text.startswith("[Errno"):
         return f"{error.strerror} (the system names no file; --debug shows what was done)"
+    if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
+        return f"{os.fspath(error.filename)}: {error_reason(Path(error.filename), error)}"
     return text
 
 

@@ -23,7 +23,7 @@ from beartype import BeartypeConf
 from beartype.door import is_bearable
 from gin import config as gin_state
 
-from srvae_plugin.config import gin_messages, gin_sources, plugins
+from srvae_plugin.config import gin_messages, gin_sizes, gin_sources, plugins
 from srvae_plugin.config.gin_messages import one_line as one_line, signature_hints
 from srvae_plugin.config.gin_sources import packaged_configs as packaged_configs
 from srvae_plugin.registry import gin_names
@@ -269,6 +269,8 @@ def _parse_file(path: Path, reader: gin_sources.Reader) -> None:
     gin_sources.not_imported.clear()
     try:
         reader.parse_file(path)
+        if reader.recorded:
+            gin_sizes.require_bounded()
     except _PARSE_ERRORS as error:
         message = gin_messages.of_file(error, reader.file or path)
         if modules := ", ".join(dict.fromkeys(gin_sources.not_imported)):

@@ -103,7 +103,7 @@ class Reader:
     """
 
     def __init__(self, recorded: bool = False):
-        self._recorded = recorded
+        self.recorded = recorded
         self._named = ""
         self._stack: list[Path] = []
         self._text = ""
@@ -162,7 +162,7 @@ class Reader:
             return register(parsing, names, values)
 
         gin_state.parse_config_file = lambda name, *_, **__: self._include(name)
-        if self._recorded:
+        if self.recorded:
             context.process_import, context._register = if_imported, if_users
         try:
             yield
@@ -172,7 +172,7 @@ class Reader:
 
     def _include(self, name: str) -> Any:
         """Beside the file that includes it, from the working directory, or a packaged one."""
-        if self._recorded:
+        if self.recorded:
             raise ValueError(f"includes {name!r}, but the configuration of a run is complete")
         for folder in (self._stack[-1].parent, Path.cwd(), packaged_configs()):
             if (folder / name).is_file():
@@ -187,7 +187,7 @@ class Reader:
             raise ValueError(f"{path} includes itself")
         text = read_text(path)
         self._text = text
-        if not self._recorded:
+        if not self.recorded:
             _make_importable(text, [path.parent, Path.cwd(), *_look_in])
         stream = io.StringIO(text)
         stream.name = str(path)  # gin names it in its errors

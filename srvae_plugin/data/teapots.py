@@ -42,6 +42,8 @@ __all__ = [
 Split = Literal["all", "train", "validation", "test", "gap"]
 
 NUM_IMAGES = 200_000
+_MOST = 10 * NUM_IMAGES
+"""Takes a gigabyte: the number may be a stranger's, in a run directory."""
 FACTOR_NAMES = ("azimuth", "elevation", "red", "green", "blue")
 RE_CREATED = "re-created"
 
@@ -73,8 +75,8 @@ def teapots(
     Args:
         path: the original teapots.npz, with the arrays ``images`` (image, 64, 64, 3) and ``gts``
             (image, 5). By default the re-creation.
-        num_images: size of the re-creation, 200,000 by default; the first images are the same for
-            any size.
+        num_images: size of the re-creation, 200,000 by default, at most ten times as many; the
+            first images are the same for any size.
         seed: seed of the re-creation's factors.
         split: which images there are: "all", "train", "validation", "test" or, with
             `zero_shot_gap`, "gap".
@@ -120,10 +122,12 @@ def draw_factors(num: int, seed: int) -> NDArray[np.float64]:
     """Draws (num, 5) factors: azimuth, elevation, red, green and blue of each image in turn.
 
     Raises:
-        ValueError: if `num` is below 10, too few to split, or `seed` is no seed.
+        ValueError: if `num` is below 10, too few to split, or above `_MOST`, or `seed` is no seed.
     """
     if num < 10:
         raise ValueError(f"dataset.num_images = {num}: expected at least 10, one to test on")
+    if num > _MOST:
+        raise ValueError(f"dataset.num_images = {num}: expected at most {_MOST:,}")
     if not 0 <= seed < 2**32:
         raise ValueError(f"dataset.seed = {seed}: expected 0 .. 2**32 - 1")
     return np.random.RandomState(seed).uniform(size=(num, 5)) * _HIGHEST

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import io
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = [
     "Trained",
     "load_folder",
     "load_trained",
+    "written_by_torch",
 ]
 
 
@@ -143,6 +145,8 @@ class Trained:
         try:
             parts = np.split(self.check_images, [1, 4])
             found = np.concatenate([np.asarray(function(part)) for part in parts])
+        except MemoryError:
+            raise
         except Exception as error:  # whatever the format's own reader raises
             raise ValueError(
                 f"this model cannot be exported: the file fails on batches of 1, 3 and "
@@ -159,6 +163,22 @@ class Trained:
                 f"its own, more than {allowed:.2g} (is its encode() deterministic?)"
             )
         return difference
+
+
+def written_by_torch(graph: nn.Module, write: Callable[[io.BytesIO], None]) -> bytes:
+    """The bytes of a file that one of torch's own writers makes of a graph.
+
+    Short of disk or memory they end the process, or write half a file: so it is written in memory,
+    of which there has to be enough for the copies that growing buffers take.
+
+    Raises:
+        MemoryError: there is not.
+    """
+    size = sum(tensor.nbytes for tensor in graph.state_dict().values())
+    np.empty(5 * size + 2**23, np.uint8)
+    content = io.BytesIO()
+    write(content)
+    return content.getvalue()
 
 
 def load_trained(run: Path, kind: str = "mean", bindings: Sequence[str] = ()) -> Trained:

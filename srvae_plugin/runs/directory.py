@@ -359,7 +359,7 @@ class ScoresDirectory:
         return self.path / _DIAGNOSIS
 
     def require_new(self, metrics: Sequence[str], resume: bool, overwrite: bool) -> None:
-        """Raise ValueError if there are results, and neither is asked for."""
+        """Raise ValueError if there are results, and neither is asked for, or what is not ours."""
         folders = {metric.partition("/")[0]: self.of(metric).path for metric in metrics}
         there = [name for name, folder in folders.items() if folder.exists()]
         if there and not (resume or overwrite):
@@ -367,6 +367,8 @@ class ScoresDirectory:
                 f"{self.path} has results of {', '.join(there)}: --resume keeps them, --overwrite "
                 "replaces them"
             )
+        for name in there if overwrite else ():
+            self.of(name).require_new(overwrite)
 
     def read_all(self) -> dict[str, dict[str, Any]]:
         """Results of every metric that was scored, by its name."""

@@ -62,6 +62,11 @@ class RunPlan:
         for name in self.metrics:
             plugins.find("metrics", name.rpartition("/")[2])
         folders = [name.partition("/")[0] for name in self.metrics]
+        if bad := [name for name in folders if not name or name.startswith(".")]:
+            raise ValueError(
+                f"run.metrics: {bad[0]!r} names the folder of its results: expected a word, as in "
+                "'trees/dci'"
+            )
         if len(set(folders)) < len(folders):
             raise ValueError(f"run.metrics: two of {list(self.metrics)} have the same first name")
 

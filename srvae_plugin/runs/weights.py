@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import operator
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import Tensor
 
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.models.base import DisentanglementModel, Shape
@@ -42,12 +47,40 @@ def load(model: DisentanglementModel, path: Path, build: bool = True) -> None:
     manifest.check(path)
     shape = shape_in(path) if build else None
     try:
+        tensors = load_file(path)
         if shape is not None:
+            _require_fit(model, shape, tensors)
             model.build(shape)
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        model.load_state_dict(tensors)
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        OverflowError,
+    ) as error:
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise ValueError(f"weights {path} are missing, damaged or do not fit: {reason}") from None
+
+
+def _require_fit(model: DisentanglementModel, shape: Shape, tensors: Mapping[str, Tensor]) -> None:
+    """Raise RuntimeError unless a model, once built, takes these weights.
+
+    It is tried on torch's meta device, where tensors take no memory: a stranger's configuration
+    may ask for any size. What cannot be built there is left to be built in earnest.
+    """
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nothing is copied there, torch says of each tensor
+        try:
+            trial = copy.deepcopy(model)
+            trial.build(shape)
+        except Exception as error:  # a user's model may do anything
+            if "overflow" in str(error).lower():  # of sizes that no computer has
+                raise
+            return
+        with contextlib.suppress(NotImplementedError):  # it reads a value, and there is none
+            trial.load_state_dict(tensors)
 
 
 def require_same(model: DisentanglementModel, path: Path) -> None:
