@@ -27,6 +27,8 @@ __all__ = [
     "postprocess_with_gin",
     "train",
     "train_with_gin",
+    "validate",
+    "validate_with_gin",
 ]
 
 Texts = Sequence[str] | None
@@ -114,6 +116,30 @@ def evaluate(
     """The same as gin binds it, or as given: `evaluation_fn`, `random_seed`, `name`."""
     with _given("evaluation", settings):
         pipeline.evaluate_with_gin(model_dir, output_dir, overwrite)
+
+
+def validate_with_gin(
+    model_dir: str | Path,
+    output_dir: str | Path,
+    overwrite: bool = False,
+    gin_config_files: Texts = None,
+    gin_bindings: Texts = None,
+) -> None:
+    """Score a few labelled observations with one metric."""
+    with _configured(gin_config_files, gin_bindings):
+        validate(model_dir, output_dir, overwrite)
+
+
+def validate(
+    model_dir: str | Path, output_dir: str | Path, overwrite: bool = False, **settings: Any
+) -> None:
+    """The same as gin binds it, or as given: `validation_fn`, `random_seed` ...
+
+    Results are written under the original's names, `validation_results.json` and so on, too.
+    """
+    with _given("validation", settings):
+        pipeline.validate_with_gin(model_dir, output_dir, overwrite)
+    results.as_step(Path(output_dir) / "results", "evaluation", "validation")
 
 
 def evaluate_udr(
