@@ -276,7 +276,7 @@ MODULES: dict[str, Module] = {
     ),
     "methods.semi_supervised.train_semi_supervised_lib": Module(
         {
-            ".steps": "train train_with_gin",
+            ".steps": "train=train_semi_supervised train_with_gin=train_semi_supervised_with_gin",
             ".semi_supervised_parts": "semi_supervised_dataset_from_ground_truth_data",
         },
         "model",
