@@ -153,9 +153,9 @@ def dendrogram(merges: Merges, factor_names: Sequence[str]) -> Figure:
 
 
 def draw(matrix: NDArray[Any], folder: Path, name: str, factor_names: Sequence[str]) -> None:
-    """Write `<name>.png`, `<name>_pr.png` and `<name>_dendrogram.png`, of a matrix (latent, factor).
+    """Write `squares`, `recovery_curve` and `dendrogram` of a matrix (latent, factor).
 
-    They are `squares`, `recovery_curve` and `dendrogram`.
+    They are `<name>.png`, `<name>_pr.png` and `<name>_dendrogram.png`.
     """
     thresholds = np.sort(matrix, axis=None)[::-1]
     apart = [groups(matrix, threshold) for threshold in thresholds]

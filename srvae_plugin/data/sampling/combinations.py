@@ -191,10 +191,11 @@ def left_out(
         rule: `constraints`, {name: [comparison, value]} or the repository's other forms: "or" or
             "random" and a list of these; ["==", values, k] for k of them side by side; the name
             "all" or "random" for all the other factors, or one of them; a list for one of it;
-            "random" as a value; or {"split": "extrapolation"}, see `splits.split_of`, with
-            `factors`, the names of those that it concerns, of all if that is missing. `connect`, "and" or "or". `repeat`, ["coverage", share] or
+            "random" as a value. `connect`, "and" or "or". `repeat`, ["coverage", share] or
             ["count", number] of combinations; or ["coverage_with_hullmin", share, k] of those
-            with k factors at an end.
+            with k factors at an end. Or `constraints`, {"split": "extrapolation"}, see
+            `splits.split_of`, with `factors`, the names of those that it concerns if not all; or
+            a file of labels, see `splits.rows_left_out`.
         names, sizes: of the factors.
         seed: of what is random; the repository draws it unseeded.
 
