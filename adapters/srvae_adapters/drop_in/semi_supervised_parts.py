@@ -102,7 +102,8 @@ def semi_supervised_dataset_from_ground_truth_data(
     parts = train_test_split(
         sampled_observations, sampled_factors, num_labelled_samples, train_percentage
     )
-    images, labels = (np.float32(part) for part in (parts[2:] if validation else parts[:2]))
+    chosen = parts[2:] if validation else parts[:2]
+    images, labels = (np.asarray(part, dtype=np.float32) for part in chosen)
 
     class Labelled(IterableDataset[Any]):
         def __iter__(self) -> Iterator[Any]:
