@@ -247,7 +247,7 @@ MODULES: dict[str, Module] = {
             f"@{_MODELS}.ada_gvae": "GroupVAELabels GroupVAEArgmax=AdaGVAE "
             "MLVaeLabels=MLVAELabels MLVaeArgmax=AdaMLVAE",
         },
-        "weak_loss group_vae group_vae_labels group_vae_argmax mlvae mlvae_labels mlvae_argmax",
+        "group_vae group_vae_labels group_vae_argmax mlvae mlvae_labels mlvae_argmax",
     ),
     "methods.semi_supervised": Module(),
     "methods.semi_supervised.semi_supervised_utils": Module(
