@@ -36,7 +36,7 @@ ALPHAS = (1.0, 0.1, 0.01, 0.001)
 GAMMAS = tuple(float(gamma) for gamma in np.logspace(-2, 2, 4))
 """Widths of the Gaussian kernel, exp(-gamma |x - y|^2), that it tries."""
 _FOLDS = 3
-Variances = NDArray[np.float64] | None
+_Variances = NDArray[np.float64] | None
 
 
 @documented
@@ -265,7 +265,7 @@ def _check_settings(num_kernel: int, alphas: Sequence[float], gammas: Sequence[f
 
 
 def _linear(
-    train: CodesAndFactors, test: CodesAndFactors, variances: Variances
+    train: CodesAndFactors, test: CodesAndFactors, variances: _Variances
 ) -> NDArray[np.float64]:
     codes, factors = standardize(train.codes, test.codes), standardize(train.factors, test.factors)
     from sklearn.linear_model import LinearRegression
@@ -279,7 +279,7 @@ def _kernel_ridge(
     test: CodesAndFactors,
     num_points: int,
     settings: tuple[Sequence[float], Sequence[float]],
-    variances: Variances,
+    variances: _Variances,
 ) -> NDArray[np.float64]:
     """(factor,) R^2, each factor with the penalty and width that are best for it."""
     codes, factors = (
@@ -309,7 +309,7 @@ def _kernel_ridge(
 
 
 def _shares(
-    factors: NDArray[np.float64], predicted: NDArray[np.float64], variances: Variances = None
+    factors: NDArray[np.float64], predicted: NDArray[np.float64], variances: _Variances = None
 ) -> NDArray[np.float64]:
     """(factor,) R^2; of a factor that does not vary here, 1 if it is met exactly and else 0."""
     rest = ((factors - predicted) ** 2).sum(axis=0)

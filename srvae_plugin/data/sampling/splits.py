@@ -31,12 +31,11 @@ _SHARE = 0.7
 """Left out of a grid, as in the paper."""
 _KEPT = 2
 """Values of a factor that always stay."""
-Mask = NDArray[np.bool_]
 
 
 def split_of(
     rule: Mapping[str, Any], columns: Sequence[int], sizes: Sequence[int], seed: int
-) -> Mask:
+) -> NDArray[np.bool_]:
     """Which combinations a split leaves out: the share of all that is next to the one asked for.
 
     One value after another is set apart, each time of the factor of which the largest share is
@@ -118,7 +117,7 @@ def _share_left_out(kind: str, numbers: Sequence[int], sizes: Sequence[int]) -> 
     return float(1 - none - (one if kind == "composition" else 0))
 
 
-def rows_left_out(path: str, sizes: Sequence[int]) -> Mask:
+def rows_left_out(path: str, sizes: Sequence[int]) -> NDArray[np.bool_]:
     """The combinations that a file of test labels lists, (row, factor), as the paper's have them.
 
     Args:
