@@ -277,6 +277,21 @@ def picture_numbers(seed):
     return answer
 
 
+def training_batches(codes, sizes):
+    """Votes of the FactorVAE score and points of the beta-VAE score, as they are drawn."""
+    from metric_cases import IndexGrid, LookUp
+
+    factor_vae, _ = oracle.import_original("factor_vae_score")
+    beta_vae, _ = oracle.import_original("beta_vae_sklearn")
+    data, function = IndexGrid(sizes), LookUp(np.array(codes))
+    variances = np.var(codes, axis=0, ddof=1)
+    votes = factor_vae._generate_training_batch(
+        data, function, 8, 20, np.random.RandomState(0), variances, variances >= 0.0
+    )
+    drawn = beta_vae._generate_training_batch(data, function, 8, 20, np.random.RandomState(0))
+    return [votes.tolist(), *(part.tolist() for part in drawn)]
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     asked, given = json.load(sys.stdin)

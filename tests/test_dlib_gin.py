@@ -15,6 +15,7 @@ from srvae_plugin import (
     train_with_gin,
     validate_with_gin,
 )
+from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.config import gin_files
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.run import run
@@ -154,6 +155,60 @@ def test_training_and_validation_files_go_on_one_command_line(tmp_path, validati
     summary = run(files, bindings, tmp_path / "run")
     assert list(summary.scores["mean"]) == ["validation"]
     assert "discrete_mig" in summary.scores["mean"]["validation"]
+
+
+POINTS = {"num_train": 60, "num_test": 30, "num_eval": 10, "num_variance_estimate": 50,
+          "num_test_points_per_class": 5, "num_labelled_samples": 60}  # fmt: skip
+
+
+def small(path):
+    """A file and what makes its numbers of points and steps small, nothing else."""
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    bindings = [*FEW, "run.pictures = False"]
+    for name, _, value in (line.partition("=") for line in lines):
+        number = POINTS.get(name.strip().rpartition(".")[2])
+        if number and not name.startswith("model."):
+            bindings.append(f"{name} = {[number] if '[' in value else number}")
+    text = "\n".join(lines)
+    if "evaluation_fn" not in text and "validation_fn" not in text:
+        bindings.append("run.metrics = []")
+    if path == SHARED or path.name == "shared.gin":
+        bindings += ["dataset.name = 'dummy_data'", "encoder.encoder_fn = @test_encoder",
+                     "decoder.decoder_fn = @test_decoder"]  # fmt: skip
+    return text, bindings
+
+
+@pytest.mark.slow
+def test_every_file_does_its_work_on_either_side_of_a_training_file(tmp_path):
+    """But for UDR's two, which rank several models, and abstract reasoning's five."""
+    train, done = CONFIGS / "tests/methods/unsupervised/train_test.gin", 0
+    for path in sorted(CONFIGS.rglob("*.gin")):
+        folder = str(path.relative_to(CONFIGS).parent)
+        if folder in OTHER_PIPELINES or path.stem.startswith("udr"):
+            continue
+        text, bindings = small(path)
+        alone = "model.training_steps" in text
+        for number, files in enumerate([[path]] if alone else [[train, path], [path, train]]):
+            summary = run(files, bindings, tmp_path / f"{done}-{number}")
+            asked = "run.metrics = []" not in bindings
+            assert any(summary.scores.values()) == asked, path
+        done += 1
+    assert done == 58
+
+
+@pytest.mark.slow
+def test_its_udr_files_rank_models(tmp_path):
+    train = CONFIGS / "tests/methods/unsupervised/train_test.gin"
+    for seed in range(2):
+        bindings = [*FEW, f"model.random_seed = {seed}", "run.metrics = []", "run.pictures = False"]
+        run([train], bindings, tmp_path / "runs" / str(seed))
+    for path in sorted((CONFIGS / "tests/methods/udr").glob("*.gin")):
+        evaluate_main(
+            ["--udr", str(tmp_path / "runs"), "--gin", str(path),
+             "--output", str(tmp_path / path.stem)]
+        )  # fmt: skip
+    with pytest.raises(gin_files.ConfigError, match="ranks several trained models"):
+        run([path, train], FEW, tmp_path / "run")
 
 
 @pytest.mark.parametrize("path", sorted(STUDY.glob("metric_configs/*.gin")), ids=lambda p: p.stem)

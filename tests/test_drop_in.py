@@ -267,6 +267,47 @@ def test_pictures_are_made_of_the_originals_numbers():
             assert score_pictures.recall(matrix, threshold) == found
 
 
+@needs_dlib
+def test_points_of_the_voting_metrics_are_the_originals(installed, codes):
+    from disentanglement_lib.evaluation.metrics import beta_vae, factor_vae
+
+    theirs = original_package.run("training_batches", codes=codes.tolist(), sizes=SIZES)
+    variances = np.var(codes, axis=0, ddof=1)
+    data, function = IndexGrid(SIZES), LookUp(codes)
+    votes = factor_vae._generate_training_batch(
+        data, function, 8, 20, np.random.RandomState(0), variances, variances >= 0.0
+    )
+    points, labels = beta_vae._generate_training_batch(
+        data, function, 8, 20, np.random.RandomState(0)
+    )
+    assert votes.tolist() == theirs[0]
+    np.testing.assert_allclose(points, theirs[1], rtol=1e-12)
+    assert labels.tolist() == theirs[2]
+
+
+def test_unified_scores_are_drawn_where_the_original_draws_them(installed, codes, tmp_path):
+    from disentanglement_lib.evaluation.metrics import unified_scores
+    from PIL import Image
+
+    gin.parse_config(SETTINGS["unified_scores"])
+    scores = unified_scores.compute_unified_scores(
+        IndexGrid(SIZES), LookUp(codes), np.random.RandomState(0), str(tmp_path)
+    )
+    assert [key for key in scores if ".merge_" in key]
+    name = "mutual_information_matrix"
+    drawn = {f"{kind}{name}{part}" for kind in ("", "normalized_")
+             for part in ("", "_pr", "_dendrogram")}  # fmt: skip
+    assert {file.stem for file in tmp_path.glob("*.png")} == drawn
+    for file in tmp_path.glob("*.png"):
+        with Image.open(file) as picture:
+            assert len(picture.convert("L").getcolors()) > 10
+    with np.load(tmp_path / f"matrices/normalized_{name}.npz") as saved:
+        matrix = saved["matrix"]
+        assert len(saved["names"]) == len(SIZES)
+    assert matrix.shape == (5, 3)
+    assert 0.5 < matrix.max() <= 1  # a code with little noise knows most of its factor
+
+
 def run_script(script, *arguments, names, path):
     command = [sys.executable, "-m", "srvae_adapters.drop_in"]
     command += [f"--name={name}" for name in names]

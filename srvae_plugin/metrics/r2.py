@@ -36,6 +36,7 @@ ALPHAS = (1.0, 0.1, 0.01, 0.001)
 GAMMAS = tuple(float(gamma) for gamma in np.logspace(-2, 2, 4))
 """Widths of the Gaussian kernel, exp(-gamma |x - y|^2), that it tries."""
 _FOLDS = 3
+_Variances = NDArray[np.float64] | None
 
 
 @documented
@@ -101,6 +102,7 @@ def r2_scores(
     num_kernel: int = 1_000,
     alphas: Sequence[float] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
+    variances: NDArray[np.float64] | None = None,
 ) -> Scores:
     """R^2 of linear and kernel ridge regression fitted on `train`, on the points of `test`.
 
@@ -115,6 +117,8 @@ def r2_scores(
             their cube.
         alphas: penalties to choose from.
         gammas: widths to choose from.
+        variances: (factor,) what squared errors are shares of. None: the variance of the test
+            points.
 
     Returns:
         `r2_linear` and `r2_kernel_ridge`, means over factors; `r2_linear_factor_K` and
@@ -138,7 +142,9 @@ def r2_scores(
     check_count("num_train", len(train.codes), _FOLDS)
     varying = varying_factors("R2", train.factors)
     train, test = (CodesAndFactors(codes, factors[:, varying]) for codes, factors in (train, test))
-    if not np.ptp(test.factors, axis=0).all():
+    if variances is not None:
+        variances = variances[varying] / train.factors.var(axis=0)
+    elif not np.ptp(test.factors, axis=0).all():
         raise ValueError(
             "factors must vary among the test points, whose variance R2 is a share of: draw more "
             "of them (num_test)."
@@ -146,8 +152,8 @@ def r2_scores(
     found = {"r2_linear": np.zeros(varying.size), "r2_kernel_ridge": np.zeros(varying.size)}
     if np.ptp(train.codes, axis=0).any():
         found = {
-            "r2_linear": _linear(train, test),
-            "r2_kernel_ridge": _kernel_ridge(train, test, num_kernel, alphas, gammas),
+            "r2_linear": _linear(train, test, variances),
+            "r2_kernel_ridge": _kernel_ridge(train, test, num_kernel, (alphas, gammas), variances),
         }
     else:
         warn_collapsed("R2", "every latent is constant")
@@ -183,6 +189,7 @@ def compute_r2(
     alphas: Sequence[float] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
     left_out: bool = False,
+    of_grid: bool = False,
 ) -> Scores:
     """R^2 of a representation, linear and by kernel ridge (arXiv 2106.04619, section 5).
 
@@ -196,6 +203,9 @@ def compute_r2(
         gammas: widths of its Gaussian kernel to choose from.
         left_out: fit on what the model was trained on, and test on the combinations of factors
             that `dataset.constraints` left out, but for factors that are constant among these.
+        of_grid: with `left_out`, squared errors as shares of a factor's variance in the whole grid,
+            in place of that of the test points (Schott et al., ICLR 2022); so no factor is left
+            out.
 
     Returns:
         Scores as in `r2_scores`.
@@ -204,8 +214,17 @@ def compute_r2(
     check_count("num_train", num_train, _FOLDS)
     if left_out:
         samples = _of_parts(ground_truth_data, representation_function, random_state, batch_size)
-        train, test = only_numbers("R2", ground_truth_data, samples(num_train, num_test))
-        return r2_scores(train, test, num_kernel, alphas, gammas)
+        drawn = samples(num_train, num_test)
+        variances = None
+        if of_grid:
+            sizes = np.array(ground_truth_data.factors_num_values, dtype=np.float64)
+            variances = (sizes**2 - 1) / 12
+        else:
+            drawn = without_factors(drawn, np.ptp(drawn[1].factors, axis=0) == 0)
+        train, test = only_numbers("R2", ground_truth_data, drawn)
+        return r2_scores(train, test, num_kernel, alphas, gammas, variances)
+    if of_grid:
+        raise ValueError("r2.of_grid = True: bind r2.left_out = True too, which it belongs to")
     source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
     drawn = source.draw(num_train=num_train, num_test=num_test)
     train, test = only_numbers("R2", ground_truth_data, drawn)
@@ -215,7 +234,7 @@ def compute_r2(
 def _of_parts(
     data: Any, function: RepresentationFunction, seed: Seed, batch_size: int
 ) -> Callable[[int, int], list[CodesAndFactors]]:
-    """Draws points of what was trained on and of what was left out, but for constant factors.
+    """Draws points of what was trained on and of what was left out.
 
     Raises:
         ValueError: nothing was left out.
@@ -230,11 +249,10 @@ def _of_parts(
 
     def draw(num_train: int, num_test: int) -> list[CodesAndFactors]:
         random_state = random_state_of(seed)
-        drawn = [
+        return [
             Source.of(part, function, random_state, batch_size).draw(num_train=num)[0]
             for part, num in ((trained, num_train), (left_out, num_test))
         ]
-        return without_factors(drawn, np.ptp(drawn[1].factors, axis=0) == 0)
 
     return draw
 
@@ -246,26 +264,28 @@ def _check_settings(num_kernel: int, alphas: Sequence[float], gammas: Sequence[f
             raise ValueError(f"{name} must be above 0, one or more, got {values!r}.")
 
 
-def _linear(train: CodesAndFactors, test: CodesAndFactors) -> NDArray[np.float64]:
+def _linear(
+    train: CodesAndFactors, test: CodesAndFactors, variances: _Variances
+) -> NDArray[np.float64]:
     codes, factors = standardize(train.codes, test.codes), standardize(train.factors, test.factors)
     from sklearn.linear_model import LinearRegression
 
     model = LinearRegression().fit(codes[0], factors[0])
-    return _shares(factors[1], model.predict(codes[1]))
+    return _shares(factors[1], model.predict(codes[1]), variances)
 
 
 def _kernel_ridge(
     train: CodesAndFactors,
     test: CodesAndFactors,
     num_points: int,
-    alphas: Sequence[float],
-    gammas: Sequence[float],
+    settings: tuple[Sequence[float], Sequence[float]],
+    variances: _Variances,
 ) -> NDArray[np.float64]:
     """(factor,) R^2, each factor with the penalty and width that are best for it."""
     codes, factors = (
         standardize(fitted[:num_points], tested) for fitted, tested in zip(train, test, strict=True)
     )
-    grid = list(product(alphas, gammas))
+    grid = list(product(*settings))
     from sklearn.kernel_ridge import KernelRidge
     from sklearn.model_selection import KFold
 
@@ -283,14 +303,18 @@ def _kernel_ridge(
     for chosen in np.unique(best):
         alpha, gamma = grid[chosen]
         model = KernelRidge(alpha=alpha, kernel="rbf", gamma=gamma).fit(codes[0], factors[0])
-        of_factor = _shares(factors[1], model.predict(codes[1]))
+        of_factor = _shares(factors[1], model.predict(codes[1]), variances)
         result[best == chosen] = of_factor[best == chosen]
     return result
 
 
-def _shares(factors: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shares(
+    factors: NDArray[np.float64], predicted: NDArray[np.float64], variances: _Variances = None
+) -> NDArray[np.float64]:
     """(factor,) R^2; of a factor that does not vary here, 1 if it is met exactly and else 0."""
     rest = ((factors - predicted) ** 2).sum(axis=0)
+    if variances is not None:
+        return 1.0 - rest / (len(factors) * variances)
     whole = ((factors - factors.mean(axis=0)) ** 2).sum(axis=0)
     varies = np.ptp(factors, axis=0) > 0
     return np.where(varies, 1.0 - rest / np.where(varies, whole, 1.0), 1.0 * (rest == 0))

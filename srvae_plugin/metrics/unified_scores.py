@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import gin
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.ground_truth import GroundTruthData, names_of
+from srvae_plugin.files import replacing
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.common.aggregation import aggregate
 from srvae_plugin.metrics.common.arrays import split
@@ -25,12 +27,15 @@ from srvae_plugin.metrics.common.checks import check_latents, varying_factors, w
 from srvae_plugin.metrics.common.discretizer import discretize_codes
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import MetricInfo, documented, metric
+from srvae_plugin.metrics.common.mutual_information import entropy
 from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.dci import importance_matrix
 from srvae_plugin.metrics.sap_score import prediction_accuracies
 
 __all__ = [
     "MATRICES",
+    "MATRICES_FOLDER",
+    "Keep",
     "MatrixFn",
     "accuracy_svm_matrix",
     "compute_unified_scores",
@@ -86,6 +91,8 @@ def accuracy_svm_matrix(
     return prediction_accuracies(mus_train.T, ys_train.T, mus_test.T, ys_test.T)
 
 
+MATRICES_FOLDER = "matrices"
+Keep = Callable[[str, NDArray[np.float64], NDArray[np.int64]], None]
 MATRICES: tuple[MatrixFn, ...] = (
     importance_gbt_matrix,
     mutual_information_matrix,
@@ -151,6 +158,7 @@ def unified_scores_of(
     seeds: NDArray[np.integer[Any]],
     matrix_fns: Sequence[MatrixFn] | None = None,
     names: NDArray[Any] | None = None,
+    keep: Keep | None = None,
 ) -> Scores:
     """All aggregates of all matrices of two samples of codes and factors.
 
@@ -160,6 +168,7 @@ def unified_scores_of(
         seeds: (factor,) seed of each factor's trees.
         matrix_fns: matrix functions. None: importance, mutual information and accuracy.
         names: (factor,) what the factors are called in the keys. None: 0, 1, ...
+        keep: called with each matrix's name, the matrix (latent, varying factor), and which vary.
 
     Returns:
         `NAME.KEY` for each matrix function's name and each key of `aggregation.aggregate`;
@@ -194,6 +203,10 @@ def unified_scores_of(
             )
         if not matrix.any():
             warn_collapsed(name, "no latent is related to any factor")
+        if keep is not None:
+            keep(name, matrix, varying)
+            if name == mutual_information_matrix.__name__:
+                keep(f"normalized_{name}", matrix / entropy(train.factors[:, varying]), varying)
         values = aggregate(matrix, train.factors[:, varying], called)
         scores |= {f"{name}.{key}": value for key, value in values.items()}
     return scores
@@ -220,7 +233,9 @@ def compute_unified_scores(
     The original has no defaults; these are the study's settings of the metrics that it unifies.
 
     Args:
-        artifact_dir: not used; the original draws each matrix there.
+        artifact_dir: folder to save each matrix (latent, varying factor) in, with the factors'
+            names, as `matrices/<its function>.npz`; and mutual information over the factors'
+            entropies. A run draws them.
         num_train: points to make matrices from.
         num_test: points to test classifiers on.
         matrix_fns: matrix functions. None: importance, mutual information and accuracy.
@@ -232,6 +247,12 @@ def compute_unified_scores(
 
     def core(train: CodesAndFactors, test: CodesAndFactors) -> Scores:
         seeds = draw_seeds(source.random_state, train.factors.shape[1])
-        return unified_scores_of(train, test, seeds, matrix_fns)
+        return unified_scores_of(train, test, seeds, matrix_fns, keep=keep)
+
+    def keep(name: str, matrix: NDArray[np.float64], varying: NDArray[np.int64]) -> None:
+        if artifact_dir is not None:
+            called = np.array(names_of(ground_truth_data))[varying]
+            with replacing(Path(artifact_dir) / MATRICES_FOLDER / f"{name}.npz") as temporary:
+                np.savez(temporary, matrix=matrix, names=called)
 
     return source.score(core, "unified scores", num_train=num_train, num_test=num_test)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-__all__ = ["interventional_effects"]
+__all__ = ["draw_effect", "interventional_effects"]
 
 _COLORS = "bygrcmk"
 
@@ -34,14 +34,39 @@ def interventional_effects(
     for latent, factor in np.ndindex(*shape):
         place, parent = axes[latent, factor], int(parents[latent])
         place.set_xlabel(f"g_{factor}")
+        known = None if factor == parent else factors[:, parent]
+        draw_effect(place, factors[:, factor], codes[:, latent], known)
         if factor == parent:
-            _draw_alone(place, factors[:, factor], codes[:, latent])
+            place.legend()
             place.set_title(f"Parent={parent}, IRS = {scores[latent]:1.2}")
             place.set_ylabel(f"E[z_{latent}|g_{factor}]")
         else:
-            _draw_given(place, factors[:, [parent, factor]], codes[:, latent])
             place.set_ylabel(f"E[z_{latent}|g_{parent}, g_{factor}]")
     return figure
+
+
+def draw_effect(
+    axes: Any, values: NDArray[Any], latent: NDArray[Any], known: NDArray[Any] | None = None
+) -> None:
+    """Draw a latent's mean by a factor's value, in axes of matplotlib.
+
+    Args:
+        axes: where.
+        values: (points,) the factor.
+        latent: (points,) the latent.
+        known: (points,) another factor, for each value of which there is a line; None: mean,
+            median and deviation.
+    """
+    if known is None:
+        _draw_alone(axes, values, latent)
+        return
+    for count, value in enumerate(np.unique(known)):
+        chosen = known == value
+        present = np.unique(values[chosen])
+        means = [latent[chosen & (values == each)].mean() for each in present]
+        color = _COLORS[count % len(_COLORS)]
+        style: Any = {"color": color, "linewidth": 1.5, "markersize": 3, "label": f"{value}"}
+        axes.plot(present, means, "o--", **style)
 
 
 def _draw_alone(axes: Any, values: NDArray[Any], latent: NDArray[Any]) -> None:
@@ -52,13 +77,3 @@ def _draw_alone(axes: Any, values: NDArray[Any], latent: NDArray[Any]) -> None:
     axes.plot(present, [np.median(group) for group in groups], linewidth=2, label="median")
     for side in (-1, 1):
         axes.plot(present, mean + side * deviation, "b--", linewidth=1)
-    axes.legend()
-
-
-def _draw_given(axes: Any, pairs: NDArray[Any], latent: NDArray[Any]) -> None:
-    for count, known in enumerate(np.unique(pairs[:, 0])):
-        chosen = pairs[:, 0] == known
-        present = np.unique(pairs[chosen, 1])
-        means = [latent[chosen & (pairs[:, 1] == value)].mean() for value in present]
-        color = _COLORS[count % len(_COLORS)]
-        axes.plot(present, means, "o--", color=color, linewidth=1.5, markersize=3)

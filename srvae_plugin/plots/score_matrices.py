@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-__all__ = ["Merges", "dendrogram", "merges_of", "recovery_curve", "squares"]
+from srvae_plugin.files import write_bytes
+from srvae_plugin.metrics.common.aggregation import groups
+from srvae_plugin.metrics.unified_scores import MATRICES_FOLDER
+
+__all__ = [
+    "Merges",
+    "dendrogram",
+    "draw",
+    "draw_saved",
+    "merges_of",
+    "recovery_curve",
+    "squares",
+]
 
 _EVERY = 10
 """Every so many thresholds one is written below the axis."""
@@ -136,3 +150,30 @@ def dendrogram(merges: Merges, factor_names: Sequence[str]) -> Figure:
     axes.set(xlabel="Threshold", ylabel="Factor")
     _label(axes, merges.thresholds)
     return figure
+
+
+def draw(matrix: NDArray[Any], folder: Path, name: str, factor_names: Sequence[str]) -> None:
+    """Write `squares`, `recovery_curve` and `dendrogram` of a matrix (latent, factor).
+
+    They are `<name>.png`, `<name>_pr.png` and `<name>_dendrogram.png`.
+    """
+    thresholds = np.sort(matrix, axis=None)[::-1]
+    apart = [groups(matrix, threshold) for threshold in thresholds]
+    reached = [(matrix >= threshold) & (matrix != 0) for threshold in thresholds]
+    found = [int(entries.any(axis=0).sum()) for entries in reached]
+    figures = {
+        name: squares(matrix, "Latent codes", "Factors of variation", None, factor_names),
+        f"{name}_pr": recovery_curve(thresholds, apart, found),
+        f"{name}_dendrogram": dendrogram(merges_of(matrix.T), factor_names),
+    }
+    for file, figure in figures.items():
+        content = io.BytesIO()
+        figure.savefig(content, format="png", metadata={"Software": None})
+        write_bytes(folder / f"{file}.png", content.getvalue())
+
+
+def draw_saved(folder: Path) -> None:
+    """Draw, in a folder of artifacts, the matrices that the unified scores saved there, if any."""
+    for path in sorted((folder / MATRICES_FOLDER).glob("*.npz")):
+        with np.load(path) as saved:
+            draw(saved["matrix"], folder, path.stem, [str(name) for name in saved["names"]])

@@ -103,6 +103,11 @@ def _settle_validation() -> None:
 def _metric_name(function: Any) -> str:
     scopes = function.scoped_selector.rpartition("/")[0]
     name = gin_files.reference_name(function)
+    if name == "udr_sklearn":
+        raise gin_files.ConfigError(
+            "evaluation.evaluation_fn = @udr_sklearn ranks several trained models, and none by "
+            "itself: give its file to srvae-evaluate --udr FOLDER_OF_RUNS --gin FILE"
+        )
     return f"{scopes}/{name}" if scopes else name
 
 

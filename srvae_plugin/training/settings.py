@@ -19,11 +19,19 @@ from srvae_plugin.training.capture import STEPS
 from srvae_plugin.training.optimizers import make_optimizers
 from srvae_plugin.training.random_states import RandomStates
 
-__all__ = ["MakeOptimizers", "TrainingSettings", "check_seed", "find_device", "shape_of"]
+__all__ = [
+    "LABELS",
+    "MakeOptimizers",
+    "TrainingSettings",
+    "check_seed",
+    "find_device",
+    "shape_of",
+]
 
 
-_LABELS: tuple[str, ...] = ("num_labelled_samples", "train_percentage")
-_LABELS += ("supervised_data_seed", "unsupervised_data_seed")
+LABELS: tuple[str, ...] = ("num_labelled_samples", "train_percentage")
+LABELS += ("supervised_data_seed", "unsupervised_data_seed")
+"""Settings that only models of labels have."""
 _WHOLE: tuple[str, ...] = ("training_steps", "random_seed", "batch_size", "eval_steps")
 _WHOLE += ("checkpoint_every", "log_every", "keep_every")
 MakeOptimizers = Callable[[Mapping[str, Iterable[nn.Parameter]]], dict[str, Optimizer]]
@@ -161,7 +169,7 @@ class TrainingSettings:
                 f"model.model_seed = {self.model_seed} and model.random_seed = {self.random_seed}: "
                 "they are one seed; leave one of them out"
             )
-        given = {name: getattr(self, name) for name in _LABELS}
+        given = {name: getattr(self, name) for name in LABELS}
         options = {name: value for name, value in given.items() if value is not None}
         model: Any = self.model
         if not hasattr(model, "use_labels"):

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data import dsprites_variants, mpi3d
+from srvae_plugin.data import cars3d, dsprites_variants, mpi3d, shapes3d
 from srvae_plugin.data.dsprites import DSprites
 from srvae_plugin.data.image_grid import ImageGrid
+from srvae_plugin.data.storage.locate import DATA_FOLDER
 
 __all__ = [
+    "BACKGROUND_COLORS",
+    "CARS3D_PATH",
+    "DSPRITES_PATH",
     "MPI3D",
+    "OBJECT_COLORS",
+    "SCREAM_PATH",
+    "SHAPES3D_PATH",
+    "AbstractDSprites",
     "ColorDSprites",
     "GroundTruthData",
     "NoisyDSprites",
@@ -25,6 +34,19 @@ __all__ = [
 ]
 
 Stream = np.random.RandomState
+BACKGROUND_COLORS = dsprites_variants.AbstractDSprites.BACKGROUNDS
+OBJECT_COLORS = dsprites_variants.AbstractDSprites.OBJECTS
+
+
+def _place(name: str) -> str:
+    return os.path.join(os.environ.get(DATA_FOLDER, "."), name)
+
+
+# Where the original's modules look for their files; ours look there when they are asked.
+DSPRITES_PATH = _place("dsprites/dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz")
+SCREAM_PATH = _place(dsprites_variants.SCREAM.names[0])
+CARS3D_PATH = _place(cars3d.ORIGIN.names[0])
+SHAPES3D_PATH = _place(shapes3d.ORIGIN.names[1])
 
 
 class GroundTruthData:
@@ -84,6 +106,13 @@ class ScreamDSprites(dsprites_variants.ScreamDSprites):
 
     def __init__(self, latent_factor_indices: Sequence[int] | None = None) -> None:
         super().__init__(DSprites(latent_factor_indices), dsprites_variants.painting())
+
+
+class AbstractDSprites(dsprites_variants.AbstractDSprites):
+    """Sprites of six colours on five greys, in random orientations."""
+
+    def __init__(self) -> None:
+        super().__init__(DSprites([1, 2, 4, 5]))
 
 
 def MPI3D(mode: str = "mpi3d_toy") -> ImageGrid:

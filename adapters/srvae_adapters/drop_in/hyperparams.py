@@ -11,6 +11,7 @@ from srvae_adapters.drop_in import results
 from srvae_plugin.study.numbered import METHODS, NUM_VALUES, STUDIES
 
 __all__ = [
+    "AbstractReasoningStudyV1",
     "FairnessStudyV1",
     "Settings",
     "Study",
@@ -19,6 +20,8 @@ __all__ = [
     "chainit",
     "discrete",
     "fixed",
+    "get_abstract_config",
+    "get_abstract_datasets",
     "get_config",
     "get_datasets",
     "get_default_models",
@@ -99,6 +102,8 @@ class Study:
     """A study of disentanglement_lib: a grid of models, and its gin files."""
 
     name = ""
+    folder = ""
+    """Where its gin files are, if not below its name."""
 
     def get_config(self) -> Settings:
         """The settings of every model, in the order of their numbers."""
@@ -111,16 +116,20 @@ class Study:
 
     def get_model_config(self, model_num: int = 0) -> tuple[list[str], str]:
         """Bindings of a model, and the gin file they go on top of."""
-        file = results.get_file(f"config/{self.name}/model_configs/shared.gin")
+        file = results.get_file(f"config/{self.folder or self.name}/model_configs/shared.gin")
         return STUDIES[self.name].model_bindings(model_num), file
 
     def get_postprocess_config_files(self) -> list[str]:
         """Gin files of the postprocessings."""
-        return list(results.get_files_in_folder(f"config/{self.name}/postprocess_configs"))
+        return list(
+            results.get_files_in_folder(f"config/{self.folder or self.name}/postprocess_configs")
+        )
 
     def get_eval_config_files(self) -> list[str]:
         """Gin files of the metrics."""
-        return list(results.get_files_in_folder(f"config/{self.name}/metric_configs"))
+        return list(
+            results.get_files_in_folder(f"config/{self.folder or self.name}/metric_configs")
+        )
 
     def print_model_config(self, model_num: int = 0) -> None:
         """Print what `get_model_config` gives."""
@@ -149,6 +158,23 @@ class FairnessStudyV1(Study):
     """arXiv 1905.13662."""
 
     name = "fairness_study_v1"
+
+
+class AbstractReasoningStudyV1(Study):
+    """The first stage of arXiv 1905.12506, the representations."""
+
+    name = "abstract_reasoning_study_v1"
+    folder = f"{name}/stage1"
+
+
+def get_abstract_config() -> Settings:
+    """The settings of every model of the abstract reasoning study's first stage."""
+    return AbstractReasoningStudyV1().get_config()
+
+
+def get_abstract_datasets() -> Settings:
+    """That study's data sets."""
+    return sweep("dataset.name", STUDIES["abstract_reasoning_study_v1"].datasets)
 
 
 def get_config() -> Settings:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gin
 
 from srvae_plugin import metrics
 from srvae_plugin.config import plugins
+from srvae_plugin.runs.scoring.one_metric import draw_matrices
 
 __all__ = [
     "OWN_KEYS",
@@ -104,7 +106,7 @@ def compute_unified_scores(
     *arguments: Any,
     **named: Any,
 ) -> dict[str, Any]:
-    """The unified scores; with `artifact_dir`, which factors merge, too."""
+    """The unified scores; with `artifact_dir`, which factors merge, too, and pictures there."""
     scores = only_theirs(
         _unified(
             ground_truth_data,
@@ -115,7 +117,10 @@ def compute_unified_scores(
             **named,
         )
     )
-    return scores if artifact_dir is not None else without_merges(scores)
+    if artifact_dir is None:
+        return without_merges(scores)
+    draw_matrices(Path(artifact_dir))
+    return scores
 
 
 @functools.wraps(metrics.compute_unified_score_on_fixed_data)

@@ -22,6 +22,7 @@ __all__ = [
     "Place",
     "aggregate_json_results",
     "aggregate_results_to_json",
+    "as_step",
     "copydir",
     "get_file",
     "get_files_in_folder",
@@ -60,6 +61,17 @@ def update_result_directory(
     save_dict(folder / "json" / f"{step_name}_results.json", results_dict)
     together = aggregate_json_results(folder / "json")
     save_dict(folder / "aggregate" / f"{step_name}.json", together)
+
+
+def as_step(folder: Path, step: str, other: str) -> None:
+    """Write what a step left in a folder of results under another step's name as well."""
+    write_text(folder / "gin" / f"{other}.gin", (folder / "gin" / f"{step}.gin").read_text())
+    for kind in ("config", "results"):
+        found = read_json(folder / "json" / f"{step}_{kind}.json")
+        save_dict(folder / "json" / f"{other}_{kind}.json", found)
+    together = aggregate_json_results(folder / "json")
+    kept = {key: value for key, value in together.items() if not key.startswith(f"{step}_")}
+    save_dict(folder / "aggregate" / f"{other}.json", kept)
 
 
 def copydir(path_to_old_dir: Place, path_to_new_dir: Place) -> None:

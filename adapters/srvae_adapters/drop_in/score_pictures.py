@@ -18,6 +18,8 @@ __all__ = [
     "bfs",
     "dendrogram_plot",
     "heat_square",
+    "plot_bar_palette",
+    "plot_matrix_squares",
     "plot_recovery_vs_independent",
     "precision",
     "recall",
@@ -41,6 +43,31 @@ def heat_square(
     """Write `<output_dir>/<name>.png`: see `plots.score_matrices.squares`."""
     figure = score_matrices.squares(matrix, xlabel, ylabel, max_val, factor_names)
     save_figure(figure, Path(output_dir) / f"{name}.png")
+
+
+def plot_matrix_squares(
+    matrix: Matrix, max_val: float, palette: Sequence[Any], size_scale: float, ax: Any
+) -> None:
+    """Draw a square for each entry, of `size_scale` square points and the last colour at most."""
+    rows, columns = np.indices(matrix.shape)
+    shares = (np.asarray(matrix) / max_val).ravel()
+    colors = [palette[int(share * 255)] for share in shares]
+    ax.scatter(rows.ravel(), columns.ravel(), s=size_scale * shares, marker="s", c=colors)
+    for axis, number in zip((ax.xaxis, ax.yaxis), matrix.shape, strict=True):
+        axis.set_ticks(np.arange(number) + 0.5, minor=True)
+    ax.grid(visible=False, which="major")
+    ax.grid(visible=True, which="minor")
+    ax.set(xlim=(-0.5, matrix.shape[0] - 0.5), ylim=(-0.5, matrix.shape[1] - 0.5), aspect=1.0)
+    ax.tick_params(right=False, top=False, left=False, bottom=False)
+
+
+def plot_bar_palette(palette: Sequence[Any], max_val: float, ax: Any) -> None:
+    """Draw colours as a bar from 0 to `max_val`."""
+    heights = np.linspace(0, max_val, len(palette))
+    ax.barh(heights, 5, height=heights[1] - heights[0], color=palette, linewidth=0)
+    ax.grid(visible=False)
+    ax.set(xlim=(1, 2), ylim=(0, max_val), xticks=[], yticks=np.linspace(0, max_val, 3))
+    ax.yaxis.tick_right()
 
 
 def plot_recovery_vs_independent(matrix: Matrix, output_dir: str, name: str) -> None:

@@ -17,6 +17,7 @@ from srvae_plugin.data.sampling.held_out import to_score
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import trained_in
 from srvae_plugin.runs.scoring.udr import gaussian_function
+from srvae_plugin.training.settings import LABELS
 
 __all__ = [
     "Texts",
@@ -26,7 +27,11 @@ __all__ = [
     "postprocess",
     "postprocess_with_gin",
     "train",
+    "train_semi_supervised",
+    "train_semi_supervised_with_gin",
     "train_with_gin",
+    "validate",
+    "validate_with_gin",
 ]
 
 Texts = Sequence[str] | None
@@ -76,6 +81,32 @@ def train(model_dir: str | Path, overwrite: bool = False, **settings: Any) -> No
         pipeline.train_with_gin(model_dir, overwrite)
 
 
+def train_semi_supervised_with_gin(
+    model_dir: str | Path,
+    overwrite: bool = False,
+    gin_config_files: Texts = None,
+    gin_bindings: Texts = None,
+) -> None:
+    """Train the semi-supervised model that gin files and bindings describe, or another one."""
+    with _configured(gin_config_files, gin_bindings):
+        train_semi_supervised(model_dir, overwrite)
+
+
+def train_semi_supervised(model_dir: str | Path, overwrite: bool = False, **settings: Any) -> None:
+    """See `train`. As in the original, a model without labels is trained without them.
+
+    It may be bound without parentheses, `@vae`.
+    """
+    bound = settings.get("model") or gin_files.bound("srvae_plugin.model.model")
+    kind: Any = getattr(bound, "configurable", bound)
+    kind = getattr(kind, "wrapped", kind)
+    plain = isinstance(kind, type) and not getattr(kind, "takes_labels", False)
+    with _given("model", settings | (dict.fromkeys(LABELS) if plain else {})):
+        if plain and "model" not in settings:
+            gin_files.bind_reference("srvae_plugin.model.model", f"{bound.selector}()")
+        pipeline.train_with_gin(model_dir, overwrite)
+
+
 def postprocess_with_gin(
     model_dir: str | Path,
     output_dir: str | Path,
@@ -114,6 +145,30 @@ def evaluate(
     """The same as gin binds it, or as given: `evaluation_fn`, `random_seed`, `name`."""
     with _given("evaluation", settings):
         pipeline.evaluate_with_gin(model_dir, output_dir, overwrite)
+
+
+def validate_with_gin(
+    model_dir: str | Path,
+    output_dir: str | Path,
+    overwrite: bool = False,
+    gin_config_files: Texts = None,
+    gin_bindings: Texts = None,
+) -> None:
+    """Score a few labelled observations with one metric."""
+    with _configured(gin_config_files, gin_bindings):
+        validate(model_dir, output_dir, overwrite)
+
+
+def validate(
+    model_dir: str | Path, output_dir: str | Path, overwrite: bool = False, **settings: Any
+) -> None:
+    """The same as gin binds it, or as given: `validation_fn`, `random_seed` ...
+
+    Results are written under the original's names, `validation_results.json` and so on, too.
+    """
+    with _given("validation", settings):
+        pipeline.validate_with_gin(model_dir, output_dir, overwrite)
+    results.as_step(Path(output_dir) / "results", "evaluation", "validation")
 
 
 def evaluate_udr(

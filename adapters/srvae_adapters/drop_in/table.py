@@ -46,6 +46,7 @@ def reason(module: str) -> str:
 _METRICS = "srvae_plugin.metrics"
 _MODELS = "srvae_plugin.models"
 _SWEEP_NAMES = "get_config get_datasets get_num_latent get_seeds get_default_models"
+_LABELLERS = "perfect_labeller bin_labeller noisy_labeller permuted_labeller partial_labeller"
 _FUNCTIONS, _PARTS, _TASKS = ".metric_functions", ".metric_parts", ".task_parts"
 
 MODULES: dict[str, Module] = {
@@ -56,7 +57,12 @@ MODULES: dict[str, Module] = {
     ),
     "evaluation.metrics": Module(),
     "evaluation.metrics.beta_vae": Module(
-        {_FUNCTIONS: "compute_beta_vae_sklearn"}, "beta_vae_sklearn"
+        {
+            _FUNCTIONS: "compute_beta_vae_sklearn",
+            _TASKS: "_generate_training_sample=_difference_sample "
+            "_generate_training_batch=_difference_batch",
+        },
+        "beta_vae_sklearn",
     ),
     "evaluation.metrics.dci": Module(
         {
@@ -77,7 +83,8 @@ MODULES: dict[str, Module] = {
         {
             _FUNCTIONS: "compute_factor_vae",
             f"@{_METRICS}.factor_vae": "_prune_dims=prune_dims",
-            _TASKS: "_compute_variances",
+            _TASKS: "_compute_variances _generate_training_sample=_variance_sample "
+            "_generate_training_batch=_variance_batch",
         },
         "factor_vae_score prune_dims",
     ),
@@ -184,7 +191,8 @@ MODULES: dict[str, Module] = {
     "methods.shared": Module(),
     "methods.shared.architectures": Module(
         {
-            ".networks": "conv_encoder fc_encoder test_encoder deconv_decoder fc_decoder "
+            ".networks": "make_gaussian_encoder make_decoder make_discriminator "
+            "conv_encoder fc_encoder test_encoder deconv_decoder fc_decoder "
             "test_decoder fc_discriminator",
         },
         "encoder decoder discriminator conv_encoder fc_encoder test_encoder deconv_decoder "
@@ -222,6 +230,62 @@ MODULES: dict[str, Module] = {
         },
         "vae annealed_vae factor_vae dip_vae beta_tc_vae",
     ),
+    "methods.weak": Module(),
+    "methods.weak.train_weak_lib": Module(
+        {
+            ".steps": "train train_with_gin",
+            ".weak_parts": "simple_dynamics weak_dataset_from_ground_truth_data "
+            "visualize_weakly_supervised_dataset",
+        },
+        "model dynamics",
+        "methods.weak.weak_vae",
+    ),
+    "methods.weak.weak_vae": Module(
+        {
+            ".weak_parts": "make_weak_loss GroupVAEBase MLVae aggregate_labels aggregate_argmax "
+            "discretize_in_bins compute_kl",
+            f"@{_MODELS}.ada_gvae": "GroupVAELabels GroupVAEArgmax=AdaGVAE "
+            "MLVaeLabels=MLVAELabels MLVaeArgmax=AdaMLVAE",
+        },
+        "group_vae group_vae_labels group_vae_argmax mlvae mlvae_labels mlvae_argmax",
+    ),
+    "methods.semi_supervised": Module(),
+    "methods.semi_supervised.semi_supervised_utils": Module(
+        {
+            ".semi_supervised_parts": "sample_supervised_data train_test_split permute "
+            "filter_factors",
+            f"@{_MODELS}.semi_supervised": "make_labeller=make_labels",
+            "@srvae_plugin.data.sampling.labellers": _LABELLERS,
+        },
+        f"labeller {_LABELLERS}",
+    ),
+    "methods.semi_supervised.semi_supervised_vae": Module(
+        {
+            ".semi_supervised_parts": "sample_from_latent_distribution make_supervised_loss "
+            "normalize_labels supervised_regularizer_l2 supervised_regularizer_xent "
+            "supervised_regularizer_cov supervised_regularizer_embed mine",
+            ".vae_parts": "compute_gaussian_kl",
+            f"{_MODELS}.supervised_losses": "fixed_annealer=fixed annealed_annealer=annealed "
+            "fine_tune_annealer=fine_tuned",
+            f"@{_MODELS}.supervised_losses": "make_annealer=make_annealed",
+            f"@{_MODELS}.semi_supervised": "S2BetaVAE=S2VAE SupervisedVAE MineVAE=S2MineVAE "
+            "S2FactorVAE S2DIPVAE S2BetaTCVAE",
+        },
+        "annealer fixed anneal fine_tune supervised_loss l2 xent cov embed s2_vae supervised "
+        "s2_mine_vae s2_factor_vae s2_dip_vae s2_beta_tc_vae",
+    ),
+    "methods.semi_supervised.train_semi_supervised_lib": Module(
+        {
+            ".steps": "train=train_semi_supervised train_with_gin=train_semi_supervised_with_gin",
+            ".semi_supervised_parts": "semi_supervised_dataset_from_ground_truth_data",
+        },
+        "model",
+        "methods.semi_supervised.semi_supervised_utils methods.semi_supervised.semi_supervised_vae",
+    ),
+    "validation": Module(),
+    "validation.validate": Module(
+        {".steps": "validate validate_with_gin"}, "validation", "evaluation.metrics"
+    ),
     "data": Module(),
     "data.ground_truth": Module(),
     "data.ground_truth.ground_truth_data": Module({".data_sets": "GroundTruthData"}),
@@ -240,11 +304,16 @@ MODULES: dict[str, Module] = {
     "data.ground_truth.dsprites": Module(
         {
             "srvae_plugin.data.dsprites": "DSprites",
-            ".data_sets": "ColorDSprites NoisyDSprites ScreamDSprites",
+            ".data_sets": "ColorDSprites NoisyDSprites ScreamDSprites AbstractDSprites "
+            "BACKGROUND_COLORS OBJECT_COLORS DSPRITES_PATH SCREAM_PATH",
         }
     ),
-    "data.ground_truth.cars3d": Module({"srvae_plugin.data.cars3d": "Cars3D=cars3d"}),
-    "data.ground_truth.shapes3d": Module({"srvae_plugin.data.shapes3d": "Shapes3D=shapes3d"}),
+    "data.ground_truth.cars3d": Module(
+        {"srvae_plugin.data.cars3d": "Cars3D=cars3d", ".data_sets": "CARS3D_PATH"}
+    ),
+    "data.ground_truth.shapes3d": Module(
+        {"srvae_plugin.data.shapes3d": "Shapes3D=shapes3d", ".data_sets": "SHAPES3D_PATH"}
+    ),
     "data.ground_truth.norb": Module({"srvae_plugin.data.smallnorb": "SmallNORB=smallnorb"}),
     "data.ground_truth.mpi3d": Module({".data_sets": "MPI3D"}),
     "utils": Module(),
@@ -273,7 +342,10 @@ MODULES: dict[str, Module] = {
         }
     ),
     "visualize.visualize_scores": Module(
-        {".score_pictures": "heat_square plot_recovery_vs_independent precision recall bfs"}
+        {
+            ".score_pictures": "heat_square plot_matrix_squares plot_bar_palette "
+            "plot_recovery_vs_independent precision recall bfs"
+        }
     ),
     "visualize.dendrogram": Module(
         {".score_pictures": "dendrogram_plot report_merges _find _union"}
@@ -282,7 +354,12 @@ MODULES: dict[str, Module] = {
     "visualize.visualize_model": Module(
         {".visualize": "visualize latent_traversal_1d_multi_dim sigmoid tanh"}
     ),
-    "visualize.visualize_irs": Module({".visualize": "vis_all_interventional_effects"}),
+    "visualize.visualize_irs": Module(
+        {
+            ".visualize": "vis_all_interventional_effects visualize_interventional_effect "
+            "_visualize_interventional_effect=visualize_interventional_effect"
+        }
+    ),
     "config": Module(),
     "config.study": Module({".hyperparams": "Study"}),
     "config.unsupervised_study_v1": Module(),
@@ -291,6 +368,14 @@ MODULES: dict[str, Module] = {
     ),
     "config.fairness_study_v1": Module(),
     "config.fairness_study_v1.sweep": Module({".hyperparams": f"{_SWEEP_NAMES} FairnessStudyV1"}),
+    "config.abstract_reasoning_study_v1": Module(),
+    "config.abstract_reasoning_study_v1.stage1": Module(),
+    "config.abstract_reasoning_study_v1.stage1.sweep": Module(
+        {
+            ".hyperparams": "get_config=get_abstract_config get_datasets=get_abstract_datasets "
+            "get_num_latent get_seeds get_default_models AbstractReasoningStudyV1"
+        }
+    ),
 }
 
 NOT_HERE = {
@@ -298,9 +383,7 @@ NOT_HERE = {
     "utils.convolute_hub": "it joins TensorFlow Hub modules; a representation is written by "
     "postprocessing.postprocess here, for TensorFlow 1 by srvae-export --to disentanglement_lib",
     "config.reproduce": "srvae-run --study NAME --model-num N does what dlib_reproduce does",
-    "config.abstract_reasoning_study_v1": "srvae-run --study abstract_reasoning_study_v1 trains "
-    "the models of its first stage; its second needs TensorFlow 1 and the original itself",
-    "methods.semi_supervised": "it is not in disentanglement_lib 1.5, whose names these are",
-    "methods.weak": "it is not in disentanglement_lib 1.5, whose names these are",
+    "config.abstract_reasoning_study_v1.stage2": "it needs TensorFlow 1 and the original itself",
+    "config.tests": "it is the original's own tests' settings, which lie in its package",
 }
 """The original's modules that have no answer here."""

@@ -144,3 +144,73 @@ def _compute_variances(
     observations = ground_truth_data.sample_observations(batch_size, random_state)
     codes = obtain_representation(observations, representation_function, eval_batch_size)
     return np.var(codes, axis=1, ddof=1)
+
+
+def _variance_sample(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    batch_size: int,
+    random_state: np.random.RandomState,
+    global_variances: NDArray[Any],
+    active_dims: NDArray[np.bool_],
+) -> tuple[int, int]:
+    """A factor that is held fixed, and the active latent that varies least."""
+    factor = random_state.randint(ground_truth_data.num_factors)
+    rows = ground_truth_data.sample_factors(batch_size, random_state)
+    rows[:, factor] = rows[0, factor]
+    codes = representation_function(
+        ground_truth_data.sample_observations_from_factors(rows, random_state)
+    )
+    shares = np.var(codes, axis=0, ddof=1)[active_dims] / global_variances[active_dims]
+    return factor, int(np.argmin(shares))
+
+
+def _variance_batch(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    batch_size: int,
+    num_points: int,
+    random_state: np.random.RandomState,
+    global_variances: NDArray[Any],
+    active_dims: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Votes (factor, latent) of the FactorVAE score."""
+    votes = np.zeros((ground_truth_data.num_factors, len(global_variances)), dtype=np.int64)
+    for _ in range(num_points):
+        votes[
+            _variance_sample(
+                ground_truth_data, representation_function, batch_size, random_state,
+                global_variances, active_dims,
+            )
+        ] += 1  # fmt: skip
+    return votes
+
+
+def _difference_sample(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    batch_size: int,
+    random_state: np.random.RandomState,
+) -> tuple[int, NDArray[Any]]:
+    """A factor that pairs share, and how far their latents are apart."""
+    factor = random_state.randint(ground_truth_data.num_factors)
+    rows = [ground_truth_data.sample_factors(batch_size, random_state) for _ in range(2)]
+    rows[1][:, factor] = rows[0][:, factor]
+    images = [ground_truth_data.sample_observations_from_factors(r, random_state) for r in rows]
+    one, other = (representation_function(each) for each in images)
+    return factor, np.mean(np.abs(one - other), axis=0)
+
+
+def _difference_batch(
+    ground_truth_data: GroundTruthData,
+    representation_function: RepresentationFunction,
+    batch_size: int,
+    num_points: int,
+    random_state: np.random.RandomState,
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Points and labels of the beta-VAE score."""
+    drawn = [
+        _difference_sample(ground_truth_data, representation_function, batch_size, random_state)
+        for _ in range(num_points)
+    ]
+    return np.array([point for _, point in drawn]), np.array([factor for factor, _ in drawn])

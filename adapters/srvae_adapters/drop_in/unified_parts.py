@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from srvae_adapters.drop_in.metric_functions import only_theirs, without_merges
 from srvae_adapters.drop_in.metric_parts import Matrix, points
 from srvae_plugin.metrics.common.aggregation import aggregate
 from srvae_plugin.metrics.unified_scores import unified_scores_of
+from srvae_plugin.plots import score_matrices
 
 __all__ = [
     "AGGREGATION_FN",
@@ -36,11 +38,16 @@ def unified_scores(
     artifact_dir: str | None = None,
     factor_names: Sequence[str] | None = None,
 ) -> Scores:
-    """All aggregates of all matrices; with `artifact_dir` which factors merge, too."""
-    del factor_names
+    """All aggregates of all matrices; with `artifact_dir` which merge, too, and pictures there."""
+
+    def keep(name: str, matrix: Matrix, varying: NDArray[np.int64]) -> None:
+        if artifact_dir is not None:
+            called = varying if factor_names is None else np.array(factor_names)[varying]
+            score_matrices.draw(matrix, Path(artifact_dir), name, [str(each) for each in called])
+
     train, test = points(mus_train, ys_train), points(mus_test, ys_test)
     seeds = np.zeros(len(ys_train), dtype=np.int64)
-    scores = only_theirs(unified_scores_of(train, test, seeds, matrix_fns))
+    scores = only_theirs(unified_scores_of(train, test, seeds, matrix_fns, keep=keep))
     return without_merges(scores) if artifact_dir is None else scores
 
 

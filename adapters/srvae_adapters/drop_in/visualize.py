@@ -19,7 +19,7 @@ from srvae_plugin.config.plugins import load_dataset
 from srvae_plugin.files import new_folder, require_new
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots.cycles import CYCLES, cycle_factor, frames_of
-from srvae_plugin.plots.interventions import interventional_effects
+from srvae_plugin.plots.interventions import draw_effect, interventional_effects
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import trained_in
 
@@ -31,6 +31,7 @@ __all__ = [
     "vis_all_interventional_effects",
     "visualize",
     "visualize_dataset",
+    "visualize_interventional_effect",
 ]
 
 _NUM_PICTURES = 64
@@ -135,6 +136,44 @@ def vis_all_interventional_effects(
         gen_factors, latents, found["parents"], found["disentanglement_scores"]
     )
     pictures.save_figure(figure, Path(output_dir) / "interventional_effect.png")
+
+
+def visualize_interventional_effect(
+    gen_factors: NDArray[Any],
+    latents: Codes,
+    latent_dim: int,
+    const_factor_idx: int,
+    intervened_factor_idx: int,
+    no_conditioning: bool = False,
+    ax: Any = None,
+    plot_legend: bool = True,
+    plot_scatter: bool = True,
+) -> None:
+    """Draw one latent by a factor, for each value of another unless `no_conditioning`.
+
+    Args:
+        gen_factors: (points, factor) discrete values.
+        latents: (points, latent).
+        latent_dim, const_factor_idx, intervened_factor_idx: which.
+        no_conditioning: mean, median and deviation by the factor alone.
+        ax: axes of matplotlib; None: those of a new figure of pyplot.
+        plot_legend: name the lines.
+        plot_scatter: draw the points, too, one colour for each value of the other factor.
+    """
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.figure(figsize=(10, 7)).add_subplot()
+    known = gen_factors[:, const_factor_idx]
+    values, latent = gen_factors[:, intervened_factor_idx], latents[:, latent_dim]
+    if plot_scatter:
+        ax.scatter(values, latent, c=np.unique(known, return_inverse=True)[1], cmap="tab10", s=9)
+    draw_effect(ax, values, latent, None if no_conditioning else known)
+    ax.set_xlabel(f"g_{intervened_factor_idx}")
+    given = "" if no_conditioning else f"g_{const_factor_idx}, "
+    ax.set_ylabel(f"E[z_{latent_dim}|{given}g_{intervened_factor_idx}]")
+    if plot_legend:
+        ax.legend()
 
 
 def latent_traversal_1d_multi_dim(

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.sampling.splits import rows_left_out, split_of
+
 __all__ = ["Rule", "factor_named", "left_out", "pair_weights", "read_rule"]
 
 Rule = str | Mapping[Any, Any]
-"""A dictionary, or "file.yaml" or "file.yaml:entry"."""
+"""A dictionary, or "file.yaml" or "file.yaml:entry"; "labels.npz" of combinations."""
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "==": lambda values, value: np.isclose(values, value, rtol=0, atol=1e-3),
     ">=": lambda values, value: values >= value - 1e-9,
@@ -44,13 +46,16 @@ def read_rule(rule: Rule, key: str) -> Mapping[Any, Any]:
 
     Args:
         rule: a dictionary, of the whole form or what is under `key` alone; or a yaml file.
-        key: "correlations" or "constraints".
+        key: "correlations" or "constraints"; of the latter a file of labels too, see
+            `splits.rows_left_out`.
 
     Raises:
         ValueError: naming the file, and what was expected.
     """
     if not isinstance(rule, str):
         return rule if key in rule else {key: rule}
+    if key == "constraints" and rule.endswith(".npz"):
+        return {key: rule}
     import yaml
 
     path, _, entry = rule.partition(":")
@@ -188,15 +193,21 @@ def left_out(
             "all" or "random" for all the other factors, or one of them; a list for one of it;
             "random" as a value. `connect`, "and" or "or". `repeat`, ["coverage", share] or
             ["count", number] of combinations; or ["coverage_with_hullmin", share, k] of those
-            with k factors at an end.
+            with k factors at an end. Or `constraints`, {"split": "extrapolation"}, see
+            `splits.split_of`, with `factors`, the names of those that it concerns if not all; or
+            a file of labels, see `splits.rows_left_out`.
         names, sizes: of the factors.
         seed: of what is random; the repository draws it unseeded.
 
     Raises:
         ValueError: something else, or a value that does not exist.
     """
-    random_state = np.random.RandomState(seed)
+    if isinstance(rule["constraints"], str):
+        return rows_left_out(rule["constraints"], sizes)
     constraints = dict(rule["constraints"])
+    if isinstance(constraints.get("split"), str):
+        return _split(constraints, names, sizes, seed)
+    random_state = np.random.RandomState(seed)
     repeat = list(rule.get("repeat") or ["none"])
     total = int(np.prod(sizes))
     if repeat[0] == "none":
@@ -231,6 +242,18 @@ def left_out(
         found = np.flatnonzero(out)
         out.reshape(-1)[random_state.choice(found, over, replace=False)] = False
     return out
+
+
+def _split(
+    rule: Mapping[str, Any], names: Sequence[str], sizes: Sequence[int], seed: int
+) -> NDArray[np.bool_]:
+    if unknown := rule.keys() - {"split", "share", "factors"}:
+        raise ValueError(
+            f"dataset.constraints: {sorted(unknown)[0]!r}: a split has share and factors"
+        )
+    named = rule.get("factors", names)
+    columns = [factor_named(name, names, "constraints") for name in named]
+    return split_of(rule, columns, sizes, seed)
 
 
 def _once(

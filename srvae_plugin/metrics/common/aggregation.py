@@ -11,7 +11,7 @@ from srvae_plugin.metrics.common.mutual_information import entropy
 from srvae_plugin.metrics.dci import disentanglement
 from srvae_plugin.metrics.modularity_explicitness import modularity_per_latent
 
-__all__ = ["aggregate", "merges", "precision_curve"]
+__all__ = ["aggregate", "groups", "merges", "precision_curve"]
 
 _OFFSET = 1e-11  # DCI's, keeps the entropy of a row of zeros defined
 
@@ -73,7 +73,7 @@ def precision_curve(matrix: NDArray[np.float64]) -> dict[str, float]:
         precisions as a function of the threshold.
     """
     thresholds = np.sort(matrix, axis=None)[::-1]
-    precisions = np.array([_groups(matrix, threshold) for threshold in thresholds], dtype=float)
+    precisions = np.array([groups(matrix, threshold) for threshold in thresholds], dtype=float)
     areas = (precisions[:-1] + precisions[1:]) * (thresholds[:-1] - thresholds[1:]) * 0.5
     return {"area_precision": float(np.sum(areas)), "max_precision": float(precisions.max())}
 
@@ -105,7 +105,8 @@ def merges(matrix: NDArray[np.float64], names: NDArray[Any]) -> dict[str, float]
     return scores
 
 
-def _groups(matrix: NDArray[np.float64], threshold: float) -> int:
+def groups(matrix: NDArray[np.float64], threshold: float) -> int:
+    """Number of groups of two or more latents and factors that entries from it on connect."""
     from scipy.sparse.csgraph import connected_components
 
     num_latents, num_factors = matrix.shape

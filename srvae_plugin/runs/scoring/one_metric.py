@@ -26,6 +26,7 @@ from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.own.factor_kinds import CLASS, CONTINUOUS
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.files import write_json, write_text
+from srvae_plugin.metrics.unified_scores import MATRICES_FOLDER
 from srvae_plugin.runs.directory import Records, StepDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, RepresentationFunction
 from srvae_plugin.runs.scoring.tried import seeded
@@ -36,6 +37,7 @@ __all__ = [
     "EvaluationSettings",
     "cached",
     "described_factors",
+    "draw_matrices",
     "needs_factors",
     "require_factors",
     "score",
@@ -92,6 +94,7 @@ def score(
             arguments["artifact_dir"] = str(directory.artifacts)
         with seeded(settings.random_seed):
             scores = dict(settings.evaluation_fn(data, function, **arguments))
+        draw_matrices(directory.artifacts)
         _say_what_is_no_number(scores)
         scores["elapsed_time"] = time.monotonic() - begun
         config = gin.operative_config_str()
@@ -102,6 +105,14 @@ def score(
         if beside.identity is not None:
             write_text(directory.identity, beside.identity)
     return scores
+
+
+def draw_matrices(folder: Path) -> None:
+    """Draw the matrices that a metric saved in a folder of artifacts, if it did."""
+    if (folder / MATRICES_FOLDER).is_dir():
+        from srvae_plugin.plots.score_matrices import draw_saved
+
+        draw_saved(folder)
 
 
 def _say_what_is_no_number(scores: Mapping[str, Any]) -> None:
