@@ -13,7 +13,9 @@ from srvae_plugin.cli.run import run_main
 from srvae_plugin.data.sampling.labelled import LabelledData
 from srvae_plugin.data.sampling.labellers import noisy_labeller, perfect_labeller
 from srvae_plugin.runs import pipeline
-from srvae_plugin.runs.directory import RunDirectory
+from srvae_plugin.runs.directory import RunDirectory, ScoresDirectory
+from srvae_plugin.runs.replaced import replaced
+from srvae_plugin.runs.scoring.tried import content_of
 from srvae_plugin.runs.scoring.udr_groups import groups_of
 from srvae_plugin.testing.building import Bars
 from srvae_plugin.training.callbacks import Callback
@@ -172,3 +174,27 @@ def test_exports_of_former_weights_are_said_to_be_so(tmp_path, caplog):
     run.directory.export("mean", "torchscript").mkdir(parents=True)
     trained(tmp_path / "a", 3, resume=True)
     assert "was made from former weights" in caplog.text
+
+
+def test_scores_from_python_follow_their_seed(tmp_path):
+    run = trained(tmp_path / "a")
+    few = {"unsupervised_metrics": {"num_train": 20}}
+    one = run.evaluate(few, (IMAGES, FACTORS), seed=1)
+    assert one == sv.score(run, (IMAGES, FACTORS), few, seed=1)
+    assert one != sv.score(run, (IMAGES, FACTORS), few, seed=0)
+
+
+def test_scores_that_replace_a_refusal_take_it_away(tmp_path):
+    scores = ScoresDirectory(tmp_path / "metrics")
+    scores.path.mkdir()
+    scores.refusal("mig").write_text("{}")
+    with replaced(scores) as new:
+        (new.path / "mig").mkdir()
+    assert (scores.path / "mig").is_dir()
+    assert not scores.refusal("mig").exists()
+
+
+def test_a_zero_with_a_sign_is_no_other_model():
+    signed = np.array([[0.0, 1.0], [-0.0, 2.0]])
+    assert content_of(None, signed) == content_of(None, np.abs(signed)) != ""
+    assert content_of(None, signed) != content_of(None, signed + 1e-3)
