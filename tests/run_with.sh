@@ -17,8 +17,8 @@ shift
 "$venv/bin/python" -m pip install --quiet uv
 export VIRTUAL_ENV=$venv
 uv=$venv/bin/uv
-# promise, which TensorFlow Datasets asks for, has no wheels.
-wheels=(--only-binary :all: --no-binary promise)
+# promise, which TensorFlow Datasets asks for, has no wheels; neither have we.
+wheels=(--only-binary :all: --no-binary promise --no-binary srvae-plugin)
 "$uv" pip compile --quiet --resolution "$resolution" "${wheels[@]}" --extra test setup.cfg \
     --output-file "$venv/versions.txt"
 "$uv" pip install --quiet "${wheels[@]}" --requirement "$venv/versions.txt"
@@ -26,5 +26,5 @@ wheels=(--only-binary :all: --no-binary promise)
 "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
 "$uv" pip freeze
 # Old packages call deprecated functions of new ones; what we call ourselves is checked by the pinned run.
-SRVAE_CACHE=$PWD/.cache "$venv/bin/python" -m pytest -n 2 --dist loadfile \
+SRVAE_CACHE=${SRVAE_CACHE:-$PWD/.cache} "$venv/bin/python" -m pytest -n 2 --dist loadfile \
     -W default::DeprecationWarning -W default::PendingDeprecationWarning "$@"
