@@ -142,8 +142,10 @@ def number(value: float, digits: int) -> str:
     if math.isinf(value):
         return "infinite"
     if abs(value) >= 100:
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
+    else:
+        text = f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def exact(value: float | None) -> str:
