@@ -199,11 +199,14 @@ def _by_data_set(
     for name, same in itertools.groupby(tables, key=lambda table: table.data_set):
         drawn = []
         for table in same:
+            if sum(row.summary.runs for row in table.rows) < 2:
+                continue  # the overview has the number of a single run
             numbers = published_by_row(table, beside)
             # One dot is no picture of anything.
             several = sum(int(np.isfinite(row.values).sum()) for row in table.rows) > 1
             drawn.append((table, Markup(strip_plot(table, numbers) if several else "")))
-        found.append((name, drawn))
+        if drawn:
+            found.append((name, drawn))
     return found
 
 
