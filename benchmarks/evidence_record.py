@@ -3,7 +3,7 @@
     python benchmarks/evidence_record.py evidence/dsprites
 
 makes docs/measurements/evidence/dsprites/ anew: scores.csv as `srvae-report` writes it, runs.csv
-with one row a run, and gin/ with one run's configuration of each model. Weights and pictures are
+with one row per run, and gin/ with one run's configuration of each model. Weights and pictures are
 not kept.
 """
 

@@ -160,7 +160,10 @@ GOOD = {"images": some_images(6, 4, 4), "factors": np.arange(12).reshape(6, 2)}
         ({"factors": np.arange(6)}, r"factors: got int64 of shape \(6,\)"),
         ({"factors": np.arange(5)[:, None]}, r"factors: got int64 of shape \(5, 1\) for 6 rows"),
         ({"factors": np.full((6, 1), np.nan)}, "factors: got NaN or inf"),
-        ({"factors": np.arange(12).reshape(2, 6)}, r"\(2, 6\), one column a row.*store factors\.T"),
+        (
+            {"factors": np.arange(12).reshape(2, 6)},
+            r"\(2, 6\), one column per row.*store factors\.T",
+        ),
         ({"factors": np.full((6, 1), "a", object)}, r"objects.*np\.array\(factors, dtype=str\)"),
         ({"factor_kinds": np.array(["class", "odd"])}, "factor_kinds: got 'odd'; expected 'class'"),
         ({"factor_names": np.array(["a"])}, r"factor_names: got <U1 of shape \(1,\); .* \(2,\)"),

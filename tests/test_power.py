@@ -1,6 +1,7 @@
 """How many seeds a difference takes: against statsmodels, and against simulated studies."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from report_runs import SCORES, make_run, make_study
 from scipy import stats
 
 from srvae_plugin.cli.study import study_main
+from srvae_plugin.report.comparison.pairs import Bootstrap
 from srvae_plugin.report.comparison.power import (
     Spread,
     power_of,
@@ -15,6 +17,7 @@ from srvae_plugin.report.comparison.power import (
     spread_interval,
     visible_difference,
 )
+from srvae_plugin.report.write import write_report
 
 # statsmodels warns of its own use of numpy and pandas.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -126,6 +129,19 @@ def test_no_spread_needs_two_seeds():
 def printed(capsys, *arguments):
     study_main([str(argument) for argument in arguments])
     return capsys.readouterr().out
+
+
+def test_equal_scores_are_no_spread_to_plan_from(tmp_path, capsys):
+    for model in ("sr_vae", "vae"):
+        for seed in range(3):
+            make_run(tmp_path / f"study/{model}-{seed}", seed, {"mig": 0.25}, model)
+    study_main(["--power", "0.05", "--metric", "mig", "--output", str(tmp_path / "study")])
+    said = capsys.readouterr().out
+    assert "models differ by the same in every seed: there is no spread to plan from" in said
+    assert "takes" not in said
+    write_report([tmp_path / "study"], tmp_path / "page.html", bootstrap=Bootstrap(resamples=20))
+    row = re.search(r'id="seeds".*?</section>', (tmp_path / "page.html").read_text(), re.DOTALL)
+    assert row is None or "MIG" not in row[0]
 
 
 def test_the_command_by_the_studys_own_spread(tmp_path, capsys):

@@ -546,7 +546,7 @@ def test_nothing_is_said_where_there_is_nothing_to_show(tmp_path):
     (tmp_path / "runs/a/environment.json").unlink()
     text, _ = report(tmp_path, tmp_path / "runs")
     sections = re.findall(r'<section id="(\w+)"', text)
-    assert sections == ["overview", "scores", "runs", "models", "method"]
+    assert sections == ["overview", "runs", "models", "method"]
     links = re.findall(r'<a href="#(\w+)">', text.partition("</nav>")[0])
     assert links == sections
 

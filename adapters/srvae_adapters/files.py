@@ -169,7 +169,7 @@ def dci_importance(
 def export_parquet(
     trained: Trained, folder: Path, num_observations: int | None = None, seed: int = 0
 ) -> Exported:
-    """Write `codes.parquet` for `pandas.read_parquet`: one row an observation.
+    """Write `codes.parquet` for `pandas.read_parquet`: one row per observation.
 
     Columns are the factors by name, as the data set numbers their values, then `latent_0` and so
     on. The index, called `observation`, is that of a finite data set.

@@ -74,7 +74,7 @@ def add_import(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODULE",
         help="import a module first, such as one with the networks of a run (a run directory "
-        "imports nothing of its own accord); found in the working directory, too; may be repeated",
+        "imports nothing by itself); found in the working directory, too; may be repeated",
     )
 
 

@@ -28,9 +28,8 @@ a file that comes with the package, such as srvae_dsprites.gin (the SR-VAE paper
 presets/quick.gin (put it last to turn any model file into a demonstration of a few minutes).
 disentanglement_lib's own gin files work too, and so do the models of its studies by number: its
 model_configs here, its postprocess_configs after one of them, its metric_configs here or in
-srvae-evaluate. Its abstract reasoning files do not. Its
-FactorVAE counts the updates of each network: bind half of its model.training_steps here (--study
-does).
+srvae-evaluate. Its abstract reasoning files do not. Its FactorVAE counts the updates of each
+network: bind half of its model.training_steps here (--study does so by itself).
 
 A binding that nothing in the run uses is an error; in a file of yours it is a warning.
 """
@@ -43,7 +42,7 @@ examples:
   srvae-run --study unsupervised_study_v1 --model-num 300 --bind 'model.training_steps = 1000'
 
 exit status: 0 done, 2 bad input (one line says what), 130 or 143 stopped by Ctrl-C or SIGTERM
-(what was done is kept; --resume goes on).
+(what was done is kept; --resume continues).
 """
 
 
@@ -62,7 +61,7 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--list",
         action="store_true",
-        help="only print what the study has or, with --model-num, what the model is given",
+        help="only print the study's models or, with --model-num, that model's bindings",
     )
     add_output(
         parser, "run directory (default: runs/ and the names of the gin files, or study and number)"
@@ -73,7 +72,7 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
         help="start from the weights of another run: its directory, a snapshot's folder or a "
         "safetensors file; the same as binding model.init_from",
     )
-    add_existing(parser, "go on with a run that was stopped", "delete the run directory first")
+    add_existing(parser, "continue a run that was stopped", "delete the run directory first")
     add_threads(parser)
     options = parser.parse_args(arguments)
     if options.gin and (options.list or options.model_num is not None):

@@ -63,7 +63,7 @@ examples:
   srvae-study --power 0.05 --metric factor_vae_score --output ablation  # by the study's own
 
 An existing directory is continued only with --resume: finished runs with the same bindings are
-skipped, interrupted ones go on from their checkpoints, bit for bit (given the same number of
+skipped, interrupted ones continue from their checkpoints, bit for bit (given the same number of
 threads), and failed ones are left alone unless --retry-failed starts them again.
 
 exit status: 0 all runs finished, 1 some have failed, 2 bad input (one line says what), 130 or 143
@@ -108,7 +108,10 @@ def _parser() -> argparse.ArgumentParser:
         "--threads", type=int, metavar="N", help="threads of a run (default: cores / jobs; with "
         "Ray: 1, and the CPUs that a run reserves)"
     )  # fmt: skip
-    parser.add_argument("--engine", choices=["local", "ray"], default="local")
+    parser.add_argument(
+        "--engine", choices=["local", "ray"], default="local",
+        help="where runs are started: on this machine (default), or on a Ray cluster",
+    )  # fmt: skip
     parser.add_argument(
         "--gpus-per-run", type=float, metavar="X", help="with Ray: GPUs that a run reserves "
         "(default: 1 if the cluster has any)"
@@ -125,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         "the spread of published scores)"
     )  # fmt: skip
     planning.add_argument(
-        "--metric", metavar="NAME", help="of this metric's scores, such as factor_vae_score or "
+        "--metric", metavar="NAME", help="with --power: the metric, such as factor_vae_score or "
         "dci.disentanglement"
     )  # fmt: skip
     return parser

@@ -109,7 +109,7 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
 
 
 def text_of(roots: Iterable[Root]) -> str:
-    """All bindings that are read from some roots on, one a line; those to defaults are left out.
+    """All bindings that are read from some roots on, one per line; those to defaults are left out.
 
     It is called within `gin_files.configured`.
     """

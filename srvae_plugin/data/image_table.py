@@ -1,4 +1,4 @@
-"""Images with a table of factors, one row an image, whether or not they form a grid."""
+"""Images with a table of factors, one row per image, whether or not they form a grid."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ class ResidualVAE(BaseVAE):
         return self.steps(x, last_decode=False).posterior
 
     def sample(self, x: Images, noise: Latents) -> Latents:
-        """Draw z from q(z_1|x) q(z_2|z_1, x) ... with one noise value a latent.
+        """Draw z from q(z_1|x) q(z_2|z_1, x) ... with one noise value per latent.
 
         The chain itself runs on the samples, so this is not `encode(x).sample(noise)`.
         """

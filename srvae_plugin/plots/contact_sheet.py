@@ -1,4 +1,4 @@
-"""A data set on one page: one row a factor, the factor varied and everything else held fixed."""
+"""A data set on one page: one row per factor, the factor varied and everything else held fixed."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def traversals(
 def traversal_grid(
     model: DisentanglementModel, observation: Observation, kl: LatentKL, columns: int = 11
 ) -> Figure:
-    """Traversals of one observation, one row a latent sorted by KL.
+    """Traversals of one observation, one row per latent, sorted by KL.
 
     The first column is the observation itself, the others the model's output with the row's
     latent set to the value above, from -3 to 3.

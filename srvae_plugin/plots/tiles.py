@@ -171,7 +171,7 @@ def grid_page(
 
     Args:
         tiles: (row, column, height, width, 3), at their size on the page.
-        row_labels: one a row, right-aligned on the left.
+        row_labels: one per row, right-aligned on the left.
         column_labels: texts above columns; none leaves out that line.
         first_apart: a wider gap after the first column.
         title: a line above the columns (all but the first, if that stands apart).

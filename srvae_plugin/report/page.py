@@ -142,8 +142,10 @@ def number(value: float, digits: int) -> str:
     if math.isinf(value):
         return "infinite"
     if abs(value) >= 100:
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
+    else:
+        text = f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def exact(value: float | None) -> str:
@@ -197,11 +199,14 @@ def _by_data_set(
     for name, same in itertools.groupby(tables, key=lambda table: table.data_set):
         drawn = []
         for table in same:
+            if sum(row.summary.runs for row in table.rows) < 2:
+                continue  # the overview has the number of a single run
             numbers = published_by_row(table, beside)
             # One dot is no picture of anything.
             several = sum(int(np.isfinite(row.values).sum()) for row in table.rows) > 1
             drawn.append((table, Markup(strip_plot(table, numbers) if several else "")))
-        found.append((name, drawn))
+        if drawn:
+            found.append((name, drawn))
     return found
 
 

@@ -116,7 +116,7 @@ def _rows(
     bootstrap: Bootstrap,
     made: tuple[Variants, str],
 ) -> list[Row]:
-    """One a model, of the runs that were scored in one of the ways or not at all."""
+    """One per model, of the runs that were scored in one of the ways or not at all."""
     kind, what = score
     variants, way = made
     rows = []

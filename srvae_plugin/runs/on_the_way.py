@@ -49,7 +49,7 @@ class Scoring(NamedTuple):
 
     score: Callable[[DisentanglementModel], Found]
     settings: Mapping[str, Mapping[str, str]]
-    """Bindings of each metric, one a line, by representation: what sets scores apart."""
+    """Bindings of each metric, one per line, by representation: what sets scores apart."""
 
 
 class Evaluations(Callback):

@@ -213,7 +213,7 @@ def code_keys(codes: NDArray[Any]) -> NDArray[Any]:
 
 
 class TabulatedCodes:
-    """Codes known beforehand, one row an observation of `data`, in the data set's own order.
+    """Codes known beforehand, one row per observation of `data`, in the data set's own order.
 
     Raises:
         ValueError: if the numbers of rows differ or the codes are not finite numbers.
@@ -223,7 +223,7 @@ class TabulatedCodes:
         if codes.ndim != 2 or len(codes) != data.num_observations or codes.dtype.kind not in "fiu":
             raise ValueError(
                 f"codes: got {codes.dtype} of shape {codes.shape}; expected numbers of shape "
-                f"({data.num_observations}, latent), one row an observation"
+                f"({data.num_observations}, latent), one row per observation"
             )
         if not codes.size:
             raise ValueError(f"codes: got shape {codes.shape}; expected at least one latent")

@@ -20,7 +20,7 @@ from srvae_plugin.testing.package import check_plugin, plugins_of
 
 PROGRAM = "python -m srvae_plugin.testing"
 DESCRIPTION = """\
-Check every model, data set, metric and exporter that an installed package registers, one line a
+Check every model, data set, metric and exporter that an installed package registers, one line per
 check: what was wrong, what was expected. Models that use this package's networks get small ones.
 """
 EXAMPLES = """\
@@ -42,7 +42,7 @@ SMALL_NETWORKS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one line a check; return the exit status."""
+    """Print one line per check; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         chosen = _chosen(options.package, options.only)
@@ -124,7 +124,7 @@ def _shape(text: str) -> Shape:
 
 
 if __name__ == "__main__":
-    # What matters is printed, one line a check.
+    # What matters is printed, one line per check.
     logging.getLogger("srvae_plugin").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
     sys.exit(main())

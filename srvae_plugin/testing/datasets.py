@@ -224,7 +224,7 @@ def dataset_outcomes(
 
 
 def check_dataset(make: Callable[[], GroundTruthData]) -> None:
-    """Raise CheckError, one line a failure, unless a data set keeps its contract.
+    """Raise CheckError, one line per failure, unless a data set keeps its contract.
 
     Args:
         make: returns the data set: its class, or for example `lambda: MyData(path)`.

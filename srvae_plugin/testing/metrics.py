@@ -202,7 +202,7 @@ def metric_outcomes(
 
 
 def check_metric(metric: Metric, promises: Collection[str] = (), **settings: Any) -> None:
-    """Raise CheckError, one line a failure, unless a metric keeps its contract.
+    """Raise CheckError, one line per failure, unless a metric keeps its contract.
 
     Args:
         metric: the function.

@@ -109,7 +109,7 @@ def logs_can_be_written(make: MakeModel, shape: Shape) -> None:
     if "kl" in logs and logs["kl"].shape != (model.num_latent,):
         raise CheckError(
             f"the log 'kl' of {name} has shape {tuple(logs['kl'].shape)}: expected "
-            f"({model.num_latent},), one a latent"
+            f"({model.num_latent},), one per latent"
         )
     _require_agreement(name, losses)
 

@@ -143,7 +143,7 @@ def model_outcomes(
 
 
 def check_model(make: MakeModel, shapes: Sequence[Shape] = SHAPES) -> None:
-    """Raise CheckError, one line a failure, unless a model keeps the contract of `model.py`.
+    """Raise CheckError, one line per failure, unless a model keeps the contract of `model.py`.
 
     Args:
         make: returns a new model that is not built, for example `lambda: MyVAE(beta=4.0)`.

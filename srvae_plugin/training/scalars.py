@@ -47,7 +47,7 @@ class Rows(NamedTuple):
 
 
 class ScalarLog:
-    """Appends a row a time to the table of scalars.
+    """Appends one row at a time to the table of scalars.
 
     Of an earlier training it keeps the rows before step `start` that lie `every` steps apart: a
     finished one has logged its last step besides, which is not the last any more. If no step

@@ -76,8 +76,8 @@ class TrainingSettings:
             keeps none.
         keep_every: steps between snapshots, `snapshots/step_N/model.safetensors`; 0 keeps none.
             One holds the weights that a run of N steps ends with.
-        keep_checkpoint: keep the last checkpoint of a finished training, which can then go on for
-            more steps. With Adam it takes three times the room of the weights. A training that
+        keep_checkpoint: keep the last checkpoint of a finished training, which can then train for
+            more steps. With Adam it is three times the size of the weights. A training that
             is under way keeps two.
         init_from: start from the weights of another run: its directory, its `model` folder or a
             safetensors file. Names and shapes must be the same.

@@ -21,13 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="python -m srvae_adapters.drop_in",
-        description="run a script; srvae_plugin answers its imports of disentanglement_lib",
+        description="Run a script with srvae_plugin in the place of disentanglement_lib.",
     )
     parser.add_argument(
         "--name",
         action="append",
         help="package that the script imports, such as evaluation for a copied folder; may be "
-        "given several times (disentanglement_lib)",
+        "repeated (default: disentanglement_lib)",
     )
     parser.add_argument("script", type=Path, help="a Python file")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="the script's own arguments")

@@ -70,7 +70,7 @@ def read_columns(
 
     What is bound goes before what the file says, and that before what the numbers look like. A
     column of text in which every word is a number is read as numbers. A column with `bins` becomes
-    classes: one class a value if it has at most that many, else that many bins of equal width.
+    classes: one class per value if it has at most that many, else that many bins of equal width.
 
     Args:
         arrays: `factors`, and `factor_names` and `factor_kinds` if the file has them.
@@ -133,7 +133,7 @@ def places_of_values(factors: NDArray[Any], num_rows: int) -> NDArray[np.int64]:
 
 
 def equal_bins(column: NDArray[Any], num_bins: int) -> NDArray[np.int64]:
-    """Classes (row,): one a value if there are at most `num_bins`, else bins of equal width."""
+    """Classes (row,): one per value if there are at most `num_bins`, else bins of equal width."""
     values, numbers = np.unique(column, return_inverse=True)
     if len(values) <= num_bins:
         return np.asarray(numbers.reshape(-1), dtype=np.int64)
@@ -162,11 +162,11 @@ def _split(factors: NDArray[Any], num_rows: int) -> tuple[list[NDArray[Any]], li
         columns, names = [factors[n] for n in factors.dtype.names], list(factors.dtype.names)
         for name, column in zip(names, columns, strict=True):
             if column.shape != (num_rows,):
-                raise ValueError(f"factors[{name!r}]: expected one value a row, got an array")
+                raise ValueError(f"factors[{name!r}]: expected one value per row, got an array")
         return [_column(column) for column in columns], names
     if factors.ndim == 2 and len(factors) != num_rows and factors.shape[1] == num_rows:
         raise ValueError(
-            f"factors: got shape {factors.shape}, one column a row of {num_rows}; expected "
+            f"factors: got shape {factors.shape}, one column per row of {num_rows}; expected "
             f"({num_rows}, factor): transpose them, store factors.T"
         )
     if factors.ndim != 2 or len(factors) != num_rows or not factors.size:

@@ -1,4 +1,4 @@
-"""Observations that somebody else has encoded: a table of factors, one row an observation."""
+"""Observations that somebody else has encoded: a table of factors, one row per observation."""
 
 from __future__ import annotations
 

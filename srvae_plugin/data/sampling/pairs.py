@@ -31,7 +31,7 @@ SAMPLINGS: tuple[str, ...] = get_args(Sampling)
 
 
 class PairDraw(NamedTuple):
-    """Pairs: what is first, what is second, each with one row a pair, and labels (pair, label)."""
+    """Pairs: what is first and what is second, each one row per pair, and labels (pair, label)."""
 
     first: NDArray[Any]
     second: NDArray[Any]

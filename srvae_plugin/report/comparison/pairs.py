@@ -62,7 +62,7 @@ class Row(NamedTuple):
     model: Model
     runs: list[Run]
     values: NDArray[np.float64]
-    """One a run, NaN for one that failed."""
+    """One per run, NaN for one that failed."""
     summary: Summary
 
 

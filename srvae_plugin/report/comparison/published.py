@@ -1,6 +1,6 @@
 """Published scores, to be shown beside one's own: where each comes from, and how far to trust it.
 
-`published_baselines.csv` has one row a number; `published_protocols.csv` says of each source what
+`published_baselines.csv` has one row per number; `published_protocols.csv` says of each source what
 is stated of its training and scoring, of a data set or a model of it where that differs.
 """
 

@@ -22,6 +22,8 @@ from srvae_plugin.report.scores import Table
 __all__ = ["Plan", "in_words", "plans", "published_in_words", "published_spread", "spread_of"]
 
 _SHARES = (0.02, 0.05, 0.1)
+_ROUNDING = 1e-12
+"""A smaller spread is that of equal scores."""
 _RULE = f"{100 * POWER:g} %, two-sided"
 
 
@@ -41,7 +43,8 @@ def plans(tables: Sequence[Table]) -> list[Plan]:
     found = []
     for table in tables:
         spread = spread_of(table.rows)
-        if spread is None:
+        # Equal scores, 0 of collapsed codes say, are no spread to plan from.
+        if spread is None or spread.deviation < _ROUNDING:
             continue
         means = [abs(row.summary.mean) for row in table.rows if np.isfinite(row.summary.mean)]
         # Of what is no share of 1, such as a loss, the same shares of its mean.
@@ -107,6 +110,10 @@ def in_words(table: Table, difference: float, published: Sequence[PublishedScore
     seeds = f"{min(counts)}" if len({*counts}) == 1 else f"{min(counts)} to {max(counts)}"
     yield f"{table.score.title} on {table.data_set}: {len(counts)} models, {seeds} seeds each"
     spread = spread_of(table.rows)
+    if spread is not None and spread.deviation < _ROUNDING:
+        what = "models differ by the same in every seed" if spread.paired else "all seeds are equal"
+        yield f"  {what}: there is no spread to plan from"
+        return
     if spread is not None:
         yield from _plan(difference, spread, "this study's")
         seen = visible_difference(spread, spread.seeds)

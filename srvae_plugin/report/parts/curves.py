@@ -41,7 +41,7 @@ def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str
     The first steps' losses may lie above the chart. Values that are not finite are left out.
 
     Args:
-        curves: one a run.
+        curves: one per run.
         title: what the values are.
         every: show all values, the first ones too, and mark each: there are few.
     """

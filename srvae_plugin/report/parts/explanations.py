@@ -47,7 +47,7 @@ _KNOWN = {
     "jemmig": (
         "Joint entropy minus mutual information gap: MIG that also punishes latents that hold "
         "more than one factor", "Do and Tran, ICLR 2020"),
-    "dcimig": ("MIG that asks for one factor a latent and one latent a factor",
+    "dcimig": ("MIG that asks for one factor per latent and one latent per factor",
                "Sepliarskaia et al., arXiv 1910.05587"),
     "mig_sup": ("MIG seen from the latents: gap between the two factors that a latent knows most "
                 "of", "Li et al., ICLR 2020"),

@@ -33,7 +33,7 @@ __all__ = ["cell_strip", "hinton", "legend", "strip_plot"]
 
 
 def strip_plot(table: Table, published: Sequence[Sequence[PublishedScore]]) -> str:
-    """Every seed of every model, one line a model below its name, and its statistics.
+    """Every seed of every model, one line per model below its name, and its statistics.
 
     `published` are the published numbers of each row of the table.
     """

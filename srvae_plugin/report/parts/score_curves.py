@@ -25,7 +25,7 @@ class _Way(NamedTuple):
     kind: str
     score: Score
     settings: str
-    """Bindings of the metric, one a line."""
+    """Bindings of the metric, one per line."""
 
 
 def score_charts(models: Sequence[Model], data_set: str, read: Read) -> list[str]:

@@ -174,7 +174,7 @@ def _codes_with_factors(
         turn = ": transpose them, store codes.T" if codes.shape[1] == count else ""
         raise ValueError(
             f"{path}: codes: got shape {codes.shape} for factors of shape "
-            f"{arrays['factors'].shape}; expected ({count}, latent), one row an observation{turn}"
+            f"{arrays['factors'].shape}; expected ({count}, latent), one row per observation{turn}"
         )
     try:
         columns = read_columns(arrays, len(codes), bound["factor_kinds"], bound["factor_bins"])

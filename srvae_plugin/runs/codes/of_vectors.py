@@ -46,7 +46,7 @@ def check_axes(name: str, codes: NDArray[Any], pca_dim: int | None) -> None:
 def group_components(
     name: str, codes: NDArray[Any], pca_dim: int | None, fit: NDArray[np.int64] | None = None
 ) -> NDArray[Any]:
-    """The first principal components of each group: scikit-learn's PCA, one a group.
+    """The first principal components of each group: scikit-learn's PCA, one per group.
 
     Args:
         name: what messages call the table.
