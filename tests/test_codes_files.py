@@ -370,3 +370,9 @@ def test_the_files_and_how_they_are_read_tell_results_apart(tmp_path, capsys):
     fewer += ["--factor-columns", "shape,scale,x"]
     assert evaluate(*tables, *fewer, metrics=["mig"]) == 2
     assert "results of another representation" in capsys.readouterr().err
+
+
+def test_latents_are_in_the_order_of_their_numbers():
+    order = [10, 2, 0, 1, 9, 3, 8, 4, 7, 5, 6]
+    table = pd.DataFrame({"a": [0.0], **{f"latent_{k}": [float(k)] for k in order}})
+    assert arrays_of_frame(table)["codes"].tolist() == [list(range(11))]
