@@ -1,6 +1,7 @@
 """What a newcomer meets: messages that say what to type, progress, notes once, kept scores."""
 
 import logging
+import random
 import subprocess
 import sys
 import warnings
@@ -20,6 +21,7 @@ from srvae_plugin.metrics.common.arrays import as_array
 from srvae_plugin.progress import Progress
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.scoring.identity import USUAL_BINDINGS, _says_nothing
+from srvae_plugin.runs.scoring.tried import seeded
 from srvae_plugin.training.interrupts import InterruptedTrainingError
 
 FACTORS = np.argwhere(np.ones((8, 8)))
@@ -225,3 +227,21 @@ def test_a_frame_of_what_differs(tmp_path):
         sv.train(model, (IMAGES, FACTORS), tmp_path / f"b{beta:g}", **QUICK).evaluate(["mig"])
     frame = sv.load_runs(tmp_path).to_frame(differing=True)
     assert list(frame) == ["path", "vae.beta", "MIG"]
+
+
+def test_scoring_leaves_the_global_generators_as_they_were():
+    def draws():
+        return random.random(), np.random.rand(), torch.rand(()).item()
+
+    def seed():
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+
+    seed()
+    expected = draws()
+    seed()
+    with seeded(7):
+        other = draws()
+    assert draws() == expected
+    assert all(a != b for a, b in zip(other, expected, strict=True))
