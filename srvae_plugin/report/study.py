@@ -29,7 +29,11 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
         folders = [_inside(path, entry["folder"]) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = str(error) if isinstance(error, ValueError) else f"it does not list runs: {error!r}"
-        notes.append(f"{path} is damaged ({said}): it is left out")
+        notes.append(
+            f"{path} is damaged ({said}): the names that it gives to runs and what it says of "
+            "unfinished ones are left out; delete it, and the study's command with --resume writes "
+            "it anew"
+        )
         return runs
     by_folder = {run.folder.resolve(): run for run in runs}
     added = []
