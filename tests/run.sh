@@ -15,4 +15,4 @@ python=${PYTHON:-python3}
 .venv/bin/ruff check
 .venv/bin/ruff format --check
 .venv/bin/mypy
-SRVAE_CACHE=$PWD/.cache .venv/bin/pytest -n 2 --dist loadfile "$@"
+SRVAE_CACHE=$PWD/.cache .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25 "$@"
