@@ -221,7 +221,7 @@ DEFECTS = [
     ("losses_are_finite", log(kl_loss=torch.tensor(torch.nan)), "the log 'kl_loss' of Broken"),
     ("logs_can_be_written", log(loss=1.0), "the log 'loss' of Broken.losses() is float 1.0"),
     ("logs_can_be_written", log(x=torch.ones(2, 2)), "has shape (2, 2): expected a number or a"),
-    ("logs_can_be_written", log(kl=torch.ones(3)), "has shape (3,): expected (4,), one a latent"),
+    ("logs_can_be_written", log(kl=torch.ones(3)), "has shape (3,): expected (4,), one per latent"),
     ("logs_can_be_written", log(x=torch.ones((), requires_grad=True)), "expected .detach()"),
     ("logs_can_be_written", log(elbo=torch.zeros(())), "the log 'elbo' of Broken.losses() is 0"),
     ("logs_can_be_written", log(loss=torch.zeros(())), "the log 'loss' of Broken.losses() is 0"),

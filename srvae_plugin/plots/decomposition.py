@@ -41,7 +41,7 @@ def decomposition_page(
         decoder_outputs: intensities in [0, 1].
         residuals: any values; drawn on one scale centred at 0, which a bar below shows.
         finals: intensities in [0, 1].
-        labels: one a chain.
+        labels: one for each chain.
         max_steps: of more steps, this many are shown, evenly spread, first and last included.
     """
     steps = np.unique(np.linspace(0, residuals.shape[1] - 1, max_steps).round().astype(int))

@@ -207,7 +207,7 @@ def slider_frames(
 
     Args:
         tiles: (tile, frame, height, width, 3), at their size on the page.
-        labels: one a tile, above it.
+        labels: one for each tile, above it.
         values: the slider's value in each frame.
         limit: the slider goes from -limit to limit.
     """
