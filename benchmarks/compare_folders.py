@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+import torch
 
 VOLATILE = {"uuid", "elapsed_time", "training_seconds", "seconds", "git_commit", "command",
             "postprocess_uuid"}  # fmt: skip
@@ -15,19 +19,22 @@ drawn at random, durations, the commit and the command line."""
 DURATION = r"\b\d[\d.:,]* ?(?:s|ms|min|h|seconds|minutes|hours)\b"
 DATE = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?"
 SPEED = r"\b[\d.e+]+ \w+/s, ETA [\d:?]+"
+DIGEST = r"\b[0-9a-f]{64}\b"
 UUID = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
 VARIES = {
     "*": [DURATION],
     "identity.txt": [UUID],
     "log.txt": [DATE, DURATION, SPEED],
+    "*.sha256": [DIGEST],
     "*.html": [DURATION, DATE, r"\b[0-9a-f]{40}\b"],
 }
 """By pattern of a file's name, what is cut out of its text: durations; the name of the scored step;
-in a log its dates and speeds; in a page its date and the commit."""
+in a log its dates and speeds; in a page its date and the commit; digests of files that are compared
+themselves."""
 GRAPHS = {"encoder.onnx", "encoder.pt2", "pytorch_model.pt"}
 """Hold paths and line numbers of the code that was traced: that both are there must do, and that
 `export.json` and scores of the file say the same."""
-TEXT = {".txt", ".gin", ".csv", ".html", ".py", ".md"}
+TEXT = {".sha256", ".txt", ".gin", ".csv", ".html", ".py", ".md"}
 
 
 class Compared(NamedTuple):
@@ -66,6 +73,8 @@ def _difference(old: Path, new: Path, moved: dict[str, str]) -> str | None:
         return None
     if old.suffix == ".json":
         return next(_differing_keys(*(_read_json(raw, moved) for raw in (a, b))), None)
+    if old.name.startswith("checkpoint"):
+        return next(_differing_keys(*(_read_checkpoint(path) for path in (old, new))), None)
     if old.suffix in TEXT:
         lines = [_read_text(raw, old, moved).splitlines() for raw in (a, b)]
         return _first_line(*lines)
@@ -74,6 +83,22 @@ def _difference(old: Path, new: Path, moved: dict[str, str]) -> str | None:
 
 def _read_json(raw: bytes, moved: dict[str, str]) -> Any:
     return json.loads(_replaced(raw.decode(), moved))
+
+
+def _read_checkpoint(path: Path) -> Any:
+    """What a checkpoint holds, its tensors and arrays as digests."""
+    return _digested(torch.load(path, map_location="cpu", weights_only=False))
+
+
+def _digested(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _digested(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_digested(item) for item in value]
+    if isinstance(value, torch.Tensor | np.ndarray):
+        content = np.ascontiguousarray(value)
+        return f"{content.dtype} {content.shape} {hashlib.sha256(content.tobytes()).hexdigest()}"
+    return value
 
 
 def _read_text(raw: bytes, path: Path, moved: dict[str, str]) -> str:

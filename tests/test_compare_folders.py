@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 if not BENCHMARKS.is_dir():
@@ -35,6 +36,19 @@ def sides(tmp_path):
     (new / "said.txt").write_text(f"trained in 12.25 s\n{new}/model\nscore 0.5\n")
     (new / "page.html").write_text("<p>2027-11-12 13:14, commit " + "1" * 40 + "</p>\n")
     return old, new
+
+
+def test_a_checkpoint_is_compared_by_its_content_without_its_seconds(sides):
+    for side, seconds in zip(sides, (1.0, 2.0), strict=True):
+        content = {"seconds": seconds, "model": {"w": torch.ones(3)}, "drawn": [np.arange(3), 7]}
+        torch.save(content, side / "checkpoint.pt")
+        digest = f"{int(seconds):064x}"
+        (side / "manifest.sha256").write_text(f"{digest}  checkpoint.pt\n")
+    assert differences(sides) == (6, [])
+    content["model"]["w"][1] = 2
+    torch.save(content, sides[1] / "checkpoint.pt")
+    (said,) = differences(sides).different
+    assert said.startswith("checkpoint.pt: model: w: ")
 
 
 def differences(sides):
