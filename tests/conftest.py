@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def _unbound_gin():
     gin.clear_config()
     yield
     gin.clear_config()
+
+
+@pytest.fixture
+def no_original():
+    """The real package out of the way, which another test may have imported."""
+    names = [name for name in sys.modules if name.partition(".")[0] == "disentanglement_lib"]
+    real = {name: sys.modules.pop(name) for name in names}
+    yield
+    sys.modules |= real
+
+
+@pytest.fixture
+def installed(no_original):
+    """The drop-in in the place of disentanglement_lib."""
+    from srvae_adapters import drop_in
+
+    drop_in.install()
+    yield
+    drop_in.uninstall()
 
 
 @pytest.fixture

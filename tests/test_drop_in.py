@@ -87,22 +87,6 @@ def theirs(codes):
     return found
 
 
-@pytest.fixture
-def no_original():
-    """The real package out of the way, which another test may have imported."""
-    names = [name for name in sys.modules if name.partition(".")[0] == "disentanglement_lib"]
-    real = {name: sys.modules.pop(name) for name in names}
-    yield
-    sys.modules |= real
-
-
-@pytest.fixture
-def installed(no_original):
-    drop_in.install()
-    yield
-    drop_in.uninstall()
-
-
 def test_every_module_of_the_table_is_made(installed):
     for module, content in table.MODULES.items():
         made = importlib.import_module(".".join(filter(None, ("disentanglement_lib", module))))

@@ -10,7 +10,6 @@ import gin
 import numpy as np
 import pytest
 import torch
-from srvae_adapters import drop_in
 from srvae_adapters.drop_in import semi_supervised_parts as semi, steps, weak_parts as weak
 
 import srvae_plugin as sv
@@ -103,16 +102,12 @@ def test_a_users_own_model_of_pairs_has_the_loss_of_its_equations(base, ours, be
     assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
-def test_weakly_supervised_training_reads_the_originals_bindings(tmp_path):
+def test_weakly_supervised_training_reads_the_originals_bindings(installed, tmp_path):
     bindings = [*TINY, "model.model = @mlvae_labels()", "mlvae.beta = 1.0", "dynamics.k = -1"]
-    drop_in.install()
-    try:
-        from disentanglement_lib.methods.weak import train_weak_lib, weak_vae
+    from disentanglement_lib.methods.weak import train_weak_lib, weak_vae
 
-        train_weak_lib.train_with_gin(tmp_path / "a", False, [], bindings)
-        assert issubclass(weak_vae.MLVaeLabels, sv.MLVAELabels)
-    finally:
-        drop_in.uninstall()
+    train_weak_lib.train_with_gin(tmp_path / "a", False, [], bindings)
+    assert issubclass(weak_vae.MLVaeLabels, sv.MLVAELabels)
     assert isinstance(sv.load_model(tmp_path / "a"), sv.MLVAELabels)
 
 
