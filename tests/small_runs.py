@@ -1,6 +1,7 @@
 """Commands on a small data set of its own, as words to type; a run of them takes a second."""
 
 import numpy as np
+import pytest
 from finished_runs import TINY, colour_images
 
 MODEL = [
@@ -23,6 +24,16 @@ def run_words(folder, output, *bindings):
     """`srvae-run` of 12 steps, with a checkpoint every 5."""
     chosen = [*colour_images(folder), *MODEL, *bindings]
     return ["--gin", TINY, "--output", output, *bound(*chosen)]
+
+
+def error_line(main, words, capsys):
+    """The one line with which a command refuses its words."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in words])
+    assert stopped.value.code == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if ": error: " in line]
+    assert len(said) == 1
+    return said[0]
 
 
 def encode(observations):

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 from finished_runs import colour_images, finished_run
-from small_runs import MODEL, bound
+from small_runs import MODEL, bound, error_line
 
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.report import report_main
@@ -30,13 +30,9 @@ def run(whole, tmp_path):
 
 
 def refusal(main, words, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main([str(word) for word in words])
-    assert stopped.value.code == 2
-    said = [line for line in capsys.readouterr().err.splitlines() if ": error: " in line]
-    assert len(said) == 1
-    assert "Errno" not in said[0]
-    return said[0]
+    line = error_line(main, words, capsys)
+    assert "Errno" not in line
+    return line
 
 
 def test_a_link_in_the_place_of_scores(run, capsys):
