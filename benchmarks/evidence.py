@@ -15,7 +15,6 @@ not a proof.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 import sys
@@ -26,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 from evidence_curves import chart, difference_rows, found_in, step_rows
-from evidence_record import RECORDS
+from evidence_record import RECORDS, read_rows
 from numpy.typing import ArrayLike
 
 from srvae_plugin.config.text import gin_dict
@@ -105,6 +104,8 @@ class Record(NamedTuple):
     runs: list[dict[str, str]]
     """Rows of runs.csv."""
     training_steps: int
+    on_the_way: list[dict[str, str]]
+    """Rows of steps.csv, if snapshots were scored."""
 
 
 def read(folder: Path) -> Record:
@@ -128,15 +129,18 @@ def read(folder: Path) -> Record:
         values[row["key"]] = float(row["value"])
     names = dict.fromkeys(model for model, _ in found)
     models = [
-        Model(name, name, {}, [run for (model, _), run in found.items() if model == name], number)
+        Model(
+            name,
+            name,
+            {},
+            [run for (model, _), run in found.items() if model == name],
+            number=number,
+        )
         for number, name in enumerate(names)
     ]
-    return Record(folder.name, models, rows, max(int(row["training_steps"]) for row in scores))
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    steps = max(int(row["training_steps"]) for row in scores)
+    way = folder / "steps.csv"
+    return Record(folder.name, models, rows, steps, read_rows(way) if way.is_file() else [])
 
 
 def settings_of(config: Path) -> dict[tuple[str, str], dict[str, str]]:
@@ -284,9 +288,9 @@ def keep_svg(name: str, plot: str) -> str:
 
 def on_the_way(record: Record, with_figures: bool) -> Iterator[str]:
     """Scores over steps, if snapshots were scored."""
-    file, names = RECORDS / record.name / "steps.csv", [model.label for model in record.models]
+    names = [model.label for model in record.models]
     for (metric, key), title in COLUMNS.items():
-        found = found_in(file, metric, key) if title in ON_THE_WAY else {}
+        found = found_in(record.on_the_way, metric, key) if title in ON_THE_WAY else {}
         if not found:
             continue
         steps = sorted(set.intersection(*(set(of) for of in found.values())))

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from evidence_steps import read_rows
 from numpy.typing import NDArray
 
 from srvae_plugin.report.comparison.bootstrap import bootstrap_interval
 from srvae_plugin.report.comparison.statistics import mean
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.parts.curves import Curve, curve_chart
+from srvae_plugin.report.parts.svg import color, document, element
 
+_WIDTH, _HEIGHT, _LEFT, _COLUMN, _LINE = 440.0, 285.0, 58.0, 125.0, 18.0
+"""Below a chart of the report there are three names on each line."""
 Found = dict[tuple[str, int], dict[int, float]]
 """Value at each step, by model and seed."""
 
 
-def found_in(file: Path, metric: str, key: str) -> Found:
-    """One score of every run at every step that there is."""
+def found_in(rows: Iterable[Mapping[str, str]], metric: str, key: str) -> Found:
+    """One score of every run at every step that there is, of the rows of a steps.csv."""
     found: Found = {}
-    for row in read_rows(file):
+    for row in rows:
         if (row["metric"], row["key"]) == (metric, key):
             steps = found.setdefault((row["model"], int(row["seed"])), {})
             steps[int(row["step"])] = float(row["value"])
@@ -59,15 +61,21 @@ def _cell(values: Sequence[float], digits: int) -> str:
 
 
 def chart(found: Found, models: Sequence[str], title: str) -> str:
-    """Every run's curve, as SVG."""
-    drawn = [Model(name, name, {}, [], number) for number, name in enumerate(models)]
+    """Every run's curve, as SVG, with the models' names below."""
+    drawn = [Model(name, name, {}, number=number) for number, name in enumerate(models)]
     curves = []
     for model in drawn:
         for (name, seed), of in sorted(found.items()):
             if name == model.label:
                 steps, values = _line(of)
                 curves.append(Curve(model, f"{name}, seed {seed}", steps, values))
-    return curve_chart(curves, title, every=True)
+    names = [
+        element("text", text=model.label, style=f"fill: {color(model.number)}", class_="name",
+                x=_LEFT + _COLUMN * (model.number % 3), y=_HEIGHT + _LINE * (model.number // 3))
+        for model in drawn
+    ]  # fmt: skip
+    height = _HEIGHT + _LINE * math.ceil(len(drawn) / 3)
+    return document(_WIDTH, height, [curve_chart(curves, title, every=True), *names], title)
 
 
 def _line(of: dict[int, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -52,11 +52,15 @@ def keep_scores(study: Path, finished: Sequence[Entry], path: Path) -> None:
     """Rows of the finished runs in the report's scores.csv, without the folders they lay in."""
     with tempfile.TemporaryDirectory() as folder:
         written = write_report([study], Path(folder) / "report.html")
-        with written.scores.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_rows(written.scores)
     folders = {str(study / run["folder"]) for run in finished}
     columns = [column for column in rows[0] if column != "folder"]
     write_rows(path, columns, [row for row in rows if row["folder"] in folders])
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Entry]) -> None:

@@ -11,7 +11,6 @@ the run's own scores.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from evidence_record import RECORDS, Entry, write_rows
+from evidence_record import RECORDS, Entry, read_rows, write_rows
 
 from srvae_plugin.config.text import record_in
 from srvae_plugin.report.keys import numbers
@@ -38,7 +37,7 @@ def main(study: Path, steps: Sequence[int]) -> None:
     """Score what is missing, run by run; each run's rows are kept as soon as they are there."""
     entries = json.loads((study / "study.json").read_text(encoding="utf-8"))["runs"]
     file = RECORDS / study.resolve().name / "steps.csv"
-    rows = read_rows(file)
+    rows: list[Row] = [*read_rows(file)] if file.is_file() else []
     known = {(row["model"], int(row["seed"]), int(row["step"])) for row in rows}
     file.parent.mkdir(parents=True, exist_ok=True)
     for entry in entries:
@@ -49,27 +48,20 @@ def main(study: Path, steps: Sequence[int]) -> None:
             print(f"{entry['label']}, seed {entry['seed']}: steps {wanted}", flush=True)
 
 
-def read_rows(file: Path) -> list[Row]:
-    if not file.is_file():
-        return []
-    with file.open(newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
 def rows_of(entry: Entry, folder: Path, steps: Iterable[int]) -> list[Row]:
     """Rows of one run at these steps."""
     run = RunDirectory(folder)
     checked = check([str(run.config)], [])
     assert record_in(checked.config) == record_in(run.read_config()), "other data than it had"
+    model, scoring = checked.settings.model, bound_scoring(checked, None)
     last, rows = checked.settings.training_steps, []
     for step in steps:
-        model = checked.settings.model
         load_weights(model, run.model.files.snapshot(step))
         model.eval()
         if step == last:
             scores = run.scores("mean").read_all()
         else:
-            scores = bound_scoring(checked, None).score(model).scores["mean"]
+            scores = scoring.score(model).scores["mean"]
         scores = {**scores, "training": {"reconstruction_loss": reconstruction(checked)}}
         own = {"model": entry["label"], "seed": entry["seed"], "step": step}
         rows += [own | row for row in flat(scores)]
