@@ -51,7 +51,7 @@ def test_every_metric_has_a_page_with_a_picture_and_what_help_says(name, made):
     assert set(numbers) == set(metric_pictures.DEFECTS)
     assert f"](metrics/{name}.md)" in (DOCS / "metrics.md").read_text(encoding="utf-8")
     text = inspect.getdoc(metric_pictures.core_of(name))
-    for label in ("Rewards: ", "Punishes: ", "Use it: ", "Special cases: "):
+    for label in ("Rewards: ", "Punishes: ", "Use it: ", "Published settings: ", "Special cases: "):
         paragraph = re.search(rf"^{label}(.*?)(?=\n\n)", text, re.MULTILINE | re.DOTALL)[1]
         assert paragraph in page
     assert all(f"`{headline.key}`" in page for headline in plugins.metric_info(name).headlines)

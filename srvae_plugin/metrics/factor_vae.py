@@ -129,21 +129,22 @@ def factor_vae(
     num_variance_estimate: int = 10_000,
     prune_threshold: float | None = None,
 ) -> Scores:
-    """FactorVAE score of codes (arXiv 1802.05983, section 4), of batches drawn among the points.
+    """FactorVAE score of codes (arXiv 1802.05983, section 4), from batches drawn among the points.
 
         vote of a batch with factor k fixed = argmin over active latents j of
             variance of z_j in the batch / variance of z_j in the data
-        score = share of test votes whose factor is the one that most training votes of their
-            latent had
+        score = share of test votes whose factor is the one that got most of the training votes for
+            the same latent
 
-    Rewards: that holding a factor fixed stills one latent more than the others.
+    Rewards: codes in which holding a factor fixed leaves one latent with the least variance.
 
-    Punishes: two factors in one latent, and latents that hold none of a factor. Codes that are
-    noisy, duplicated or moderately rotated score close to 1: the least varying latent is still
-    the right one.
+    Punishes: two factors in one latent, and factors that no latent holds. Noisy, duplicated and
+    moderately rotated codes score close to 1, as the right latent still varies least.
 
-    Use it: as the score that most papers report. Its level says little on its own: compare
-    models under equal settings.
+    Use it: because most papers report it. Its level says little: compare models under equal
+    settings.
+
+    Published settings: the defaults are those of disentanglement_lib's study (arXiv 1811.12359).
 
     Args:
         batch_size: points behind one vote.
@@ -155,15 +156,15 @@ def factor_vae(
 
     Returns:
         `train_accuracy` and `eval_accuracy` in [0, 1]; the latter is the published one.
-        `num_active_dims` is the number of all latents, as in the original; `active_latents` the
-        number of those that may vote. Otherwise as in `compute_factor_vae` for a table with
-        these rows.
+        `num_active_dims` is the number of all latents, as in disentanglement_lib; `active_latents`
+        is the number of those that may vote. Further keys as in `compute_factor_vae` for a table
+        with these rows.
 
-    Special cases: If no latent is active (standard deviation above `prune_threshold`), all
-    accuracies are 0, with a logged warning if nothing varies. A constant factor is fixed in
-    every batch and costs perfect codes about one over the number of factors, as in the
-    original: this is logged, and the scores without it stand beside the others. Values that too
-    few rows share are left out; see `compute_factor_vae`.
+    Special cases: If no latent is active (standard deviation of at least `prune_threshold`), all
+    accuracies are 0, with a logged warning if nothing varies. A constant factor is fixed in every
+    batch and costs perfect codes about 1 / (number of factors), as in disentanglement_lib; this is
+    logged, and the scores without it are given as well. Values that too few rows share are left
+    out; see `compute_factor_vae`.
 
     Examples:
         >>> import numpy as np

@@ -165,35 +165,39 @@ def fairness(
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
 ) -> Scores:
-    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), of points drawn among
-    them.
+    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), from points drawn from them.
 
-        unfairness of target t under sensitive factor s = mean over values of s of
-            total variation between the predictions of t given the value and all predictions of t
+        unfairness of target t under sensitive factor s = mean over the values of s of
+            total variation distance of the predictions of t given that value from all of them
 
-    Lower is better; the score is the mean over pairs of factors.
+    The score is the mean over pairs of factors.
 
-    Rewards: codes from which a factor is predicted in the same way whatever another factor is.
+    Rewards: codes from which a factor is predicted in the same way whatever the value of another
+    factor.
 
-    Punishes: predictions that move with the sensitive factor, as those of classifiers do that
-    confuse the two. Codes with other defects, noisy, rotated or merged, are not punished as
-    long as their mistakes are the same whatever the sensitive factor is. With few points per
-    value even perfect codes score above 0.
+    Punishes: predictions that change with the sensitive factor, as happens when a classifier
+    confuses the two. Noisy, rotated and merged codes are not punished as long as the mistakes do
+    not depend on the sensitive factor. With few points per value even perfect codes score above 0.
 
     Use it: where a decision must not depend on a known factor. It says nothing about accuracy:
     useless codes are perfectly fair.
+
+    Published settings: the defaults are those of the study in arXiv 1905.13662.
 
     Args:
         num_train: points to fit the classifiers on, fewer if there are not as many.
         num_test_points_per_class: points whose sensitive factor is set to each of its values.
 
     Returns:
-        Scores as in `compute_fairness` for a table with these rows; a factor is called what its
-        column is called.
+        In [0, 1], lower is better: `mean_fairness:predI:sensJ` for each target I and sensitive
+        factor J, and its means and maxima over one or both, such as
+        `mean_fairness:mean_pred:mean_sens`, the published score; the same with `max_fairness`, the
+        largest distance over the values instead of the mean; `num_factors_scored`. I and J are the
+        names of the factors' columns, if they have any.
 
-    Special cases: Constant factors are left out, with a logged warning; the original fails on
-    them. Collapsed codes, of which all predictions are the same, score 0. What a table cannot
-    intervene on is described in `compute_fairness`.
+    Special cases: Constant factors are left out, with a logged warning; disentanglement_lib fails
+    on them. Collapsed codes, for which all predictions are the same, score 0. See
+    `compute_fairness` for tables that are not a full grid of factors.
 
     Examples:
         >>> import numpy as np
