@@ -184,8 +184,8 @@ KINDS = {
 
 
 TORCH = (
-    "Every torch optimizer that needs only gradients (`Adam`, `AdamW`, `SGD`, `RMSprop`, ...) has its "
-    "`torch.optim` name and arguments: `AdamW.weight_decay = 0.01`. The others listed here are "
+    "Every torch optimizer that needs only gradients (`Adam`, `AdamW`, `SGD`, `RMSprop`, ...) has "
+    "its `torch.optim` name and arguments: `AdamW.weight_decay = 0.01`. The others listed here are "
     "TensorFlow's, as in disentanglement_lib's files, and our own."
 )
 

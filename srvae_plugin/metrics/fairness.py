@@ -165,7 +165,7 @@ def fairness(
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
 ) -> Scores:
-    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), from points drawn from them.
+    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), at points drawn from them.
 
         unfairness of target t under sensitive factor s = mean over the values of s of
             total variation distance of the predictions of t given that value from all of them
