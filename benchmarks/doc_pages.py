@@ -32,6 +32,8 @@ SECTION = re.compile(
     r"^(Args|Returns|Raises|Examples?):\n((?:[ \t]+.*\n|\n(?=[ \t]))*)", re.MULTILINE
 )
 ARGUMENT = re.compile(r"^(\w+(?:, \w+)*): (.*(?:\n[ \t]+.*)*)", re.MULTILINE)
+REFERRED = re.compile(r"(?:see|as of) `\w+`\.")
+"""What a class says of a parameter that a class above it describes."""
 LABEL = re.compile(r"^(Rewards|Punishes|Use it|Published settings): ", re.MULTILINE)
 PUBLISHED = re.compile(r"\n\n(Published settings: .*?)(?=\n\n|\Z)", re.DOTALL)
 
@@ -266,7 +268,8 @@ def _described(thing: Callable[..., Any], found: dict[str, str]) -> dict[str, st
     for text in texts:
         for names, meaning in ARGUMENT.findall(text):
             for name in names.split(", "):
-                meanings.setdefault(name, meaning)
+                if REFERRED.fullmatch(meanings.get(name, "see `it`.")):
+                    meanings[name] = meaning
     return meanings
 
 

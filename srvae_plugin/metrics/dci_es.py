@@ -199,7 +199,7 @@ def dci_es_scores(
     if unread == varying.size:
         warn_collapsed("DCI-ES", "no probe does better than guessing")
     elif unread:
-        logger.warning("DCI-ES: no probe reads %d of %d factors.", unread, varying.size)
+        logger.warning("DCI-ES: no probe can predict %d of %d factors.", unread, varying.size)
     curve = [(curves.capacity[k], curves.loss[k]) for k in varying]
     scores = [explicitness(*each, lowest_loss, min_gain) for each in curve]
     authors = [explicitness(*each, lowest_loss=0.0, min_gain=0.0) for each in curve]

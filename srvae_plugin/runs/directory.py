@@ -183,8 +183,8 @@ class StepDirectory:
         if not manifest.check(path) and self.is_complete() and not _noted:
             _noted.append(self.path)
             logger.info(
-                "%s has no manifest (it is of an older version, or not of this package): whether "
-                "its files are whole is not checked", self.path,
+                "%s has no manifest (it is from an older version or not from this package): its "
+                "files cannot be checked for damage", self.path,
             )  # fmt: skip
 
     def check_all(self) -> None:
@@ -281,7 +281,8 @@ class StepDirectory:
         there = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
         if there and not any((folder / name).exists() for name in leaves):
             raise ValueError(
-                f"{folder} holds no results of ours: nothing there is overwritten; choose another "
+                f"{folder} holds no results of this package: nothing there is overwritten; choose "
+                "another "
                 "folder"
             )
 
@@ -320,11 +321,12 @@ class TrainingDirectory(StepDirectory):
         if found and not (resume or overwrite):
             raise ValueError(
                 f"{folder} exists already and is not empty: pass overwrite = True to delete it, "
-                "resume = True to go on, or choose another folder"
+                "resume = True to continue, or choose another folder"
             )
         if found and not any(name in _TRAINED for name in found):
             raise ValueError(
-                f"{folder} has files that are not of a training ({', '.join(sorted(found)[:3])}): "
+                f"{folder} has files that do not belong to a training "
+                f"({', '.join(sorted(found)[:3])}): "
                 "nothing there is overwritten; choose another folder"
             )
         if found and overwrite and not resume:
@@ -523,7 +525,7 @@ class RunDirectory:
         self.environment.unlink(missing_ok=True)
         if self.exports_path.is_dir():
             logger.warning(
-                "%s was made from former weights: export again what is used", self.exports_path
+                "%s was made from earlier weights: export it again if you use it", self.exports_path
             )
         for folder in (self.metrics_path, self.pictures, self.representations_path):
             delete_folder(folder)
@@ -613,7 +615,7 @@ def runs_below(place: Path) -> list[RunDirectory]:
         ValueError: there is no such folder, or no such run.
     """
     if not place.is_dir():
-        raise ValueError(f"{place} is no folder of runs: it does not exist")
+        raise ValueError(f"{place} is not a folder of runs: it does not exist")
     found = []
     for folder, folders, _ in os.walk(place):
         run = RunDirectory(Path(folder))
@@ -622,7 +624,7 @@ def runs_below(place: Path) -> list[RunDirectory]:
             folders.clear()
         folders[:] = sorted(name for name in folders if not name.startswith("."))
     if not found:
-        raise ValueError(f"{place} holds no finished run: expected folders with model/ in them")
+        raise ValueError(f"{place} contains no finished run: expected folders with model/ in them")
     return found
 
 
