@@ -32,8 +32,10 @@ SECTION = re.compile(
     r"^(Args|Returns|Raises|Examples?):\n((?:[ \t]+.*\n|\n(?=[ \t]))*)", re.MULTILINE
 )
 ARGUMENT = re.compile(r"^(\w+(?:, \w+)*): (.*(?:\n[ \t]+.*)*)", re.MULTILINE)
-REFERRED = re.compile(r"(?:see|as of) `\w+`\.")
-"""What a class says of a parameter that a class above it describes."""
+REFERRED = re.compile(r"(?:see|as of|as in)\s+`(\w+)`\.")
+"""What a docstring says of a parameter that another one describes."""
+RETURNS = re.compile(r"^Returns (.)")
+ROLE = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`")
 LABEL = re.compile(r"^(Rewards|Punishes|Use it|Published settings): ", re.MULTILINE)
 PUBLISHED = re.compile(r"\n\n(Published settings: .*?)(?=\n\n|\Z)", re.DOTALL)
 
@@ -53,7 +55,12 @@ def as_markdown(text: str) -> str:
             parts.append(f"```text\n{textwrap.dedent(paragraph)}\n```")
         else:
             parts.append(LABEL.sub(r"**\1:** ", paragraph))
-    return "\n\n".join(parts)
+    return plain("\n\n".join(parts))
+
+
+def plain(text: str) -> str:
+    """Without Sphinx's markup, which Markdown would show as it is."""
+    return re.sub("(?<!`)``(?!`)", "`", ROLE.sub(r"`\1`", text))
 
 
 DEFECTS = (
@@ -123,6 +130,16 @@ def _settings(name: str, info: Any) -> Iterator[str]:
 
 
 MEANINGS = {
+    "AdagradOptimizer.initial_accumulator_value": "the first a, above 0.",
+    "beta1": "decay of the running mean of gradients.",
+    "beta2": "decay of the running mean of squared gradients.",
+    "supervised_loss.loss_fn": "`@xent`, `@l2`, `@cov` or `@embed`.",
+    "iteration_threshold": "step at which the weight reaches its full value.",
+    "anneal_fn": "`@fixed`, `@anneal` or `@fine_tune`.",
+    "beta": "weight of the KL term.",
+    "labeller_fn": "such as `@perfect_labeller` or `@noisy_labeller`.",
+    "prob_random": "probability of a random label.",
+    "num_observed_factors": "number of factors that are labelled.",
     "evaluation_fn": "the metric, such as `@mig`.",
     "random_seed": "seed of this step.",
     "name": "not used; identifies the step in its results.",
@@ -234,10 +251,11 @@ def _entry(configurable: Any) -> Iterator[str]:
     yield f"### {name}"
     yield ""
     prose, found = sections(thing)
-    yield as_markdown(" ".join(prose.partition("\n\n")[0].split()))
+    summary = " ".join(prose.partition("\n\n")[0].split())
+    yield as_markdown(RETURNS.sub(lambda found: found[1].upper(), summary))
     described = _described(thing, found)
     rows = [
-        (parameter, described.get(parameter.name) or MEANINGS.get(parameter.name, ""))
+        (parameter, described.get(parameter.name) or _meaning(name, parameter.name))
         for parameter in inspect.signature(thing).parameters.values()
         if _is_bindable(configurable, parameter)
     ]
@@ -249,6 +267,10 @@ def _entry(configurable: Any) -> Iterator[str]:
     for parameter, meaning in rows:
         meaning = " ".join(meaning.split()).replace("|", "\\|")
         yield f"| `{name}.{parameter.name}` | {_default(parameter)} | {meaning} |"
+
+
+def _meaning(name: str, parameter: str) -> str:
+    return MEANINGS.get(f"{name}.{parameter}") or MEANINGS.get(parameter, "")
 
 
 def _is_bindable(configurable: Any, parameter: inspect.Parameter) -> bool:
@@ -269,7 +291,14 @@ def _described(thing: Callable[..., Any], found: dict[str, str]) -> dict[str, st
         for names, meaning in ARGUMENT.findall(text):
             for name in names.split(", "):
                 if REFERRED.fullmatch(meanings.get(name, "see `it`.")):
-                    meanings[name] = meaning
+                    meanings[name] = plain(meaning)
+    near = vars(inspect.getmodule(thing))
+    for name, meaning in meanings.items():
+        other = REFERRED.fullmatch(meaning)
+        if other and callable(near.get(other[1])) and near[other[1]] is not thing:
+            meanings[name] = _described(near[other[1]], sections(near[other[1]])[1]).get(
+                name, meaning
+            )
     return meanings
 
 

@@ -94,6 +94,17 @@ def test_the_configuration_page_has_every_name(made):
     assert written | named <= headings
 
 
+def test_the_configuration_page_says_what_every_parameter_means(made):
+    page = made[DOCS / "configuration.md"]
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| .*? \| (.*?) ?\|$", page, re.MULTILINE)
+    assert len(rows) > 300
+    assert not [name for name, meaning in rows if not meaning]
+    assert not re.search(r":\w+:`|(?<!`)``(?!`)", page)
+    meanings = dict(rows)
+    assert "@xent" in meanings["supervised_loss.loss_fn"]
+    assert meanings["sr_vae.beta"].startswith("weight of the KL term")
+
+
 def test_the_site_builds_without_a_warning(tmp_path):
     if importlib.util.find_spec("mkdocs") is None or not (ROOT / "mkdocs.yml").exists():
         pytest.skip("needs mkdocs: pip install 'srvae_plugin[docs]'")

@@ -176,10 +176,10 @@ def compute_beta_vae_sklearn(
     A factor of size 1 is shared by all pairs and can be told by its pairs being no closer than
     any: it counts like another factor, as in the original.
 
-    Of a table that is no full grid, the left one of a pair is a random row, the right one a random
-    one of the rows that share its value of the factor, with replacement. A value that fewer than
-    ten different rows have, or a tenth of them in a table of fewer than 100, is left out, with a
-    line in the log.
+    For a table that is not a full grid, the left observation of a pair is a random row and the
+    right one a random row with the same value of the factor, drawn with replacement. Values with
+    fewer than ten distinct rows (or a tenth of the rows, in a table of fewer than 100) are left
+    out, which is logged.
     """
     check_count("batch_size", batch_size)
     check_count("num_train", num_train)

@@ -299,10 +299,10 @@ def compute_dci(
         artifact_dir: folder to save the (latent, factor) importance matrix in, as
             `dci_importance_matrix.npy`; made if needed. The original saves nothing.
         num_train: points to fit the trees on.
-        backend: "exact", scikit-learn's boosted trees for the same seed, by a faster learner;
-            "sklearn", its own; or "histogram", its histogram trees, which give other numbers:
-            disentanglement was off by up to .08 either way on codes of the tests. Not for numbers
-            to be compared with published ones.
+        backend: "exact": scikit-learn's boosted trees for the same seed, by a faster learner;
+            "sklearn": by its own; "histogram": its histogram trees, which give other scores
+            (disentanglement differed by up to 0.08 on the tests' codes) that must not be compared
+            with published ones.
 
     Returns:
         Scores as in `dci_scores`.

@@ -252,8 +252,9 @@ def dci_es(
         factors: (points, factor) array, data frame or tensor; fractional values are predicted as
             numbers.
         probing: what factors are read with; None: random forests with their defaults.
-        lowest_loss: as in `explicitness`.
-        min_gain: a factor counts as read if some probe's loss is this much below that of guessing.
+        lowest_loss: the lowest loss in Z. None: the curve's own; 0: as in the authors' tables.
+        min_gain: a factor counts as predicted if some probe's loss is this much below that of
+            guessing.
 
     Returns:
         `explicitness` in [-1, 1]; `explicitness_authors`, by the authors' formula, to compare with
@@ -326,13 +327,14 @@ def compute_dci_es(
         num_train: points to fit the probes on.
         probe: family of probes: `random_forest`, `mlp` or `rff`.
         probe_sizes: sizes of the probes, ascending; None: the family's defaults.
-        categorical_factors: factors whose values have no order, by index, as dSprites' shape, 0.
-            None: those of which the data set says so (words, or "class" in its factor_kinds).
-        lowest_loss: as in `explicitness`.
+        categorical_factors: indices of factors whose values have no order, such as 0, dSprites'
+            shape. None: those that the data set declares (words, or "class" in its factor_kinds).
+        lowest_loss: the lowest loss in Z. None: the curve's own; 0: as in the authors' tables.
         num_trees: trees of a random forest; 100 is the authors'.
-        max_features: features that a forest's split chooses among, as in scikit-learn; None: the
-            authors', "sqrt" to tell categories apart and all to predict numbers.
-        min_gain: a factor counts as read if some probe's loss is this much below that of guessing.
+        max_features: features considered for a split, as in scikit-learn; None: the authors'
+            choice, "sqrt" for categories and all for numbers.
+        min_gain: a factor counts as predicted if some probe's loss is this much below that of
+            guessing.
 
     Returns:
         Scores as in `dci_es_scores`.

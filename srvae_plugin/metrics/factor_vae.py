@@ -148,8 +148,8 @@ def factor_vae(
 
     Args:
         batch_size: points behind one vote.
-        num_train: votes that make the classifier.
-        num_eval: votes that test it.
+        num_train: number of votes to fit the classifier.
+        num_eval: number of votes to test it.
         num_variance_estimate: points for the variance over the data.
         prune_threshold: standard deviation below which a latent may not vote. None: what gin binds
             to `prune_dims.threshold`, or .05.
@@ -209,12 +209,12 @@ def compute_factor_vae(
 
     Args:
         batch_size: observations behind one vote.
-        num_train: votes that make the classifier.
-        num_eval: votes that test it.
+        num_train: number of votes to fit the classifier.
+        num_eval: number of votes to test it.
         num_variance_estimate: observations for the variance over the data.
         prune_threshold: standard deviation below which a latent may not vote. None: what gin binds
-            to `prune_dims.threshold`, or .05. The original's own default is 0: on perfect codes
-            with two constant latents it gives .31 where .05 gives 1.
+            to `prune_dims.threshold`, or 0.05. disentanglement_lib's own default is 0: perfect
+            codes with two constant latents then score 0.31, and with 0.05 they score 1.
 
     Returns:
         Scores as in `factor_vae_score`; `eval_accuracy` is the one that is published. What the
@@ -233,10 +233,10 @@ def compute_factor_vae(
     one is constant perfect codes score about 1 - 1/K, as in the original: this is logged, and the
     scores without it stand beside.
 
-    Of a table that is no full grid, the variance over the data is that of distinct rows, and the
-    batches are drawn with replacement among the rows that share the fixed factor's value, that of a
-    random row. A value that fewer than ten different rows have, or a tenth of them in a
-    table of fewer than 100, is left out, with a line in the log.
+    For a table that is not a full grid, the variance over the data is that of distinct rows, and a
+    batch is drawn, with replacement, from the rows that share a random row's value of the fixed
+    factor. Values with fewer than ten distinct rows (or a tenth of the rows, in a table of fewer
+    than 100) are left out, which is logged.
     """
     check_count("batch_size", batch_size, 2)
     check_count("num_train", num_train)

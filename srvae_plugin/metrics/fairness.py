@@ -254,12 +254,12 @@ def compute_fairness(
     Returns:
         Scores as in `fairness_of`.
 
-    Of a table that is no full grid, whose factors nobody can set, the points of a value are random
-    rows that have it, with replacement: the distance of the predictions given the value from all of
-    them, each value counting the same, which is the paper's definition. Where the rows of two
-    factors go together it is not 0 even for perfect predictions. A value that fewer than ten
-    different rows have (or a tenth of them, in a table of fewer than 100) is left out, and so is a
-    factor of which fewer than two values are left, with a line in the log.
+    For a table that is not a full grid, factors cannot be set. The points of a value are then
+    random rows that have it, drawn with replacement, and their predictions are compared with those
+    of all values, each counting the same, which is the paper's definition. If two factors are
+    correlated, the score is not 0 even for perfect predictions. Values with fewer than ten distinct
+    rows (or a tenth of the rows, in a table of fewer than 100) are left out, and so are factors
+    with fewer than two values left, which is logged.
     """
     check_count("num_test_points_per_class", num_test_points_per_class)
     source = Source.of(ground_truth_data, representation_function, random_state, batch_size)

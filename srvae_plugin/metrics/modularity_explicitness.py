@@ -187,10 +187,10 @@ def compute_modularity_explicitness(
 
     Args:
         num_train: points for the mutual information and to fit the classifiers on.
-        one_vs_rest: how logistic regression treats more than two values. False, the original's
-            code on scikit-learn of today: one multinomial model. True: a model for each value,
-            by liblinear, what the same code meant in scikit-learn 0.20. Published explicitness
-            was computed that way and is lower: .941 where the default gives .987.
+        one_vs_rest: how logistic regression treats more than two values. False: one multinomial
+            model, as disentanglement_lib's code does on today's scikit-learn. True: one liblinear
+            model per value, as it did on scikit-learn 0.20. Published explicitness was computed
+            that way and is lower: 0.941 where the default gives 0.987.
     """
     source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
     return source.score(

@@ -37,7 +37,7 @@ CorrelationMeasure = Callable[
     [NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]
 ]
 """Codes (latent, points) and factors (factor, points) of a training and a test sample, in the
-original's layout, to a matrix (latent, factor) of how much each latent knows of each factor."""
+original's layout, to a (latent, factor) matrix of how informative latents are about factors."""
 
 
 @gin.register(
@@ -79,8 +79,8 @@ def reduced_downstream_task_of(
     Args:
         samples: training and test sample for each number of training points.
         seeds: (factor,) seed of each factor's trees and classifiers.
-        num_factors_to_remove: latents, in spite of the name, to remove one after the other.
-        correlation_measure: how much each latent knows of each factor. None: gin's
+        num_factors_to_remove: latents, despite the name, to remove one after the other.
+        correlation_measure: how informative each latent is about each factor. None: gin's
             `reduced_representation.correlation_measure`, or DCI's importance.
         predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
         n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
@@ -149,8 +149,8 @@ def reduced_downstream_task(
     defaults are the sizes of the downstream task's largest sample.
 
     Args:
-        num_factors_to_remove: latents, in spite of the name, to remove for each factor.
-        correlation_measure: how much each latent knows of each factor. None: gin's
+        num_factors_to_remove: latents, despite the name, to remove for each factor.
+        correlation_measure: how informative each latent is about each factor. None: gin's
             `reduced_representation.correlation_measure`, or DCI's importance.
 
     Returns:
@@ -223,9 +223,9 @@ def compute_reduced_downstream_task(
     downstream task's largest sample.
 
     Args:
-        num_factors_to_remove: latents, in spite of the name, to remove for each factor.
+        num_factors_to_remove: latents, despite the name, to remove for each factor.
         num_train: numbers of points to fit on, drawn anew for each.
-        correlation_measure: how much each latent knows of each factor. None: gin's
+        correlation_measure: how informative each latent is about each factor. None: gin's
             `reduced_representation.correlation_measure`, or DCI's importance.
 
     Returns:

@@ -238,14 +238,14 @@ def compute_strong_downstream_task(
     Factors with one value are neither predicted nor shifted, with a logged warning; the original
     fails on them.
 
-    Of a table that is no full grid, distinct rows are drawn: of those that have the shifted
-    factor's value to train on, of those that have another one, as often as they have it, to test
-    on; shifts are those under which the factor to predict still varies in training. There can be
-    fewer rows than asked for. The results then have the points used: `N:num_train` and so on, and
-    under `N:num_strong_train` and `N:num_strong_test` the fewest of any experiment, each with
-    `..._asked`. Numbers of points that there are not enough rows for are left out; so are values to
-    train on that fewer than ten different rows have (or a tenth of them, in a table of fewer than
-    100), and continuous factors. What is left out is logged.
+    For a table that is not a full grid, distinct rows are drawn: training rows from those with the
+    shifted factor's value, test rows from those with any other value. Only shifts under which the
+    factor to predict still varies in training are used. There can be fewer rows than asked for. The
+    results then include the numbers used: `N:num_train` and so on, and under `N:num_strong_train`
+    and `N:num_strong_test` the smallest of any experiment, each with `..._asked`. Numbers of points
+    without enough rows are left out; so are training values with fewer than ten distinct rows (or a
+    tenth of the rows, in a table of fewer than 100), and continuous factors. What is left out is
+    logged.
     """
     sizes = check_sizes(num_train)
     check_count("num_test", num_test)
