@@ -211,7 +211,7 @@ def test_a_study_on_a_full_disk(place, small_disk, tmp_path, capsys):
     filler = fill(small_disk)
     assert status_of(study_main, study) == 2
     assert f"cannot write {small_disk / 'out'}" in (line := last_line(capsys))
-    assert "make room" in line
+    assert "free some space" in line
     filler.unlink()
     assert status_of(study_main, study) == 0
     assert [run["status"] for run in read_study_json(small_disk / "out")["runs"]] == ["finished"]

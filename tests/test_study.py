@@ -779,7 +779,7 @@ def test_weights_to_start_from_are_not_overwritten(tmp_path, capsys):
                 start,
             ]
         )
-    assert "is made anew: choose another output" in capsys.readouterr().err
+    assert "would be overwritten: choose another output" in capsys.readouterr().err
     assert weights.is_file()
 
 
