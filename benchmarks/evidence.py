@@ -4,13 +4,13 @@
     python benchmarks/evidence_steps.py evidence/dsprites_long  # of one that kept snapshots
     python benchmarks/evidence.py
 
-writes them anew, the tables between the page's two marks. `--print` only prints the tables.
+rewrites them, the tables between the page's two marks. `--print` only prints the tables.
 
-A claim compares two models. Its verdict is that of a 95 % bootstrap interval, of the mean
-difference seed by seed or of the difference of standard deviations: "supported" if all of it is on
-the claim's side of 0, "not supported" if all of it is on the other, else "not decided", as with
-fewer than five seeds. Of so few seeds such intervals are too narrow: a supported claim is a lead,
-not a proof.
+A claim compares two models by a 95 % bootstrap interval of the mean paired difference over seeds,
+or of the difference of standard deviations. It is "supported" if the whole interval is on the
+claim's side of 0, "not supported" if it is on the other side, and else "not decided", as with fewer
+than five seeds. With so few seeds such intervals are too narrow: a supported claim is a lead, not a
+proof.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ CLAIMS = [
 
 
 class Record(NamedTuple):
-    """What is kept of one study."""
+    """What is kept of a study."""
 
     name: str
     models: list[Model]
@@ -184,8 +184,8 @@ def interval(statistic: Callable[[ArrayLike], float], values: ArrayLike, table: 
 
 
 def table_of(header: Sequence[str], rows: Iterator[Sequence[object]]) -> list[str]:
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+    body = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return ["| " + " | ".join(header) + " |", "|---" * len(header) + "|", *body, ""] if body else []
 
 
 def score_rows(record: Record, columns: dict[str, Table]) -> Iterator[list[object]]:
@@ -229,7 +229,7 @@ def claim_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
 
 
 def verdict(ends: ArrayLike, seeds: int) -> str:
-    """Of an interval that lies above 0 if the claim holds."""
+    """The verdict of an interval that lies above 0 if the claim holds."""
     if seeds < FEWEST_SEEDS:
         return f"not decided: fewer than {FEWEST_SEEDS} seeds"
     if np.min(ends) > 0:
@@ -238,7 +238,7 @@ def verdict(ends: ArrayLike, seeds: int) -> str:
 
 
 def best_rows(record: Record, table: Table) -> Iterator[list[object]]:
-    """What the paper's protocol does to a score: the mean of the best third of the seeds."""
+    """What the paper's protocol does to a score: it averages the best third of the seeds."""
     for model in record.models:
         values = sorted(by_seed(table, model.label).values(), reverse=table.score.higher_is_better)
         if len(values) >= FEWEST_SEEDS:
@@ -248,7 +248,7 @@ def best_rows(record: Record, table: Table) -> Iterator[list[object]]:
 
 
 def published_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
-    """Every published number in the scores the paper reports, and how far away ours is."""
+    """Every published value of the scores that the paper reports, and our difference from it."""
     numbers = published_scores()
     for column, table in ((c, columns[c]) for c in PUBLISHED if c in columns):
         for beside in beside_published([table], numbers):
@@ -268,7 +268,7 @@ def failures(record: Record) -> Iterator[str]:
             yield f"- {row['label']}, seed {row['seed']}: {CHECKPOINT.split(row['error'])[0]}"
     waiting = sum(row["status"] not in ("finished", "failed") for row in record.runs)
     if waiting:
-        yield f"- {waiting} of {len(record.runs)} runs had not ended when this was recorded"
+        yield f"- {waiting} of {len(record.runs)} runs had not finished when this was recorded"
 
 
 def draw(name: str, table: Table) -> str:
@@ -322,11 +322,11 @@ def chapter(record: Record, with_figures: bool) -> list[str]:
         address = draw(f"{record.name}_{name.split()[0].lower()}", columns[name])
         lines += [f"![{name}: every seed of every model]({address})", ""]
     if FACTOR_VAE in columns and (rows := [*best_rows(record, columns[FACTOR_VAE])]):
-        header = [FACTOR_VAE, "mean of all seeds", "of the best third", "these are"]
+        header = [FACTOR_VAE, "mean of all seeds", "mean of the best third", "seeds averaged"]
         lines += table_of(header, iter(rows))
     lines += on_the_way(record, with_figures)
     lines += table_of(
-        ["model", "score", "here", "published", "distance", "source"], published_rows(columns)
+        ["model", "score", "here", "published", "difference", "source"], published_rows(columns)
     )
     return [*lines, *failures(record), ""]
 

@@ -43,13 +43,13 @@ def step_rows(
 def difference_rows(
     found: Found, one: str, models: Sequence[str], steps: Sequence[int], digits: int
 ) -> Iterator[list[object]]:
-    """`one` less each other model, seed by seed, at each step."""
+    """`one` minus each other model, seed by seed, at each step."""
     for other in models:
         seeds = sorted({s for m, s in found if m == one} & {s for m, s in found if m == other})
         if seeds and other != one:
             pairs = [(found[one, seed], found[other, seed]) for seed in seeds]
             cells = (_cell([a[step] - b[step] for a, b in pairs], digits) for step in steps)
-            yield [f"{one} less {other}", len(seeds), *cells]
+            yield [f"{one} minus {other}", len(seeds), *cells]
 
 
 def _cell(values: Sequence[float], digits: int) -> str:

@@ -24,8 +24,8 @@ from srvae_plugin.version import __version__
 if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pip's check)
     # The last line of the traceback: nothing below says it as plainly.
     raise ImportError(
-        f"srvae_plugin needs Python 3.11 or newer; this is {sys.version.split()[0]}: make the "
-        "environment anew with, for example, python3.11 -m venv"
+        f"srvae_plugin needs Python 3.11 or newer; this is {sys.version.split()[0]}: recreate the "
+        "environment, for example with python3.11 -m venv"
     )
 
 if TYPE_CHECKING:

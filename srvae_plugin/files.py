@@ -220,7 +220,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: it holds no dictionary")
+        raise ValueError(f"{path} is damaged: it does not hold a dictionary")
     return content
 
 
@@ -403,7 +403,7 @@ def read_scalars(path: Path, most: int | None = None) -> dict[str, NDArray[np.fl
             raise ValueError(f"{path} is damaged, line {place + 2}: {error}") from None
     columns = {name: values[:, column] for column, name in enumerate(header)}
     if header and not np.isfinite(columns["step"]).all():
-        raise ValueError(f"{path} is damaged: a step is no number")
+        raise ValueError(f"{path} is damaged: a step is not a number")
     return columns
 
 

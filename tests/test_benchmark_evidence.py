@@ -91,7 +91,7 @@ def test_every_run_is_accounted_for(record):
     assert list(evidence.failures(read)) == [
         "- ResVAE, seed 2: training stopped at step 7",
         "- ResVAE, seed 3: dci is not scored",
-        "- 1 of 25 runs had not ended when this was recorded",
+        "- 1 of 25 runs had not finished when this was recorded",
     ]
     assert {path.stem for path in (record / "gin").iterdir()} == set(SCORES)
 

@@ -41,16 +41,16 @@ def refused(*bindings, files=(TINY,)):
         ("dci_regression.num_train = 10", "has no 'dci_regression'"),
         ("discriminator/AdamOptimizer.beta1 = 0.1", "did you mean vae/AdamOptimizer.beta1?"),
         ("AdamOptimizer.learning_rate = 0.1", "vae/AdamOptimizer.learning_rate is bound, too"),
-        ("conv_encoder.initializer = 'pytorch'", "concerns nothing"),
-        ("reconstruction_loss.loss_fn = @l2_loss", "concerns nothing"),
+        ("conv_encoder.initializer = 'pytorch'", "has no effect"),
+        ("reconstruction_loss.loss_fn = @l2_loss", "has no effect"),
         ("trees/mig.num_train = 10", "did you mean mig.num_train?"),
-        ("predictor.predictor_fn = @logistic_regression_cv", "concerns nothing"),
-        ("fc_discriminator.width = 10", "concerns nothing"),
+        ("predictor.predictor_fn = @logistic_regression_cv", "has no effect"),
+        ("fc_discriminator.width = 10", "has no effect"),
     ],
 )
 def test_a_binding_that_nothing_reads_is_an_error(binding, part):
     message = refused(binding)
-    assert f"binding {binding!r} concerns nothing" in message
+    assert f"binding {binding!r} has no effect" in message
     assert part in message
 
 
@@ -79,14 +79,14 @@ def test_a_users_file_is_warned_of_in_one_line_and_packaged_ones_are_not(tmp_pat
     mine.write_text("include 'srvae_dsprites.gin'\nvae.beta = 4.0\ndci_es.num_train = 10\n")
     with caplog.at_level(logging.WARNING, logger="srvae_plugin"):
         checked = check([mine, "presets/quick.gin"], [])
-    (said,) = [r.message for r in caplog.records if "concern nothing" in r.message]
+    (said,) = [r.message for r in caplog.records if "have no effect" in r.message]
     assert f"{mine}: dci_es.num_train, vae.beta" in said
     caplog.clear()
     recorded = tmp_path / "config.gin"
     recorded.write_text(checked.config)
     check([recorded], [])
     check(["factor_vae_dsprites.gin", "presets/quick.gin"], [])
-    assert "concern nothing" not in caplog.text
+    assert "have no effect" not in caplog.text
 
 
 def test_a_study_refuses_what_none_of_the_runs_it_is_meant_for_reads():
@@ -246,7 +246,7 @@ def test_an_export_is_of_the_data_that_is_bound_and_refuses_what_it_does_not_rea
     bindings = [f"dataset.path = '{moved}'", "export_npz.importance = False"]
     done = export(finished, "npz", tmp_path / "out", representation="sampled", bindings=bindings)
     assert len(np.load(done.file)["codes"]) == 30
-    with pytest.raises(ConfigError, match="concerns nothing"):
+    with pytest.raises(ConfigError, match="has no effect"):
         export(finished, "npz", tmp_path / "x", representation="sampled", bindings="vae.beta = 1.0")
 
 

@@ -241,7 +241,7 @@ def test_what_is_no_table_of_codes_is_refused(tmp_path):
     with pytest.raises(ValueError, match="nothing else is unpickled"):
         load_codes(tmp_path / "o.pt")
     np.save(tmp_path / "o.npy", np.array([Other()]), allow_pickle=True)
-    with pytest.raises(ValueError, match="damaged or no npy of a plain array"):
+    with pytest.raises(ValueError, match="damaged or not an npy of a plain array"):
         load_codes(tmp_path / "o.npy")
     npz(tmp_path / "a.npz")
     npy(tmp_path / "codes.npy")

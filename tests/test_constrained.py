@@ -162,7 +162,7 @@ def test_confounding_goes_through_all_pairs_of_a_factor(file):
         ({"constraints": {"shape": ["==", 0.4]}}, r"shape == 0.4: it has \[0.0, 0.5, 1.0\]"),
         ({"constraints": {"shape": ["=", 0.5]}}, "'=': expected one of"),
         ({"constraints": {"shape": 0.5}}, r"shape = 0.5: expected \['>=', 0.5\], say"),
-        ({"constraints": {"shape": ["==", "__import__('os')"]}}, "is no number"),
+        ({"constraints": {"shape": ["==", "__import__('os')"]}}, "is not a number"),
         ({"constraints": {"shape": [">=", 0]}}, "every combination of the factors is left out"),
         ({"constraints": "nowhere.yaml"}, "'nowhere.yaml': cannot be read: "),
     ],
@@ -177,7 +177,7 @@ def test_an_entry_that_is_not_there_is_said(file):
         constrained(grid(), f"{file}:three")
     with pytest.raises(ValueError, match=r"or one of its entries: '.*rules\.yaml:base'"):
         constrained(grid(), file)
-    with pytest.raises(ValueError, match="DummyData is no grid"):
+    with pytest.raises(ValueError, match="DummyData is not a grid"):
         load_dataset("dummy_data", correlations={"factor 0, factor 1": 0.1})
 
 

@@ -51,7 +51,7 @@ def test_every_metric_has_a_page_with_a_picture_and_what_help_says(name, made):
     assert set(numbers) == set(metric_pictures.DEFECTS)
     assert f"](metrics/{name}.md)" in (DOCS / "metrics.md").read_text(encoding="utf-8")
     text = inspect.getdoc(metric_pictures.core_of(name))
-    for label in ("Rewards: ", "Punishes: ", "Use it: ", "Special cases: "):
+    for label in ("Rewards: ", "Punishes: ", "Use it: ", "Published settings: ", "Special cases: "):
         paragraph = re.search(rf"^{label}(.*?)(?=\n\n)", text, re.MULTILINE | re.DOTALL)[1]
         assert paragraph in page
     assert all(f"`{headline.key}`" in page for headline in plugins.metric_info(name).headlines)
@@ -92,6 +92,17 @@ def test_the_configuration_page_has_every_name(made):
         if entry.value.startswith("srvae_plugin.")
     }
     assert written | named <= headings
+
+
+def test_the_configuration_page_says_what_every_parameter_means(made):
+    page = made[DOCS / "configuration.md"]
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| .*? \| (.*?) ?\|$", page, re.MULTILINE)
+    assert len(rows) > 300
+    assert not [name for name, meaning in rows if not meaning]
+    assert not re.search(r":\w+:`|(?<!`)``(?!`)", page)
+    meanings = dict(rows)
+    assert "@xent" in meanings["supervised_loss.loss_fn"]
+    assert meanings["sr_vae.beta"].startswith("weight of the KL term")
 
 
 def test_the_site_builds_without_a_warning(tmp_path):

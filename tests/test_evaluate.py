@@ -315,9 +315,9 @@ def test_transposed_tables_say_so(tmp_path, capsys):
 def test_what_nothing_reads_is_refused(tmp_path, capsys):
     np.savez(tmp_path / "c.npz", codes=grid() * 1.0, factors=grid())
     for binding, part in {
-        "sr_vae.beta = 2.0": "'sr_vae.beta = 2.0' concerns nothing",
+        "sr_vae.beta = 2.0": "'sr_vae.beta = 2.0' has no effect",
         "dci.num_train = 10": "has no 'dci'",
-        "model.batch_size = 3": "concerns nothing",
+        "model.batch_size = 3": "has no effect",
     }.items():
         assert evaluate("--codes", tmp_path / "c.npz", bindings=[binding], metrics=["mig"]) == 2
         assert part in capsys.readouterr().err
@@ -345,7 +345,7 @@ def test_a_data_set_beside_a_tables_own_factors_is_refused_or_said(tmp_path, cap
     assert (
         evaluate(*output, "--gin", mine, bindings=["dataset.factor_bins = 3"], metrics=["mig"]) == 0
     )
-    (said,) = [r.message for r in caplog.records if "not looked at" in r.message]
+    (said,) = [r.message for r in caplog.records if "will be ignored" in r.message]
     assert f"dataset.name of {mine}" in said
 
 

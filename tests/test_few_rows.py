@@ -200,4 +200,4 @@ def test_a_score_that_is_no_number_is_said_when_it_is_written(tmp_path, caplog):
     np.savez(tmp_path / "codes.npz", codes=np.column_stack([codes, np.zeros(300)]))
     arguments = ["--codes", str(tmp_path / "codes.npz"), "--output", str(tmp_path / "s")]
     evaluate_main([*arguments, "--bind", "run.metrics = ['unsupervised_metrics']"])
-    assert "scores that are no number: gaussian_total_correlation = nan" in caplog.text
+    assert "scores that are not numbers: gaussian_total_correlation = nan" in caplog.text

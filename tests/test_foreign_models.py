@@ -270,17 +270,17 @@ def bad_files(folder):
     """Files that are no models, or not of such images, and a part of what is said of each."""
     whole = save_script(Moments("NCHW", False), folder / "whole.pt").read_bytes()
     (folder / "cut.pt").write_bytes(whole[: len(whole) // 2])
-    yield folder / "cut.pt", "damaged or no TorchScript file"
+    yield folder / "cut.pt", "damaged or not a TorchScript file"
     torch.save(nn.Linear(2, 2), folder / "pickled.pt")
     yield folder / "pickled.pt", "torch.jit.trace"
     (folder / "empty.onnx").write_bytes(b"")
-    yield folder / "empty.onnx", "damaged or no ONNX file"
+    yield folder / "empty.onnx", "damaged or not an ONNX file"
     (folder / "noise.onnx").write_bytes(bytes(range(256)) * 4)
-    yield folder / "noise.onnx", "damaged or no ONNX file"
+    yield folder / "noise.onnx", "damaged or not an ONNX file"
     flat = [helper.make_node("Identity", ["x"], ["y"])]
     yield save_onnx(folder / "two.onnx", flat, ["n", 6]), "four axes"
     path = save_onnx(folder / "bytes.onnx", mean_over(1, 2), ["n", 7, 5, 3], ("n", 3), kind=2)
-    yield path, "damaged or no ONNX file"  # ReduceMean takes no bytes
+    yield path, "damaged or not an ONNX file"  # ReduceMean takes no bytes
     path = save_onnx(folder / "large.onnx", mean_over(1, 2), ["n", 64, 64, 3], ("n", 3))
     yield path, "does not take images of [7, 5, 3]"
     yield folder / "none.pt", "not found"

@@ -198,7 +198,7 @@ def test_a_frame_lies_in_memory_as_its_array_does():
 
 def test_an_interruption_says_how_to_go_on_in_python_and_the_command_in_its_words(tmp_path):
     error = InterruptedTrainingError(2, 5, tmp_path / "checkpoint.pt")
-    assert str(error).endswith("checkpoint.pt; the same call with resume=True goes on from there")
+    assert str(error).endswith("checkpoint.pt; the same call with resume=True continues from there")
     assert "resume" not in error.what
 
 

@@ -101,7 +101,7 @@ def test_a_run_on_a_full_disk_goes_on(place, small_disk, monkeypatch, capsys, mo
     line = last_line(capsys)
     assert named in line
     assert "No space left on device" in line or "cannot be written (disk full?)" in line
-    assert "what was finished before is whole: make room" in line
+    assert "finished files are intact: free some space" in line
     found = [path.relative_to(small_disk / "out").as_posix()
              for path in (small_disk / "out").rglob("*") if path.is_file()]  # fmt: skip
     assert any(name.startswith(whole) for name in found), found
@@ -128,7 +128,7 @@ def test_scores_that_are_overwritten_stay_until_the_new_ones_are_there(
     with monkeypatch.context() as patched:
         filling(patched, StepDirectory, "write", small_disk, 2)  # the second metric's
         assert status_of(evaluate_main, words) == 2
-    assert "what was finished before is whole: make room" in last_line(capsys)
+    assert "finished files are intact: free some space" in last_line(capsys)
     assert content(small_disk / "out/metrics") == before
     (small_disk / "filler").unlink()
     assert status_of(evaluate_main, words) == 0
@@ -158,7 +158,7 @@ def test_other_commands_on_a_full_disk(place, small_disk, capsys, name):
     assert status_of(main, words) == 2
     line = last_line(capsys)
     assert f"cannot write {small_disk}" in line
-    assert "No space left on device; what was finished before is whole: make room" in line
+    assert "No space left on device; finished files are intact: free some space" in line
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
     filler.unlink()
     assert status_of(main, words) == 0
@@ -211,7 +211,7 @@ def test_a_study_on_a_full_disk(place, small_disk, tmp_path, capsys):
     filler = fill(small_disk)
     assert status_of(study_main, study) == 2
     assert f"cannot write {small_disk / 'out'}" in (line := last_line(capsys))
-    assert "make room" in line
+    assert "free some space" in line
     filler.unlink()
     assert status_of(study_main, study) == 0
     assert [run["status"] for run in read_study_json(small_disk / "out")["runs"]] == ["finished"]

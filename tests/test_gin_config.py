@@ -31,7 +31,7 @@ def error_of(*bindings, files=()):
         ("vae.beta = [1", ["not closed"]),
         ("vae.beta =", ["vae.beta ="]),
         ("vae.beta", ["binding 'vae.beta'"]),
-        ("betta = 4.0", ["betta", "read by nothing"]),
+        ("betta = 4.0", ["betta", "never used"]),
         ("dci.num_train = 0", ["dci.num_train = 0", "at least 1"]),
         ("downstream_task.num_train = [10, 0]", ["[10, 0]", "at least 1"]),
         ("import no_such_module_here", ["no_such_module_here", "working directory"]),
@@ -173,7 +173,7 @@ def test_an_unread_macro_of_a_file_is_said_once_and_a_typed_one_refused(tmp_path
     with configured([path], ["B = 3.0"]):
         assert gin.query_parameter("B/macro.value") == 3.0
     with (
-        pytest.raises(ConfigError, match=r"B = \.\.\. is read by nothing"),
+        pytest.raises(ConfigError, match=r"B = \.\.\. is never used"),
         configured([path], ["B = 3.0", "vae.beta = 2.0"]),
     ):
         pass

@@ -40,7 +40,7 @@ def test_a_link_in_the_place_of_scores(run, capsys):
     place.parent.mkdir(parents=True)
     place.symlink_to(run.parent / "mine")
     line = refusal(evaluate_main, [run, "--overwrite", *MIG], capsys)
-    assert f"{place} holds no results of ours" in line
+    assert f"{place} holds no results of this package" in line
     assert place.is_symlink()
     assert (run.parent / "mine/thesis.tex").read_text() == "mine"
 
@@ -52,7 +52,7 @@ def test_a_file_in_the_place_of_a_folder(run, capsys, name):
     place.write_text("mine")
     line = refusal(evaluate_main, [run, "--overwrite", *MIG], capsys)
     assert str(place) in line
-    assert "is a file, expected a folder" in line or "holds no results of ours" in line
+    assert "is a file, expected a folder" in line or "holds no results of this package" in line
     assert place.read_text() == "mine"
 
 

@@ -250,7 +250,7 @@ def test_truncated_files_are_refused(tmp_path, save, kept):
     file = tmp_path / "a.npz"
     save(file, images=some_images(50, 16, 16), factors=np.arange(50)[:, None])
     os.truncate(file, int(kept * file.stat().st_size))
-    with pytest.raises(ValueError, match=r"a\.npz: damaged, or no npz"):
+    with pytest.raises(ValueError, match=r"a\.npz: damaged, or not an npz"):
         npz(file)
 
 
@@ -262,7 +262,7 @@ def test_damage_in_a_compressed_file_is_noticed_and_leaves_nothing_in_the_cache(
         middle = archive.getinfo("images.npy").header_offset + 6000
     contents[middle : middle + 4] = bytes(255 - each for each in contents[middle : middle + 4])
     file.write_bytes(contents)
-    with pytest.raises(ValueError, match=r"a\.npz: damaged, or no npz"):
+    with pytest.raises(ValueError, match=r"a\.npz: damaged, or not an npz"):
         npz(file)
     assert not [name for name in os.listdir(tmp_path / "cache") if name.endswith(".npy")]
 

@@ -187,7 +187,7 @@ def test_the_command_by_published_spreads(tmp_path, capsys):
         (["--power", "0.05"], "--power and --metric go together"),
         (["--power", "-1", "--metric", "mig"], "expected a difference above 0"),
         (["--power", "0.05", "--metric", "nix"], "no published score has a spread"),
-        (["--power", "0.05", "--metric", "mig", "--output", "nowhere"], "nowhere is no folder"),
+        (["--power", "0.05", "--metric", "mig", "--output", "nowhere"], "nowhere is not a folder"),
         ([], "--gin is needed"),
     ],
 )

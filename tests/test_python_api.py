@@ -211,7 +211,7 @@ def test_a_finished_run_goes_on(tmp_path):
 
     short = go("a", 2)
     (short.path / "metrics/mean/mig").mkdir(parents=True)  # scores of weights that change
-    with pytest.raises(ValueError, match="resume=True goes on with it"):
+    with pytest.raises(ValueError, match="resume=True continues it"):
         go("a", 4)
     longer, whole = go("a", 4, resume=True), go("b", 4)
     assert np.array_equal(longer.codes(images), whole.codes(images))

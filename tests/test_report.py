@@ -869,9 +869,9 @@ def test_the_command(study, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere is no folder of runs: it does not exist"),
-        (["empty"], "empty holds no run: expected folders with results/aggregate"),
-        (["a.json"], "a.json is no table of results"),
+        (["nowhere"], "nowhere is not a folder of runs: it does not exist"),
+        (["empty"], "empty contains no run: expected folders with results/aggregate"),
+        (["a.json"], "a.json is not a table of results"),
         (["study", "--compare-with", "GAN"], "'GAN': no such model; there are beta-VAE, SR-VAE"),
         (["study", "--confidence", "95"], "confidence must lie between 0 and 1"),
         (["study", "--resamples", "0"], "resamples must be a whole number"),

@@ -367,7 +367,7 @@ def test_an_existing_directory_needs_a_word(tmp_path):
     StudyJson(out, {}, states).write()
     (out / "runs/SR-VAE/seed-0").mkdir(parents=True)
     (out / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="--resume goes on"):
+    with pytest.raises(ValueError, match="--resume continues"):
         prepare_directory(out, False, False)
     prepare_directory(out, True, False)
     prepare_directory(out, False, True)
@@ -623,7 +623,7 @@ def test_a_stopped_and_a_killed_study_go_on_bit_by_bit(tmp_path):
     study.wait_for((second / "model/checkpoint.pt").exists)
     study.send(signal.SIGTERM)
     assert study.wait() == 143
-    assert "stopped with 1 of 2 runs finished; go on with the same command and --r" in study.said
+    assert "stopped with 1 of 2 runs finished; continue with the same command and --r" in study.said
     assert workers_of(out) == []
     assert [run["status"] for run in read_study_json(out)["runs"]] == ["finished", "interrupted"]
     assert "SIGTERM at step" in (second / "log.txt").read_text()
@@ -779,7 +779,7 @@ def test_weights_to_start_from_are_not_overwritten(tmp_path, capsys):
                 start,
             ]
         )
-    assert "is made anew: choose another output" in capsys.readouterr().err
+    assert "would be overwritten: choose another output" in capsys.readouterr().err
     assert weights.is_file()
 
 
@@ -792,7 +792,7 @@ def test_unfinished_work_is_not_overwritten_by_another_study(tmp_path, capsys):
     StudyJson(out, {}, states).write()
     arguments = ["--gin", str(tmp_path / "my.gin"), "--output", str(out)]
     for more, part in (
-        ([], "--resume goes on"),
+        ([], "--resume continues"),
         (
             ["--resume", "--bind", "model.batch_size = 9"],
             "= 4; model.batch_size = 9",

@@ -126,7 +126,7 @@ def test_the_report_shows_a_column_of_each_kind(study, tmp_path, capsys):
 def test_what_cannot_be_compared_is_refused(study, tmp_path, capsys):
     for arguments, message in (
         ([study / "none"], "it does not exist"),
-        ([tmp_path], "holds no finished run"),
+        ([tmp_path], "contains no finished run"),
         ([study / "other", study / "vae-0"], "no two of 2 runs differ in their seed only"),
         ([study, "--bind", "evaluation.evaluation_fn = @mig"], "--udr computes @udr_sklearn"),
         ([study, "--bind", "mig.num_train = 3"], "mig.num_train"),

@@ -130,7 +130,7 @@ def test_a_diagnosis_of_other_codes_is_not_shown(tmp_path, monkeypatch, capsys):
     np.savez("codes.npz", codes=factors @ [[1.0, 1.0], [1.0, -1.0]], factors=factors)
     with pytest.raises(SystemExit):
         evaluate_main([*words, "--resume"])
-    assert "is of another representation" in capsys.readouterr().err
+    assert "is for another representation" in capsys.readouterr().err
 
 
 def test_a_training_step_that_is_overwritten_leaves_no_scores_on_the_way(tmp_path):
@@ -173,7 +173,7 @@ def test_exports_of_former_weights_are_said_to_be_so(tmp_path, caplog):
     run = trained(tmp_path / "a")
     run.directory.export("mean", "torchscript").mkdir(parents=True)
     trained(tmp_path / "a", 3, resume=True)
-    assert "was made from former weights" in caplog.text
+    assert "was made from earlier weights" in caplog.text
 
 
 def test_scores_from_python_follow_their_seed(tmp_path):

@@ -34,7 +34,7 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
         path.write_bytes(content)
         assert checkpoint.load(path, "", now).step == 2
         assert (now.model.weight == 2).all()
-    assert "going on from the one before" in caplog.text
+    assert "continuing from the one before" in caplog.text
     # The damaged one does not take the whole one's place.
     checkpoint.save(path, checkpoint.Checkpoint(4, 0.0), "", now)
     assert checkpoint.steps_done(checkpoint.before(path)) == 2

@@ -36,27 +36,27 @@ def add_codes(what: argparse._ActionsContainer, parser: argparse.ArgumentParser)
         metavar="FILE",
         help="npz, HDF5 (.h5, .hdf5) or .pt of plain tensors with `codes` (observation, latent) "
         "and `factors` (observation, factor); or csv, tsv or parquet with the codes in columns "
-        "latent_0, latent_1 ... and a factor in every other column; or codes alone (.npy too) "
-        "with --factors. Without factors, one code for each observation of dataset.name in its "
-        "own order, or, if it is not bound, codes for metrics that need no factors. Several files "
-        "or patterns: one table and one page that compares them",
+        "latent_0, latent_1 ... and a factor in each other column; or codes alone (.npy too) "
+        "with --factors. Without factors, there must be one code for each observation of "
+        "dataset.name, in its order; if none is bound, only metrics that need no factors are "
+        "computed. Several files or patterns are compared in one table and one page",
     )
     parser.add_argument(
         "--factors", type=Path, metavar="FILE",
-        help="the factors, if --codes holds the codes alone: any of these formats, one row per "
+        help="the factors, if --codes has only codes: in any of these formats, one row per "
         "observation",
     )  # fmt: skip
     for which in ("code", "factor"):
         parser.add_argument(
             f"--{which}-columns", action="append", metavar="NAMES",
-            help=f"columns of a csv, tsv or parquet that are {which}s: names or patterns, "
+            help=f"which columns of a csv, tsv or parquet are {which}s: names or patterns, "
             "separated by commas; may be repeated",
         )  # fmt: skip
     parser.add_argument(
         "--pca-dim", type=int, metavar="K",
-        help="codes of vectors, (observation, group, dim): score the first K principal components "
-        "of each group, as papers on diffusion models do with K = 1; fitted on all rows, or on "
-        "those that dataset.held_out leaves to train on",
+        help="for vector-valued codes (observation, group, dim): score the first K principal "
+        "components of each group, as papers on diffusion models do with K = 1; fitted to all "
+        "rows, or to the training rows of dataset.held_out",
     )  # fmt: skip
 
 

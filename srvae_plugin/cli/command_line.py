@@ -61,7 +61,7 @@ def add_bind(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="'NAME = VALUE'",
-        help="gin binding on top of the files, such as 'sr_vae.beta = 4.0'; may be repeated",
+        help="gin binding that overrides the files, such as 'sr_vae.beta = 4.0'; may be repeated",
     )
 
 
@@ -73,8 +73,8 @@ def add_import(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE",
-        help="import a module first, such as one with the networks of a run (a run directory "
-        "imports nothing by itself); found in the working directory, too; may be repeated",
+        help="import this module first, such as one that defines a run's networks (a run directory "
+        "never imports anything by itself); the working directory is searched too; may be repeated",
     )
 
 
@@ -112,8 +112,7 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=_at_least_one,
         metavar="N",
-        help="threads to compute with (default: one per core); try 1 on a machine that other work "
-        "keeps busy",
+        help="number of threads (default: one per core); on a busy machine, 1 may be faster",
     )
 
 
@@ -180,7 +179,7 @@ def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
         sys.stdout.flush()
     except (KeyboardInterrupt, _Terminated) as stop:
         status = 130 if isinstance(stop, KeyboardInterrupt) else 143
-        _fail(name, "stopped; finished steps are kept, --resume goes on", status)
+        _fail(name, "stopped; finished steps are kept, and --resume continues", status)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():
             sys.exit(128 + signal.SIGPIPE)
@@ -190,7 +189,7 @@ def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
         if signum is None:
             _fail(name, f"error: {_reason(error)}", 2)
         what = getattr(error, "what", error)
-        _fail(name, f"{what}; go on with the same command and --resume", 128 + signum)
+        _fail(name, f"{what}; continue with the same command and --resume", 128 + signum)
 
 
 def _reason(error: Exception) -> str:
@@ -201,16 +200,16 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
         said = f" ({text})" if text else ""
         return (
-            f"out of memory{said}: finished steps are kept; take smaller batches or fewer threads "
-            "(--threads), or a machine with more memory, and --resume"
+            f"out of memory{said}: finished steps are kept; use smaller batches, fewer threads "
+            "(--threads) or a machine with more memory, and --resume"
         )
     if system_error(error) in _FULL:
         return (
-            f"{text}; what was finished before is whole: make room, then go on with the same "
-            "command (and --resume, where it has that)"
+            f"{text}; finished files are intact: free some space, then repeat the command (with "
+            "--resume, if it has that option)"
         )
     if isinstance(error, OSError) and error.filename is None and text.startswith("[Errno"):
-        return f"{error.strerror} (the system names no file; --debug shows what was done)"
+        return f"{error.strerror} (the system does not name the file; --debug shows the traceback)"
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
         return f"{os.fspath(error.filename)}: {error_reason(Path(error.filename), error)}"
     return text

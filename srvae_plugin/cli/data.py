@@ -26,21 +26,21 @@ def data_main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     sheet = commands.add_parser(
         "sheet",
-        help="draw a data set: one row per factor",
-        description="Draw any data set on one page: one row per factor, which varies while "
-        "all others are held fixed, then random observations.",
+        help="draw a data set, one row per factor",
+        description="Draw a data set on one page: one row per factor, varied while the others are "
+        "held fixed, and then random observations.",
     )
     sheet.add_argument("name", metavar="NAME", help="gin name of the data set")
-    sheet.add_argument("--path", metavar="FILE", help="its file or folder, as dataset.path")
+    sheet.add_argument("--path", metavar="FILE", help="its file or folder, same as dataset.path")
     sheet.add_argument("--output", type=Path, metavar="PNG", help="default: NAME.png")
-    sheet.add_argument("--seed", type=int, default=0, help="chooses what is held fixed")
+    sheet.add_argument("--seed", type=int, default=0, help="chooses the values that are held fixed")
     sheet.add_argument("--overwrite", action="store_true", help="replace the PNG if it exists")
     add_bind(sheet)
     verify = commands.add_parser(
         "verify",
         help="compare the embedded dSprites with the original",
-        description="Without --path: count white pixels and distinct images of the embedded "
-        "dSprites. With --path: say how many images of your original file differ from it.",
+        description="Without --path, count the white pixels and distinct images of the embedded "
+        "dSprites. With --path, count the images of your original file that differ from it.",
     )
     verify.add_argument("name", choices=["dsprites_full"])
     verify.add_argument("--path", metavar="FILE", help="the original .npz or .hdf5")

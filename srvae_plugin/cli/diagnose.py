@@ -19,8 +19,8 @@ def add_diagnose(parser: argparse.ArgumentParser) -> None:
     """Add `--diagnose` to a parser."""
     parser.add_argument(
         "--diagnose", action="store_true",
-        help="say why scores are low instead of scoring: what is wrong with each factor, and what "
-        "the scores would be without it; kept as diagnosis.json beside scores, for srvae-report",
+        help="explain low scores instead of scoring: what is wrong with each factor, and what the "
+        "scores would be without that; written to diagnosis.json, for srvae-report",
     )  # fmt: skip
 
 
@@ -30,8 +30,8 @@ def require_diagnosable(parser: argparse.ArgumentParser, options: argparse.Names
         parser.error("--diagnose goes with a run, --codes, --function or --model")
     if options.gin:
         parser.error(
-            "--diagnose has metrics of its own: leave --gin out (--bind 'dataset.name = ...' goes "
-            "with it)"
+            "--diagnose has its own metrics: leave --gin out (--bind 'dataset.name = ...' is "
+            "allowed)"
         )
     if options.label or options.seed is not None:
         parser.error("--label and --seed go with scores, not with --diagnose")

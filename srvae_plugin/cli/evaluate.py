@@ -38,15 +38,15 @@ __all__ = ["EXAMPLES", "HELP", "NOT_ALL_SCORED", "evaluate_main"]
 
 NOT_ALL_SCORED = 3
 HELP = """\
-Score a representation with the metrics that gin files name: of a run, of a model that was trained
-elsewhere (a TorchScript or ONNX file, any Python function), or of a table of codes.
+Score a representation: that of a run, of a model trained elsewhere (a TorchScript or ONNX file, or
+any Python function), or a table of codes. Gin files choose the metrics.
 
-A run is scored on the data set it was trained on; what you bind of it (dataset.path, or another
-dataset.name) wins, and a log line says so.
+A run is scored on the data set it was trained on, unless you bind dataset.path or another
+dataset.name; a log line says so.
 
---diagnose says instead why scores are low: for each factor whether it is not encoded, rotated over
-latents, split, duplicated or encoded non-linearly, and what MIG, SAP, DCI, modularity and MCC would
-be without that (docs/diagnosis.md).
+--diagnose explains low scores instead: for each factor, whether it is not encoded, rotated over
+several latents, split, duplicated or encoded non-linearly, and what MIG, SAP, DCI, modularity and
+MCC would be without that (docs/diagnosis.md).
 
 Packaged metric files: metrics/paper.gin (FactorVAE, DCI, MIG, SAP) and metrics/all.gin.
 """
@@ -65,8 +65,8 @@ examples:
   srvae-evaluate --udr studies/ablation --output udr
   srvae-evaluate --codes a.npz b.npz 'runs/*/codes.npz' --output comparison
 
-exit status: 0 done, 2 bad input (one line says what), 3 some metrics could not be computed (the
-table has the others, then one line for each says why).
+exit status: 0 done, 2 bad input (explained in one line), 3 some metrics could not be computed (the
+table shows the others; a line for each failure says why).
 """
 
 
@@ -95,16 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--function",
         metavar="MODULE:FUNCTION",
-        help="observations (batch, height, width, channel) in [0, 1] to codes (batch, latent); "
-        "importing the module runs its code",
+        help="from observations (batch, height, width, channel) in [0, 1] to codes (batch, "
+        "latent); importing the module runs its code",
     )
     what.add_argument(
         "--model",
         type=Path,
         metavar="FILE",
-        help="encoder in TorchScript (.pt, .pth, .ts) or ONNX (.onnx): images in [0, 1] to codes "
-        "(batch, latent); of several outputs the first is taken. A TorchScript file runs code, "
-        "of which what opens files is refused: take it from whom you trust all the same",
+        help="encoder in TorchScript (.pt, .pth, .ts) or ONNX (.onnx), from images in [0, 1] to "
+        "codes (batch, latent); of several outputs the first is used. A TorchScript file can run "
+        "code (opening files is refused): use it only if you trust its source",
     )
     add_codes(what, parser)
     what.add_argument(
@@ -113,16 +113,15 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="unsupervised disentanglement ranking: compares runs below these folders that differ "
-        "in their seed only, and writes a score of each beside its others; spearman instead of "
-        "lasso with --bind 'udr_sklearn.correlation_matrix = \"spearman\"'; in --output, all "
-        "pairs",
+        "only in their seed, and writes each one's score beside its others; --output gets all "
+        "pairs. Lasso; for Spearman, --bind 'udr_sklearn.correlation_matrix = \"spearman\"'",
     )
     what.add_argument(
         "--list",
         nargs="?",
         const="all",
         choices=["all", *KINDS],
-        help="print what there is, with references, ranges, directions and arguments, and exit",
+        help="list what is available, with references, ranges, directions and arguments",
     )
     add_diagnose(parser)
     add_gin(parser, " (default: metrics/paper.gin; with --udr metrics/udr.gin)")
@@ -131,22 +130,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layout",
         choices=["NHWC", "NCHW"],
-        help="axes of the images that --model takes (default: what the file says or works with)",
+        help="axes of the images that --model expects (default: as the file states, or what works)",
     )
     parser.add_argument(
         "--label",
         metavar="NAME",
-        help="what srvae-report calls the model (not for a run): scores with the same label "
-        "belong to one model, each seed a run of it",
+        help="name of the model in srvae-report (not for a run): scores with the same label belong "
+        "to one model, and each --seed is one of its runs",
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="seed that the model was trained with, for --label"
+        "--seed", type=int, metavar="N", help="seed the model was trained with; needs --label"
     )
     add_output(
         parser,
-        "folder for the results (default: scores/<name>; those of a run go into its own directory)",
+        "folder for the results (default: scores/<name>; a run's go into its own directory)",
     )
-    add_existing(parser, "keep results that are there", "replace results that are there")
+    add_existing(parser, "keep existing results", "replace existing results")
     add_threads(parser)
     return parser
 

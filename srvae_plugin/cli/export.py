@@ -24,8 +24,8 @@ __all__ = ["EXPORT_EXAMPLES", "EXPORT_HELP", "export", "export_main"]
 
 
 EXPORT_HELP = """\
-Write a run's representation in a format that other tools read. Where the format holds the model,
-the file's codes of 256 images are compared with the model's own.
+Write a run's representation in a format that other tools can read. If the format contains the
+model, its codes of 256 images are compared with the original's.
 """
 EXPORT_EXAMPLES = """\
 examples:
@@ -33,7 +33,7 @@ examples:
   srvae-export runs/seed3 --to torchscript --output submission
   srvae-export runs/seed3 --to npz --bind 'export_npz.num_observations = 10000'
 
-exit status: 0 done, 2 bad input (one line says what).
+exit status: 0 done, 2 bad input (explained in one line).
 """
 
 
@@ -123,14 +123,14 @@ def export_main(arguments: Sequence[str] | None = None) -> None:
     parser = make_parser("srvae-export", EXPORT_HELP, EXPORT_EXAMPLES)
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="a run directory")
     parser.add_argument("--to", required=True, metavar="FORMAT", help=", ".join(formats))
-    add_output(parser, "folder to make (default: RUN_DIR/exports/<representation>/<format>)")
+    add_output(parser, "folder to create (default: RUN_DIR/exports/<representation>/<format>)")
     parser.add_argument(
         "--representation",
         default="mean",
         metavar="KIND",
-        help="mean (default) or another of RUN_DIR/postprocessed",
+        help="mean (default) or another folder in RUN_DIR/postprocessed",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an export that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing export")
     add_bind(parser)
     add_import(parser)
     options = parser.parse_args(arguments)

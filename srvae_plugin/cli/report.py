@@ -11,13 +11,13 @@ __all__ = ["EXAMPLES", "HELP", "report_main"]
 
 
 HELP = """\
-Write one HTML page about runs, and a CSV of every number beside it, named after the page.
+Write an HTML page about runs, and a CSV of all its numbers, named after the page.
 
-A place is a study directory, a run directory, any folder of run directories (disentanglement_lib's
-own too), or a JSON file that its aggregate_results_to_json wrote. The page opens with one table of
-models and metrics and what it decides; then it shows every seed, mean, median and interquartile
-mean with bootstrap intervals (from 5 seeds on), the published numbers with every difference of
-protocol, paired differences, how many seeds it takes, learning curves, traversals, and what failed.
+Give study directories, run directories, any folders of run directories (disentanglement_lib's too),
+or JSON files written by its aggregate_results_to_json. The page opens with a table of models and
+metrics and the conclusions it allows. It then shows every seed, with mean, median and interquartile
+mean and their bootstrap intervals (from 5 seeds on), published numbers and the differences in
+protocol, paired differences, how many seeds are needed, learning curves, traversals and failures.
 It needs no other file and no network.
 """
 EXAMPLES = """\
@@ -27,39 +27,41 @@ examples:
   srvae-report --published
   srvae-report runs --published-csv ours.csv      # columns as printed by --published-columns
 
-exit status: 0 done, 2 bad input (one line says what).
+exit status: 0 done, 2 bad input (explained in one line).
 """
 
 
 def report_main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `srvae-report`."""
     parser = make_parser("srvae-report", HELP, EXAMPLES)
-    parser.add_argument("places", nargs="*", type=Path, metavar="DIR", help="folder of runs")
+    parser.add_argument(
+        "places", nargs="*", type=Path, metavar="DIR", help="study or folder of runs"
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("report.html"), metavar="HTML",
         help="the page (default: report.html); report.csv is written beside it",
     )  # fmt: skip
     parser.add_argument("--title", default="", help="title of the page (default: the study's name)")
     parser.add_argument(
-        "--published", action="store_true", help="only list the published numbers and their sources"
+        "--published", action="store_true", help="only print published numbers and their sources"
     )
     parser.add_argument(
         "--published-csv", action="append", type=Path, default=[], metavar="FILE",
-        help="published numbers of your own, with the same columns; may be repeated",
+        help="your own file of published numbers, with the same columns; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--published-columns", action="store_true", help="only print the columns of such a file; "
-        "as `metric` any metric.key works, such as mig.discrete_mig, beside the packaged names",
+        "`metric` can also be any metric.key, such as mig.discrete_mig",
     )  # fmt: skip
     parser.add_argument(
-        "--compare-with", metavar="MODEL", help="compare every model with this one (its label in "
-        "the report); default: all pairs of up to six models",
+        "--compare-with", metavar="MODEL", help="compare every model with this one, by its label "
+        "in the report (default: all pairs of up to six models)",
     )  # fmt: skip
     parser.add_argument(
         "--confidence", type=float, default=0.95, help="level of the intervals (default: 0.95)"
     )
     parser.add_argument(
-        "--resamples", type=int, default=2000, help="bootstrap resamples (default: 2000)"
+        "--resamples", type=int, default=2000, help="number of bootstrap resamples (default: 2000)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     parser.add_argument("--overwrite", action="store_true", help="replace the page and its CSV")

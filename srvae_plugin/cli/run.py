@@ -23,15 +23,16 @@ __all__ = ["EXAMPLES", "HELP", "run_main"]
 HELP = """\
 Train a model, turn it into a representation, score it and draw pictures.
 
-Everything is set by gin files and bindings; later ones win. A gin file is a path, or the name of
-a file that comes with the package, such as srvae_dsprites.gin (the SR-VAE paper's configuration) or
-presets/quick.gin (put it last to turn any model file into a demonstration of a few minutes).
-disentanglement_lib's own gin files work too, and so do the models of its studies by number: its
-model_configs here, its postprocess_configs after one of them, its metric_configs here or in
-srvae-evaluate. Its abstract reasoning files do not. Its FactorVAE counts the updates of each
-network: bind half of its model.training_steps here (--study does so by itself).
+Everything is set by gin files and bindings; later ones win. --gin takes a path, or the name of a
+packaged file such as srvae_dsprites.gin (the SR-VAE paper's configuration) or presets/quick.gin
+(put it last to turn any model file into a demonstration of a few minutes).
 
-A binding that nothing in the run uses is an error; in a file of yours it is a warning.
+disentanglement_lib's gin files work too: model_configs, followed by postprocess_configs and
+metric_configs if you like; abstract reasoning files do not. Its FactorVAE counts the updates of
+both networks: bind half of its model.training_steps. --study runs a model of its studies by number,
+and does this for you.
+
+A binding that nothing in the run uses is an error; in your gin file it is a warning.
 """
 EXAMPLES = """\
 examples:
@@ -41,8 +42,8 @@ examples:
   srvae-run --study unsupervised_study_v1 --list
   srvae-run --study unsupervised_study_v1 --model-num 300 --bind 'model.training_steps = 1000'
 
-exit status: 0 done, 2 bad input (one line says what), 130 or 143 stopped by Ctrl-C or SIGTERM
-(what was done is kept; --resume continues).
+exit status: 0 done, 2 bad input (explained in one line), 130 or 143 stopped by Ctrl-C or SIGTERM
+(finished work is kept; --resume continues).
 """
 
 
@@ -54,23 +55,23 @@ def run_main(arguments: Sequence[str] | None = None) -> None:
     what.add_argument(
         "--study",
         metavar="NAME",
-        help="run a model of this study of disentanglement_lib, as its dlib_reproduce does",
+        help="run a model of this disentanglement_lib study, as dlib_reproduce does",
     )
     add_bind(parser)
     parser.add_argument("--model-num", type=int, metavar="N", help="number of the study's model")
     parser.add_argument(
         "--list",
         action="store_true",
-        help="only print the study's models or, with --model-num, that model's bindings",
+        help="only print the study's models, or with --model-num that model's bindings",
     )
     add_output(
-        parser, "run directory (default: runs/ and the names of the gin files, or study and number)"
+        parser, "run directory (default: below runs/, named after gin files or study and number)"
     )
     parser.add_argument(
         "--init-from",
         metavar="DIR",
-        help="start from the weights of another run: its directory, a snapshot's folder or a "
-        "safetensors file; the same as binding model.init_from",
+        help="start from the weights of another run: its directory, a snapshot folder or a "
+        "safetensors file; same as binding model.init_from",
     )
     add_existing(parser, "continue a run that was stopped", "delete the run directory first")
     add_threads(parser)

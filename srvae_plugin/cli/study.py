@@ -44,13 +44,13 @@ __all__ = ["EXAMPLES", "HELP", "study_main"]
 logger = logging.getLogger("srvae_plugin")
 
 HELP = """\
-Run a study: a grid of models, hyperparameters, data sets and seeds, each run in a process and a
-run directory of its own.
+Run a study: a grid of models, hyperparameters, data sets and seeds, with a process and a directory
+for each run.
 
-A study is a gin file; packaged ones are studies/ablation.gin, comparison_dsprites.gin,
-comparison_teapots.gin, sr_beta_vae.gin, sensitivity.gin (the SR-VAE paper's, each with a
-demonstration beside it, such as studies/ablation_quick.gin) and unsupervised_study_v1.gin
-(disentanglement_lib's, 12,600 runs). docs/studies.md says how to write one and use a cluster.
+A study is a gin file. The SR-VAE paper's are packaged as studies/ablation.gin,
+comparison_dsprites.gin, comparison_teapots.gin, sr_beta_vae.gin and sensitivity.gin, each with a
+small demonstration such as studies/ablation_quick.gin; disentanglement_lib's, with 12,600 runs, is
+studies/unsupervised_study_v1.gin. docs/studies.md explains how to write one and use a cluster.
 """
 EXAMPLES = """\
 examples:
@@ -62,12 +62,12 @@ examples:
   srvae-study --power 0.05 --metric factor_vae_score                    # by published spreads
   srvae-study --power 0.05 --metric factor_vae_score --output ablation  # by the study's own
 
-An existing directory is continued only with --resume: finished runs with the same bindings are
+An existing directory is continued only with --resume. Finished runs with the same bindings are then
 skipped, interrupted ones continue from their checkpoints, bit for bit (given the same number of
 threads), and failed ones are left alone unless --retry-failed starts them again.
 
-exit status: 0 all runs finished, 1 some have failed, 2 bad input (one line says what), 130 or 143
-stopped by Ctrl-C or SIGTERM (the runs under way wrote checkpoints; a second one kills them).
+exit status: 0 all runs finished, 1 some failed, 2 bad input (explained in one line), 130 or 143
+stopped by Ctrl-C or SIGTERM (current runs wrote checkpoints; a second Ctrl-C kills them).
 """
 
 
@@ -97,23 +97,23 @@ def study_main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("srvae-study", HELP, EXAMPLES)
-    parser.add_argument("--gin", action="append", metavar="FILE", help="study; may be repeated")
+    parser.add_argument("--gin", action="append", metavar="FILE", help="the study; may be repeated")
     add_bind(parser)
     add_output(parser, "study directory")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs at a time (default: one per GPU, else one; "
-        "with Ray: what the cluster has room for)"
+        "--jobs", type=int, metavar="N", help="number of concurrent runs (default: one per "
+        "GPU, else one; with Ray: as many as the cluster has room for)"
     )  # fmt: skip
     parser.add_argument(
-        "--threads", type=int, metavar="N", help="threads of a run (default: cores / jobs; with "
-        "Ray: 1, and the CPUs that a run reserves)"
+        "--threads", type=int, metavar="N", help="threads per run (default: cores / jobs); with "
+        "Ray also the CPUs reserved for a run (default: 1)"
     )  # fmt: skip
     parser.add_argument(
         "--engine", choices=["local", "ray"], default="local",
-        help="where runs are started: on this machine (default), or on a Ray cluster",
+        help="run on this machine (default) or on a Ray cluster",
     )  # fmt: skip
     parser.add_argument(
-        "--gpus-per-run", type=float, metavar="X", help="with Ray: GPUs that a run reserves "
+        "--gpus-per-run", type=float, metavar="X", help="with Ray: GPUs reserved for a run "
         "(default: 1 if the cluster has any)"
     )  # fmt: skip
     add_existing(parser, "continue a study that was stopped", "delete the study's runs first")
@@ -123,12 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="only print the planned runs")
     planning = parser.add_argument_group("how many seeds (runs nothing)")
     planning.add_argument(
-        "--power", type=float, metavar="X", help="print how many seeds it takes to see a "
-        "difference of X, and what the study in --output could have seen (without --output: by "
-        "the spread of published scores)"
+        "--power", type=float, metavar="X", help="print how many seeds it takes to detect a "
+        "difference of X, and what the study in --output could have detected (without --output: "
+        "from the spread of published scores)"
     )  # fmt: skip
     planning.add_argument(
-        "--metric", metavar="NAME", help="with --power: the metric, such as factor_vae_score or "
+        "--metric", metavar="NAME", help="metric for --power, such as factor_vae_score or "
         "dci.disentanglement"
     )  # fmt: skip
     return parser
@@ -212,6 +212,6 @@ def _summary(name: str, output: Path, states: Sequence[RunState]) -> Iterator[st
             if (state.directory.log).is_file():
                 yield f"      {state.directory.log}"
     if any(state.status == "failed" for state in states):
-        yield "--retry-failed starts the failed ones again"
+        yield "--retry-failed starts the failed runs again"
     yield f"study directory  {output}"
-    yield f"for a page of it  srvae-report {output}"
+    yield f"make a report    srvae-report {output}"

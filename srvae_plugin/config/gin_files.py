@@ -433,14 +433,14 @@ def _check_macros() -> None:
             by_file.setdefault(source.file if source else "", []).append(name)
             continue
         raise ConfigError(
-            f"{name} = ... is read by nothing: expected 'name.parameter = value', or a macro that "
+            f"{name} = ... is never used: expected 'name.parameter = value', or a macro that "
             f"is used as %{name}"
         )
     for file, names in by_file.items():
         said = f"{file}: {', '.join(names)}"
         if file and said not in _said and gin_sources.is_users(file):
             _said.add(said)
-            plugins.logger.warning("warning: macros that are read by nothing, in %s", said)
+            plugins.logger.warning("warning: unused macros in %s", said)
 
 
 def _check_count(name: str, parameter: str, value: Any) -> None:

@@ -94,9 +94,7 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
     for key in idle:
         source = gin_sources.made[key]
         if source.named in typed and not source.file:
-            raise ConfigError(
-                f"binding {source.named!r} concerns nothing that is done here{read.instead(key)}"
-            )
+            raise ConfigError(f"binding {source.named!r} has no effect here{read.instead(key)}")
     by_file: dict[str, list[str]] = {}
     unread = {(name, "gin.macro", "value") for name in gin_files.unread_macros()}  # said already
     for key in (key for key in idle if key not in unread):
@@ -105,7 +103,7 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
             by_file.setdefault(source.file, []).append(_written(key))
     if by_file:
         said = "; ".join(f"{file}: {', '.join(sorted(names))}" for file, names in by_file.items())
-        plugins.logger.warning("warning: these concern nothing that is done here: %s", said)
+        plugins.logger.warning("warning: these have no effect here: %s", said)
 
 
 def text_of(roots: Iterable[Root]) -> str:
@@ -170,11 +168,11 @@ def require_no_dataset(but: Sequence[str], why: str) -> None:
         if not of_dataset and key[1] not in own:
             continue
         if not source.file:
-            raise ConfigError(f"binding {source.named!r} is not looked at: {why}")
+            raise ConfigError(f"binding {source.named!r} would be ignored: {why}")
         by_file.setdefault(source.file, []).append(_written(key))
     for file, names in by_file.items():
         plugins.logger.warning(
-            "warning: %s of %s is not looked at: %s", ", ".join(sorted(names)), file, why
+            "warning: %s of %s will be ignored: %s", ", ".join(sorted(names)), file, why
         )
 
 

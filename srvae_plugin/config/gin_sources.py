@@ -201,7 +201,7 @@ def read_text(path: Path) -> str:
     """Text of a gin file, whatever its byte order mark.
 
     Raises:
-        ValueError: if it is no text.
+        ValueError: if it is not text.
     """
     content = path.read_bytes()
     try:

@@ -92,7 +92,7 @@ def load() -> Plugins:
         for entry_point in sorted(entry_points(group=f"srvae_plugin.{group}"), key=_own_first):
             try:
                 if entry_point.name in plugins.found[group]:
-                    raise ValueError(f"the name {entry_point.name!r} is taken already")
+                    raise ValueError(f"the name {entry_point.name!r} is already taken")
                 # A user's own script may have parsed its gin files before, which locks gin.
                 with gin.unlock_config():
                     plugins.found[group][entry_point.name] = _register(group, entry_point)

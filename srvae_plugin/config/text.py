@@ -48,8 +48,8 @@ def dataset_bindings(path: Path) -> dict[str, Any]:
         }
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         raise ValueError(
-            f"{path} is damaged or was not written by gin: what it binds under dataset is no value "
-            "of Python's"
+            f"{path} is damaged or was not written by gin: what it binds under dataset is not a "
+            "Python value"
         ) from None
 
 

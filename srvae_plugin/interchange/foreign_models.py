@@ -106,7 +106,7 @@ class TorchScriptFile:
                 self._module = torch.jit.load(path, map_location="cpu").eval()
         except (RuntimeError, ValueError, OSError) as error:
             raise ValueError(
-                f"{path} is damaged or no TorchScript file (a module saved by torch.save has to "
+                f"{path} is damaged or not a TorchScript file (a module saved by torch.save has to "
                 f"go through torch.jit.trace where its code is): {_first_line(error)}"
             ) from None
         require_no_files_in(path, self._module)
@@ -150,7 +150,8 @@ class OnnxFile:
             )
         except Exception as error:  # onnxruntime's classes have no common base of their own
             raise ValueError(
-                f"{path} is damaged or no ONNX file that onnxruntime can run: {_first_line(error)}"
+                f"{path} is damaged or not an ONNX file that onnxruntime can run: "
+                f"{_first_line(error)}"
             ) from None
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _ONNX_TYPES:

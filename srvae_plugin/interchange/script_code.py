@@ -28,7 +28,7 @@ def require_no_files(path: Path) -> None:
             code = [member for member in members if "/code/" in f"/{member.filename}"]
             if len({member.filename for member in members}) < len(members):
                 raise ValueError(
-                    f"{path} has two members of one name: it is damaged, or made to be"
+                    f"{path} has two members of one name: it is damaged or was tampered with"
                 )
             if sum(member.file_size for member in code) > _MOST:
                 raise ValueError(f"{path} says that it holds more than {_MOST >> 20} MB of code")

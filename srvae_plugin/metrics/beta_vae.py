@@ -93,18 +93,20 @@ def beta_vae(
     num_train: int = 10_000,
     num_eval: int = 5_000,
 ) -> Scores:
-    """BetaVAE score of codes (ICLR 2017, section 3), of pairs drawn among the points.
+    """BetaVAE score of codes (ICLR 2017, section 3), from pairs drawn among the points.
 
-        d = mean over L pairs that share the value of factor k of |z - z'|, one number per latent
-        score = accuracy of a linear classifier that tells k from d
+        d = mean of |z - z'| over L pairs that share the value of factor k, one number per latent
+        score = accuracy of a linear classifier that predicts k from d
 
-    Rewards: that a factor held fixed keeps some direction of the codes still.
+    Rewards: codes in which some direction stays constant while a factor is held fixed.
 
-    Punishes: factors that cannot be told from the codes at all. It sees all latents at once, so
-    codes that are rotated (unless everything is mixed evenly), noisy or duplicated score close
-    to 1 too.
+    Punishes: factors that cannot be recognised from the codes at all. The classifier sees all
+    latents at once, so rotated (unless all latents are mixed evenly), noisy and duplicated codes
+    also score close to 1.
 
-    Use it: for comparison with older papers, and not alone: it saturates.
+    Use it: to compare with older papers, and never alone: it saturates at 1.
+
+    Published settings: the defaults are those of disentanglement_lib's study (arXiv 1811.12359).
 
     Args:
         batch_size: pairs behind one point of the classifier.
@@ -112,13 +114,13 @@ def beta_vae(
         num_eval: points to test it on.
 
     Returns:
-        `train_accuracy` and `eval_accuracy` in [0, 1]; the latter is the published one. 1 does
-        not mean that the codes are aligned with the axes; guessing gives one over the number of
-        factors. Otherwise as in `compute_beta_vae_sklearn` for a table with these rows.
+        `train_accuracy` and `eval_accuracy` in [0, 1]; the latter is the published one. A score of
+        1 does not mean that the codes are aligned with the axes; guessing scores 1 / (number of
+        factors). Further keys as in `compute_beta_vae_sklearn` for a table with these rows.
 
-    Special cases: Collapsed codes score what guessing scores, as in the original, with a logged
-    warning. A constant factor counts like another one, as in the original. Values that too few
-    rows share are left out; see `compute_beta_vae_sklearn`.
+    Special cases: Collapsed codes score no better than guessing, as in disentanglement_lib, with a
+    logged warning. A constant factor counts like any other, also as there. Values that too few rows
+    share are left out; see `compute_beta_vae_sklearn`.
 
     Examples:
         >>> import numpy as np
@@ -174,10 +176,10 @@ def compute_beta_vae_sklearn(
     A factor of size 1 is shared by all pairs and can be told by its pairs being no closer than
     any: it counts like another factor, as in the original.
 
-    Of a table that is no full grid, the left one of a pair is a random row, the right one a random
-    one of the rows that share its value of the factor, with replacement. A value that fewer than
-    ten different rows have, or a tenth of them in a table of fewer than 100, is left out, with a
-    line in the log.
+    For a table that is not a full grid, the left observation of a pair is a random row and the
+    right one a random row with the same value of the factor, drawn with replacement. Values with
+    fewer than ten distinct rows (or a tenth of the rows, in a table of fewer than 100) are left
+    out, which is logged.
     """
     check_count("batch_size", batch_size)
     check_count("num_train", num_train)

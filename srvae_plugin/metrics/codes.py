@@ -137,7 +137,8 @@ class CodeDraws:
                 advice = "Bind dataset.factor_bins = 10, say, to make classes of the others"
             raise ValueError(
                 f"factors must have at least 2 that vary for the {metric}, got {len(found)} of "
-                f"{len(varies)}{which}: what is told is which factor was fixed. {advice}, or leave "
+                f"{len(varies)}{which}: the score is how well the fixed factor is recognised. "
+                f"{advice}, or leave "
                 "the metric out."
             )
         return found

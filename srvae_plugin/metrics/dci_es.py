@@ -199,7 +199,7 @@ def dci_es_scores(
     if unread == varying.size:
         warn_collapsed("DCI-ES", "no probe does better than guessing")
     elif unread:
-        logger.warning("DCI-ES: no probe reads %d of %d factors.", unread, varying.size)
+        logger.warning("DCI-ES: no probe can predict %d of %d factors.", unread, varying.size)
     curve = [(curves.capacity[k], curves.loss[k]) for k in varying]
     scores = [explicitness(*each, lowest_loss, min_gain) for each in curve]
     authors = [explicitness(*each, lowest_loss=0.0, min_gain=0.0) for each in curve]
@@ -228,36 +228,42 @@ def dci_es(
     """Explicitness and size of codes (arXiv 2210.00364).
 
         E = mean over factors of 1 - AULCC / Z,
-        AULCC = integral over probes' capacity of (loss - its lowest),
+        AULCC = integral over the probes' capacity of (loss - lowest loss),
         Z = (largest capacity - smallest) (1 - lowest loss) / 2
+        S = factors / latents
 
-    The loss is that of probes of growing size, relative to guessing; S = factors / latents.
+    Losses are those of probes of growing size, relative to guessing.
 
-    Rewards: factors that a small probe reads as well as a large one.
+    Rewards: factors that a small probe predicts as well as a large one.
 
-    Punishes: factors that only a large probe reads: encoded non-linearly, or merged with
-    others. Forests, the default probes, also punish rotation, since they split along one latent
-    at a time. Noise is not punished, `informativeness` shows it; nor are duplicated latents.
+    Punishes: factors that only a large probe can predict, because they are encoded non-linearly or
+    merged with others. Random forests, the default probes, also punish rotation, since they split
+    on one latent at a time. Noise is not punished (`informativeness` shows it), and neither are
+    duplicated latents.
 
-    Use it: beside DCI's D and C, to say how easily a representation can be used. It depends on
-    the family of probes and their sizes: compare like with like, and only beside
-    `informativeness`.
+    Use it: beside DCI's D and C, to say how easy a representation is to use. It depends on the
+    family and the sizes of the probes: compare only equal ones, and report `informativeness` with
+    it.
+
+    Published settings: the number of trees, their depths and the features per split are the
+    authors'. `explicitness_authors` is their formula, with a lowest loss of 0 in Z.
 
     Args:
         factors: (points, factor) array, data frame or tensor; fractional values are predicted as
             numbers.
         probing: what factors are read with; None: random forests with their defaults.
-        lowest_loss: as in `explicitness`.
-        min_gain: a factor counts as read if some probe's loss is this much below that of guessing.
+        lowest_loss: the lowest loss in Z. None: the curve's own; 0: as in the authors' tables.
+        min_gain: a factor counts as predicted if some probe's loss is this much below that of
+            guessing.
 
     Returns:
-        `explicitness` in [-1, 1]; `explicitness_authors`, the same by the formula alone, for
-        comparison with published numbers; `size` (S), above 0; `informativeness` in [0, 1];
-        `num_factors_unread` and `num_factors_scored`. See `dci_es_scores`.
+        `explicitness` in [-1, 1]; `explicitness_authors`, by the authors' formula, to compare with
+        published numbers; `size` (S), above 0; `informativeness` in [0, 1]; `num_factors_unread`
+        and `num_factors_scored`. See `dci_es_scores`.
 
-    Special cases: Constant factors are left out. A factor that no probe reads has a flat curve:
-    it counts as 0, and as 1 in `explicitness_authors`. Collapsed codes have explicitness 0 (by
-    the authors' formula 1), with a logged warning.
+    Special cases: Constant factors are left out. A factor that no probe can predict has a flat
+    curve: it counts as 0, and as 1 in `explicitness_authors`. Collapsed codes have an explicitness
+    of 0 (1 by the authors' formula), with a logged warning.
 
     Examples:
         >>> import numpy as np
@@ -321,13 +327,14 @@ def compute_dci_es(
         num_train: points to fit the probes on.
         probe: family of probes: `random_forest`, `mlp` or `rff`.
         probe_sizes: sizes of the probes, ascending; None: the family's defaults.
-        categorical_factors: factors whose values have no order, by index, as dSprites' shape, 0.
-            None: those of which the data set says so (words, or "class" in its factor_kinds).
-        lowest_loss: as in `explicitness`.
+        categorical_factors: indices of factors whose values have no order, such as 0, dSprites'
+            shape. None: those that the data set declares (words, or "class" in its factor_kinds).
+        lowest_loss: the lowest loss in Z. None: the curve's own; 0: as in the authors' tables.
         num_trees: trees of a random forest; 100 is the authors'.
-        max_features: features that a forest's split chooses among, as in scikit-learn; None: the
-            authors', "sqrt" to tell categories apart and all to predict numbers.
-        min_gain: a factor counts as read if some probe's loss is this much below that of guessing.
+        max_features: features considered for a split, as in scikit-learn; None: the authors'
+            choice, "sqrt" for categories and all for numbers.
+        min_gain: a factor counts as predicted if some probe's loss is this much below that of
+            guessing.
 
     Returns:
         Scores as in `dci_es_scores`.

@@ -174,32 +174,37 @@ def dci_regression(
 ) -> Scores:
     """DCI of codes as its authors measure it, by regression (ICLR 2018, section 2).
 
-        R[j, k] = importance of latent j for a regressor of factor k: a forest or the lasso
-        D = sum over latents of rho_j (1 - entropy over factors of R[j] / its sum, base n_v)
-        C = mean over factors of 1 - entropy over latents of R[:, k] / its sum, base n_z
-        NRMSE = mean over factors of the error relative to guessing the mean
-        rho_j = sum of R[j] / sum of R
+        R[j, k] = importance of latent j for a regressor of factor k: a random forest or the lasso
+        D = sum over latents j of rho_j (1 - H(R[j, :])), rho_j = sum of R[j, :] / sum of R
+        C = mean over factors k of 1 - H(R[:, k])
+        H = entropy of a row or column divided by its sum, in units of its maximum
+        NRMSE = mean over factors of the test error relative to that of predicting the mean
 
-    Rewards: as `dci`, for factors that are numbers.
+    Rewards: the same as `dci`, for numeric factors.
 
-    Punishes: as `dci`; the lasso also punishes a factor that is encoded non-linearly.
+    Punishes: the same as `dci`; the lasso also punishes factors that are encoded non-linearly.
 
-    Use it: for continuous factors, and to compare with the Teapots experiment and later work
-    that repeats it. Scores are not comparable with those of `dci`.
+    Use it: for continuous factors, and to compare with the Teapots experiment and work that repeats
+    it. Scores are not comparable with those of `dci`.
+
+    Published settings: the paper fits on 160,000 of 200,000 images of teapots and chooses the
+    depths of the trees on 20,000 others, for each factor and model. SR-VAE's experiment uses depths
+    of 12, 10, 3, 3, 3 for azimuth, elevation, red, green, blue, and alpha = 0.02 for the lasso.
 
     Args:
         factors: (points, factor) array, data frame or tensor of numbers, whole or fractional.
         regressor: the regressor; None: the random forest with its defaults.
 
     Returns:
-        `disentanglement` and `completeness` in [0, 1]; `nrmse_train` and `nrmse_test`, at least
-        0, lower is better, and `nrmse_test_factor_K` of each factor that varies;
-        `informativeness_train` and `informativeness_test`, 1 less these, at most 1 and negative
-        if worse than guessing; `num_factors_scored`.
+        `disentanglement` and `completeness` in [0, 1]; `nrmse_train` and `nrmse_test`, 0 or more,
+        lower is better, and `nrmse_test_factor_K` for each factor that varies;
+        `informativeness_train` and `informativeness_test`, 1 - NRMSE, at most 1 and negative if
+        worse than predicting the mean; `num_factors_scored`.
 
-    Special cases: Constant factors are left out. A factor that no latent is of use for has
-    completeness 0 (0 / 0 in the authors' code). With a matrix of zeros, from collapsed codes or
-    too strong a penalty, disentanglement and completeness are 0, with a logged warning.
+    Special cases: Constant factors are left out. A factor for which no latent is useful has a
+    completeness of 0 (0 / 0 in the authors' code). If all importances are 0, because the codes have
+    collapsed or the penalty is too strong, disentanglement and completeness are 0, with a logged
+    warning.
 
     Examples:
         >>> import numpy as np

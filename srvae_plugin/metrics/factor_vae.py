@@ -129,41 +129,42 @@ def factor_vae(
     num_variance_estimate: int = 10_000,
     prune_threshold: float | None = None,
 ) -> Scores:
-    """FactorVAE score of codes (arXiv 1802.05983, section 4), of batches drawn among the points.
+    """FactorVAE score of codes (arXiv 1802.05983, section 4), from batches drawn among the points.
 
         vote of a batch with factor k fixed = argmin over active latents j of
             variance of z_j in the batch / variance of z_j in the data
-        score = share of test votes whose factor is the one that most training votes of their
-            latent had
+        score = share of test votes whose factor is the one that got most of the training votes for
+            the same latent
 
-    Rewards: that holding a factor fixed stills one latent more than the others.
+    Rewards: codes in which holding a factor fixed leaves one latent with the least variance.
 
-    Punishes: two factors in one latent, and latents that hold none of a factor. Codes that are
-    noisy, duplicated or moderately rotated score close to 1: the least varying latent is still
-    the right one.
+    Punishes: two factors in one latent, and factors that no latent holds. Noisy, duplicated and
+    moderately rotated codes score close to 1, as the right latent still varies least.
 
-    Use it: as the score that most papers report. Its level says little on its own: compare
-    models under equal settings.
+    Use it: because most papers report it. Its level says little: compare models under equal
+    settings.
+
+    Published settings: the defaults are those of disentanglement_lib's study (arXiv 1811.12359).
 
     Args:
         batch_size: points behind one vote.
-        num_train: votes that make the classifier.
-        num_eval: votes that test it.
+        num_train: number of votes to fit the classifier.
+        num_eval: number of votes to test it.
         num_variance_estimate: points for the variance over the data.
         prune_threshold: standard deviation below which a latent may not vote. None: what gin binds
             to `prune_dims.threshold`, or .05.
 
     Returns:
         `train_accuracy` and `eval_accuracy` in [0, 1]; the latter is the published one.
-        `num_active_dims` is the number of all latents, as in the original; `active_latents` the
-        number of those that may vote. Otherwise as in `compute_factor_vae` for a table with
-        these rows.
+        `num_active_dims` is the number of all latents, as in disentanglement_lib; `active_latents`
+        is the number of those that may vote. Further keys as in `compute_factor_vae` for a table
+        with these rows.
 
-    Special cases: If no latent is active (standard deviation above `prune_threshold`), all
-    accuracies are 0, with a logged warning if nothing varies. A constant factor is fixed in
-    every batch and costs perfect codes about one over the number of factors, as in the
-    original: this is logged, and the scores without it stand beside the others. Values that too
-    few rows share are left out; see `compute_factor_vae`.
+    Special cases: If no latent is active (standard deviation of at least `prune_threshold`), all
+    accuracies are 0, with a logged warning if nothing varies. A constant factor is fixed in every
+    batch and costs perfect codes about 1 / (number of factors), as in disentanglement_lib; this is
+    logged, and the scores without it are given as well. Values that too few rows share are left
+    out; see `compute_factor_vae`.
 
     Examples:
         >>> import numpy as np
@@ -208,12 +209,12 @@ def compute_factor_vae(
 
     Args:
         batch_size: observations behind one vote.
-        num_train: votes that make the classifier.
-        num_eval: votes that test it.
+        num_train: number of votes to fit the classifier.
+        num_eval: number of votes to test it.
         num_variance_estimate: observations for the variance over the data.
         prune_threshold: standard deviation below which a latent may not vote. None: what gin binds
-            to `prune_dims.threshold`, or .05. The original's own default is 0: on perfect codes
-            with two constant latents it gives .31 where .05 gives 1.
+            to `prune_dims.threshold`, or 0.05. disentanglement_lib's own default is 0: perfect
+            codes with two constant latents then score 0.31, and with 0.05 they score 1.
 
     Returns:
         Scores as in `factor_vae_score`; `eval_accuracy` is the one that is published. What the
@@ -232,10 +233,10 @@ def compute_factor_vae(
     one is constant perfect codes score about 1 - 1/K, as in the original: this is logged, and the
     scores without it stand beside.
 
-    Of a table that is no full grid, the variance over the data is that of distinct rows, and the
-    batches are drawn with replacement among the rows that share the fixed factor's value, that of a
-    random row. A value that fewer than ten different rows have, or a tenth of them in a
-    table of fewer than 100, is left out, with a line in the log.
+    For a table that is not a full grid, the variance over the data is that of distinct rows, and a
+    batch is drawn, with replacement, from the rows that share a random row's value of the fixed
+    factor. Values with fewer than ten distinct rows (or a tenth of the rows, in a table of fewer
+    than 100) are left out, which is logged.
     """
     check_count("batch_size", batch_size, 2)
     check_count("num_train", num_train)

@@ -165,35 +165,39 @@ def fairness(
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
 ) -> Scores:
-    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), of points drawn among
-    them.
+    """Unfairness of classifiers on codes (arXiv 1905.13662, section 4), at points drawn from them.
 
-        unfairness of target t under sensitive factor s = mean over values of s of
-            total variation between the predictions of t given the value and all predictions of t
+        unfairness of target t under sensitive factor s = mean over the values of s of
+            total variation distance of the predictions of t given that value from all of them
 
-    Lower is better; the score is the mean over pairs of factors.
+    The score is the mean over pairs of factors.
 
-    Rewards: codes from which a factor is predicted in the same way whatever another factor is.
+    Rewards: codes from which a factor is predicted in the same way whatever the value of another
+    factor.
 
-    Punishes: predictions that move with the sensitive factor, as those of classifiers do that
-    confuse the two. Codes with other defects, noisy, rotated or merged, are not punished as
-    long as their mistakes are the same whatever the sensitive factor is. With few points per
-    value even perfect codes score above 0.
+    Punishes: predictions that change with the sensitive factor, as happens when a classifier
+    confuses the two. Noisy, rotated and merged codes are not punished as long as the mistakes do
+    not depend on the sensitive factor. With few points per value even perfect codes score above 0.
 
     Use it: where a decision must not depend on a known factor. It says nothing about accuracy:
     useless codes are perfectly fair.
+
+    Published settings: the defaults are those of the study in arXiv 1905.13662.
 
     Args:
         num_train: points to fit the classifiers on, fewer if there are not as many.
         num_test_points_per_class: points whose sensitive factor is set to each of its values.
 
     Returns:
-        Scores as in `compute_fairness` for a table with these rows; a factor is called what its
-        column is called.
+        In [0, 1], lower is better: `mean_fairness:predI:sensJ` for each target I and sensitive
+        factor J, and its means and maxima over one or both, such as
+        `mean_fairness:mean_pred:mean_sens`, the published score; the same with `max_fairness`, the
+        largest distance over the values instead of the mean; `num_factors_scored`. I and J are the
+        names of the factors' columns, if they have any.
 
-    Special cases: Constant factors are left out, with a logged warning; the original fails on
-    them. Collapsed codes, of which all predictions are the same, score 0. What a table cannot
-    intervene on is described in `compute_fairness`.
+    Special cases: Constant factors are left out, with a logged warning; disentanglement_lib fails
+    on them. Collapsed codes, for which all predictions are the same, score 0. See
+    `compute_fairness` for tables that are not a full grid of factors.
 
     Examples:
         >>> import numpy as np
@@ -250,12 +254,12 @@ def compute_fairness(
     Returns:
         Scores as in `fairness_of`.
 
-    Of a table that is no full grid, whose factors nobody can set, the points of a value are random
-    rows that have it, with replacement: the distance of the predictions given the value from all of
-    them, each value counting the same, which is the paper's definition. Where the rows of two
-    factors go together it is not 0 even for perfect predictions. A value that fewer than ten
-    different rows have (or a tenth of them, in a table of fewer than 100) is left out, and so is a
-    factor of which fewer than two values are left, with a line in the log.
+    For a table that is not a full grid, factors cannot be set. The points of a value are then
+    random rows that have it, drawn with replacement, and their predictions are compared with those
+    of all values, each counting the same, which is the paper's definition. If two factors are
+    correlated, the score is not 0 even for perfect predictions. Values with fewer than ten distinct
+    rows (or a tenth of the rows, in a table of fewer than 100) are left out, and so are factors
+    with fewer than two values left, which is logged.
     """
     check_count("num_test_points_per_class", num_test_points_per_class)
     source = Source.of(ground_truth_data, representation_function, random_state, batch_size)

@@ -129,24 +129,28 @@ def infomec(
 ) -> Scores:
     """InfoM, InfoE and InfoC of codes (points, latent) with factors (points, factor).
 
-    With N the `normalized_information` of the active latents, n_z of them, and of n_s factors:
+    With N the `normalized_information` of the n_z active latents about the n_s factors:
 
         InfoM = (mean over latents of max over factors of N / sum over factors of N - 1 / n_s)
                 / (1 - 1 / n_s)
-        InfoC = the same with the roles of latents and factors exchanged
+        InfoC = the same with latents and factors exchanged
         InfoE = mean over factors of `linear_information`, from all latents, active or not
 
-    A latent is active if its range is above `active_range` times the largest range of a latent;
-    a discrete one if it takes two values. Only the choice of active latents depends on their
-    scales.
+    A latent is active if its range is above `active_range` times the largest range of any latent; a
+    discrete latent is active if it takes at least two values. The scale of the latents affects
+    nothing but this choice.
 
-    Rewards: InfoM, latents that inform about one factor; InfoC, factors that are in one latent;
-    InfoE, factors that a linear model reads.
+    Rewards: InfoM, latents that are informative about one factor; InfoC, factors that are encoded
+    in one latent; InfoE, factors that a linear model can predict.
 
     Punishes: InfoM, merged and rotated latents; InfoC, duplicated, split and rotated factors;
     InfoE, non-linear codes and noise.
 
-    Use it: as a set that separates the three questions without a tuned learner or bins.
+    Use it: as a set that separates modularity, compactness and explicitness without bins or a tuned
+    learner.
+
+    Published settings: 10 neighbours and an `active_range` of 1/20 are those of the authors' code;
+    the number of points is that of the other metrics here.
 
     Args:
         discrete_latents: whether each latent takes few values, as in a quantised model.
@@ -155,17 +159,17 @@ def infomec(
             reference code.
 
     Returns:
-        `infom`, `infoe`, `infoc` in [0, 1], `num_active_latents`, `num_uninformative_latents`
-        (active, without information on any factor) and `num_factors_scored`.
+        `infom`, `infoe`, `infoc` in [0, 1]; `num_active_latents`; `num_uninformative_latents`,
+        active ones without information about any factor; `num_factors_scored`.
 
     Raises:
         ValueError: fewer than two varying factors, too few points, or a wrong shape or value.
 
-    Special cases: An active latent without information, and a factor of which no active latent
-    has any, make the reference code's scores NaN; here each counts as 0 in its mean, as it
-    would if its information were spread evenly, with a logged warning. With a single active
-    latent InfoC is 0, as nothing can be told from it. Collapsed codes score 0 three times, with
-    a logged warning; constant factors are left out, with a logged warning.
+    Special cases: In the authors' code an active latent without information, or a factor that no
+    active latent is informative about, makes the scores NaN. Here it counts as 0 in its mean, as if
+    its information were spread evenly, with a logged warning. With a single active latent InfoC is
+    undefined and set to 0. Collapsed codes score 0 in all three, with a logged warning; constant
+    factors are left out, with a logged warning.
 
     Examples:
         >>> import numpy as np

@@ -68,20 +68,22 @@ def irs(
 
         R[j, k] = 1 - mean over values of factor k of the deviation of z_j from its mean while
             factor k has that value / largest deviation of z_j
-        IRS = mean over latents that vary of max over factors of R[j, k], weighted by their largest
-            deviation
+        IRS = mean over varying latents j of max over factors k of R[j, k], weighted by their
+            largest deviation
 
-    Factors, not codes, are binned as in `discretize_codes`, as in the original: with 20 bins,
-    neighbouring values of a factor with 32 are held fixed together. Continuous factors are
-    binned likewise.
+    Factors, not codes, are binned as in `discretize_codes`, continuous ones too. With 20 bins, as
+    in disentanglement_lib, neighbouring values of a factor with 32 values are held fixed together.
 
-    Rewards: latents that only one factor moves.
+    Rewards: latents that only one factor changes.
 
-    Punishes: latents that several factors move (rotated, merged), and noise. It hardly punishes
-    a factor in several latents.
+    Punishes: latents that several factors change (rotated, merged), and noise. A factor in several
+    latents is hardly punished.
 
-    Use it: for a causal reading of modularity. Fewer points for each value of a factor raise
-    it: compare only at equal numbers of points.
+    Use it: for a causal reading of modularity. The score rises as the number of points per factor
+    value falls: compare only equal numbers of points.
+
+    Published settings: the defaults are those of disentanglement_lib; the paper takes the true
+    maximum, `diff_quantile` = 1.
 
     Args:
         factors: (points, factor) array, data frame or tensor; fractional values are binned too.
@@ -91,17 +93,16 @@ def irs(
             `discretizer.discretizer_fn`, or the histogram.
 
     Returns:
-        `IRS`, at most 1 and 0 or more but for groups of values that lie far apart;
-        `num_active_dims`, the original's number, which is the sum of all codes of latents that
-        vary and says nothing; `active_latents`, how many vary.
+        `IRS`, at most 1, and negative only if groups of values lie far apart; `active_latents`, the
+        number of latents that vary; `num_active_dims`, kept from disentanglement_lib, which is the
+        sum of the codes of those latents and has no meaning.
 
     Raises:
         ValueError: `diff_quantile` outside [0, 1], or a wrong shape or value.
 
-    Special cases: Codes that are all constant score 0, with a logged warning; so they do in the
-    original, unless their variance is rounded to more than 0: then it gives any number, such as
-    -12. A constant factor moves nothing when held fixed: it is never the best, and changes no
-    score. With one point for each value the score is 1.
+    Special cases: Constant codes score 0, with a logged warning. disentanglement_lib agrees unless
+    their variance is rounded to above 0; it then gives any number, such as -12. A constant factor
+    never has the largest R and changes no score. With one point per value the score is 1.
 
     Examples:
         >>> import numpy as np

@@ -38,34 +38,39 @@ def jemmig(
 ) -> Scores:
     """JEMMIG of codes (points, latent) with factors (points, factor), raw and normalised.
 
-        raw = mean over factors k of  H(z_i, v_k) - I(z_i; v_k) + I(z_j; v_k)
-        normalised = mean over factors of  1 - raw_k / (H(v_k) + log B)
+        raw = mean over factors k of H(z_i, v_k) - I(z_i; v_k) + I(z_j; v_k)
+        normalised = mean over factors k of 1 - raw_k / (H(v_k) + log B)
 
-    with i the latent that knows most of factor k, of equal ones the one of the smallest joint
-    entropy, j the second, B the number of bins. Codes are binned as in `discretize_codes`.
+    Here i is the latent that is most informative about factor k (of equal ones, the one with the
+    smallest joint entropy), j the second, and B the number of bins. Codes are binned as in
+    `discretize_codes`.
 
-    Rewards: as MIG, and besides that the latent of a factor holds nothing else.
+    Rewards: the same as MIG, and a factor's latent that holds nothing else.
 
-    Punishes: what MIG punishes, and a latent that holds other things beside its factor, whose
-    joint entropy is larger.
+    Punishes: what MIG punishes, and a latent that holds more than its factor, which raises the
+    joint entropy.
 
-    Use it: where MIG would be used, to count merged factors too. Both scores depend on the
-    number of bins.
+    Use it: in place of MIG, if merged factors should count. Both scores depend on the number of
+    bins.
+
+    Published settings: the number of points and bins are those of `mig`. The paper estimates the
+    terms from samples of the model's posterior, in bins of a fixed range; the review of metrics
+    (arXiv 2012.09276) bins codes as here, into 10 bins.
 
     Returns:
-        `jemmig` in nats, at least 0, lower is better: 0 if each factor has a latent whose bins are
-        one-to-one with its values, and no other latent knows of it. `normalized_jemmig` in [0, 1],
-        higher is better, turned around as in the review (arXiv 2012.09276). `num_factors_scored`.
+        `jemmig` in nats, 0 or more, lower is better: 0 if each factor has a latent whose bins match
+        its values one to one and no other latent is informative about it. `normalized_jemmig` in
+        [0, 1], higher is better, reversed as in the review (arXiv 2012.09276).
+        `num_factors_scored`.
 
     Raises:
         ValueError: fewer than two latents, no factor that varies, or a wrong shape or value.
 
-    Special cases: Constant factors are left out, with a logged warning. The bound H(v_k) + log
-    B is that of codes spread over all bins; by the formula a dead latent, whose entropy is 0,
-    would score log B / (H(v_k) + log B), as if it were good. A factor of which no latent knows
-    anything therefore gets the bound itself, the worst value, and collapsed codes a normalised
-    score of 0, with a logged warning. A discretizer that makes more than `num_bins` bins sets B
-    to its own number.
+    Special cases: Constant factors are left out, with a logged warning. By the formula, a factor
+    whose best latent is dead would score log B / (H(v_k) + log B), as if it were good. A factor
+    that no latent is informative about therefore gets the worst value, H(v_k) + log B, and
+    collapsed codes a normalised score of 0, with a logged warning. If a discretizer makes more than
+    `num_bins` bins, B is their number.
 
     Examples:
         >>> import numpy as np

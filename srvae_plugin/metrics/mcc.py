@@ -35,33 +35,36 @@ def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None =
         MCC = max over assignments a of factors to different latents of
               mean over factors k of |correlation(z_a(k), v_k)|
 
-    The assignment is found by the Hungarian method. `mcc_pearson` takes linear correlations and
-    `mcc_spearman` those of ranks (of equal values the mean rank), each with an assignment of
-    its own. Factors are numbers: classes without order have no correlation.
+    The assignment is found by the Hungarian method. `mcc_pearson` uses linear correlations and
+    `mcc_spearman` rank correlations (ties get their mean rank), each with its own assignment.
+    Factors are treated as numbers; unordered classes have no correlation.
 
-    Rewards: a latent for each factor that rises and falls with it; by Pearson, linearly.
+    Rewards: one latent per factor that rises and falls with it; for Pearson, linearly.
 
-    Punishes: rotation, noise, and factors without a latent of their own. Further latents,
-    duplicated or not, do not matter.
+    Punishes: rotation, noise, and factors without their own latent. Additional latents, duplicated
+    or not, do not matter.
 
-    Use it: to compare with papers on identifiability and causal representations, for continuous
-    or ordered factors. Levels are high: half of a factor's variance already gives 0.7.
+    Use it: to compare with papers on identifiability and causal representations, for continuous or
+    ordered factors. Values are high: a latent that explains half of a factor's variance has 0.7.
+
+    Published settings: the formula is that of iVAE's authors (arXiv 1907.04809); the number of
+    points is that of the other metrics here.
 
     Args:
         factors: (points, factor) array, data frame or tensor of numbers, whole or not.
 
     Returns:
-        `mcc_pearson` and `mcc_spearman` in [0, 1]; of each factor K that varies
+        `mcc_pearson` and `mcc_spearman` in [0, 1]; for each factor K that varies,
         `pearson_factor_K` and `spearman_factor_K`, the correlation with its latent;
         `num_factors_scored`.
 
     Raises:
         ValueError: no factor that varies, or a wrong shape or value.
 
-    Special cases: With fewer latents than factors some factors have no latent: they count as 0,
-    with a logged warning (the authors' code takes the mean over pairs, so that one latent could
-    score 1). Constant factors are left out, with a logged warning; a constant latent correlates
-    with nothing. Collapsed codes score 0, with a logged warning.
+    Special cases: With fewer latents than factors, factors without a latent count as 0, with a
+    logged warning (the authors' code averages over pairs, so one latent could score 1). Constant
+    factors are left out, with a logged warning; a constant latent correlates with nothing.
+    Collapsed codes score 0, with a logged warning.
 
     Examples:
         >>> import numpy as np

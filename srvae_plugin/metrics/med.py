@@ -84,36 +84,38 @@ def med(
     """MED of codes (points, latent): the DCI formulas applied to `med_importance`.
 
         R[j, i] = I(z_j; v_i) / sum over latents of I(z_j; v_i)
-        MED = sum over latents j of rho_j (1 - entropy over factors of R[j] / its sum, base n_v),
-        rho_j = sum over factors of R[j] / sum of R
+        MED = sum over latents j of rho_j (1 - H(R[j, :])), rho_j = sum of R[j, :] / sum of R
+        H = entropy of a row divided by its sum, in units of its maximum
 
-    Rewards: as DCI's disentanglement, latents that know of one factor only, weighted by what
-    they know.
+    Rewards: like DCI's disentanglement, latents that are informative about one factor only,
+    weighted by their information.
 
-    Punishes: merged and rotated latents, and noise, which evens out what latents know.
-    `completeness` punishes split and duplicated factors.
+    Punishes: merged and rotated latents, and noise, which evens out the information. `completeness`
+    punishes split and duplicated factors.
 
     Use it: for representations with hundreds of latents (`topk`), and where DCI's trees are too
     slow.
+
+    Published settings: the number of points and bins are those of `mig`.
 
     Args:
         topk: latents to keep for each factor in top-k MED; -1: no top-k MED.
 
     Returns:
         `disentanglement` (the paper's MED) and `completeness` in [0, 1]; `informativeness_train`
-        and `informativeness_test`: mean accuracy in [0, 1] of a logistic regression on the
+        and `informativeness_test`, mean accuracies in [0, 1] of a logistic regression on the
         standardised codes; `num_factors_scored`; with `topk` = 5 also `top5_disentanglement` and
         `top5_completeness`. Keys as in the authors' code.
 
     Raises:
         ValueError: fewer than two latents or varying factors, or a wrong shape or value.
 
-    Special cases: Dead latents have a rho of 0 and change MED not at all. `completeness` does
-    count them, as DCI's does: the base of its logarithm is the number of latents, so that it
-    rises with each dead one unless every factor is in a single latent.
+    Special cases: Dead latents do not change MED. They do count in `completeness`, as in DCI's: the
+    base of its logarithm is the number of latents, so it rises with each dead one unless every
+    factor is in a single latent.
 
-    Constant factors are left out, with a logged warning; collapsed codes have disentanglement
-    and completeness 0, with a logged warning. Completeness is 0 if top-k keeps a single latent.
+    Constant factors are left out, with a logged warning; collapsed codes have disentanglement and
+    completeness of 0, with a logged warning. Completeness is 0 if top-k keeps a single latent.
 
     Examples:
         >>> import numpy as np

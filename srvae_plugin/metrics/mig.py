@@ -34,18 +34,20 @@ def mig(
     """Mutual information gap of codes (points, latent) with factors (points, factor).
 
         MIG = mean over factors k of (I(z_i; v_k) - I(z_j; v_k)) / H(v_k),
-        i and j the latents that know most and second most of factor k
+        i and j the most and second most informative latents about factor k
 
-    Codes are binned as in `discretize_codes` (arXiv 1802.04942, equation 6).
+    Codes are binned as in `discretize_codes`.
 
-    Rewards: a factor whose information is all in one latent.
+    Rewards: factors whose information is all in one latent.
 
-    Punishes: rotation, duplicated or split factors (to 0 if every factor stands there twice),
-    and noise, which takes information away. One latent that holds two factors costs only what
-    its bins cannot tell apart: see `mig_sup` and `jemmig`.
+    Punishes: rotation, duplicated and split factors (0 if every factor is duplicated), and noise,
+    which removes information. Two factors in one latent cost only what the bins cannot separate:
+    see `mig_sup` and `jemmig`.
 
-    Use it: to ask whether each factor has a latent of its own. Compare only scores with equal
-    numbers of bins and points.
+    Use it: to ask whether each factor has its own latent. Compare only scores with equal numbers of
+    bins and points.
+
+    Published settings: the defaults are those of disentanglement_lib's study (arXiv 1811.12359).
 
     Returns:
         `discrete_mig` in [0, 1] and `num_factors_scored`.
@@ -53,8 +55,8 @@ def mig(
     Raises:
         ValueError: fewer than two latents, no factor that varies, or a wrong shape or value.
 
-    Special cases: Constant factors are left out, with a logged warning; the original's score is
-    NaN then. Collapsed codes score 0, with a logged warning.
+    Special cases: Constant factors are left out, with a logged warning; disentanglement_lib returns
+    NaN. Collapsed codes score 0, with a logged warning.
 
     Examples:
         >>> import numpy as np

@@ -34,37 +34,40 @@ def mig_sup(
 ) -> Scores:
     """MIG-sup of codes (points, latent) with factors (points, factor).
 
-        mean over latents j of  N[j, k] - max over k' != k of N[j, k'],
+        MIG-sup = mean over latents j of N[j, k] - max over k' != k of N[j, k'],
         N[j, k] = I(z_j; v_k) / H(v_k),  k = argmax over factors of N[j, k]
 
     Codes are binned as in `discretize_codes`.
 
-    Rewards: that a latent holds one factor and no other.
+    Rewards: latents that hold one factor and no other.
 
-    Punishes: two factors in one latent, which MIG does not; rotation and noise. Duplicated
-    factors are not punished.
+    Punishes: two factors in one latent, which MIG does not; rotation and noise. Duplicated factors
+    are not punished.
 
-    Use it: beside MIG. MIG asks of each factor that one latent holds it, this asks of each
-    latent that it holds one factor.
+    Use it: beside MIG. MIG asks whether each factor is in one latent; this asks whether each latent
+    holds one factor.
+
+    Published settings: the number of points and bins are those of `mig`. The paper estimates the
+    mutual information from the model's posterior over every observation; the review of metrics
+    (arXiv 2012.09276) bins codes as here, into 10 bins.
 
     Args:
         active_variance: variance above which a latent counts as active.
 
     Returns:
-        `mig_sup`: mean over active latents, those whose variance is above `active_variance`, as in
-        the authors' code. The threshold is in units of the codes, those of a unit normal prior.
-        `mig_sup_all_latents`: mean over every latent, as in the review arXiv 2012.09276, where a
-        constant latent counts as 0 and any other, however little it varies, as what it holds; not
-        changed by the scale of the codes. Both in [0, 1].
+        `mig_sup`, the mean over active latents (variance above `active_variance`), as in the
+        authors' code; the threshold assumes codes on the scale of a unit normal prior.
+        `mig_sup_all_latents`, the mean over all latents, as in the review (arXiv 2012.09276):
+        constant latents count as 0, and the scale of the codes does not matter. Both in [0, 1].
         `num_active_latents` and `num_factors_scored`.
 
     Raises:
         ValueError: fewer than two varying factors, a negative `active_variance`, or a wrong shape
             or value.
 
-    Special cases: Constant factors are left out, with a logged warning. Where no active latent
-    has information on a factor, or none is active, `mig_sup` is 0, with a logged warning;
-    `mig_sup_all_latents` is not if an inactive one has. One latent is enough.
+    Special cases: Constant factors are left out, with a logged warning. If no latent is active, or
+    no active latent has information about a factor, `mig_sup` is 0, with a logged warning;
+    `mig_sup_all_latents` still counts inactive latents. A single latent can be scored.
 
     Examples:
         >>> import numpy as np

@@ -51,19 +51,23 @@ def r2(
     alphas: Sequence[float] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
 ) -> Scores:
-    """R^2 of codes (points, latent) for factors (points, factor), on points that are held out.
+    """R^2 of codes (points, latent) for factors (points, factor), on held-out points.
 
         R^2_k = 1 - sum of (v_k - its prediction)^2 / sum of (v_k - its mean)^2
 
-    over the test points, by linear regression and by kernel ridge regression on all latents.
+    The sums are over test points; the predictions are those of linear regression and of kernel
+    ridge regression on all latents.
 
     Rewards: factors that can be predicted from all latents together.
 
-    Punishes: factors that are lost or noisy; `r2_linear` also those that are encoded
-    non-linearly or merged. Rotated and duplicated codes lose nothing.
+    Punishes: factors that are lost or noisy; `r2_linear` also those that are encoded non-linearly
+    or merged. Rotated and duplicated codes lose nothing.
 
-    Use it: to ask whether the factors are there up to a linear or a smooth map, as papers on
-    causal representations do; with MCC for alignment.
+    Use it: to ask whether the factors are encoded up to a linear or a smooth map, as in papers on
+    causal representations; use MCC for alignment.
+
+    Published settings: the grid of penalties and kernel widths is that of arXiv 2106.04619; the
+    number of points is that of the other metrics here.
 
     Args:
         factors: (points, factor) array, data frame or tensor of numbers, whole or not: classes
@@ -74,14 +78,14 @@ def r2(
 
     Returns:
         `r2_linear` and `r2_kernel_ridge`, means over factors; `r2_linear_factor_K` and
-        `r2_kernel_ridge_factor_K` of each factor that varies; `num_factors_scored`. At most 1;
-        0 is guessing the mean, and below 0 is worse than that.
+        `r2_kernel_ridge_factor_K` for each factor that varies; `num_factors_scored`. At most 1; 0
+        is as good as predicting the mean, and negative values are worse.
 
     Raises:
         ValueError: no factor that varies, or a wrong setting, shape or value.
 
-    Special cases: Constant factors are left out, with a logged warning. Collapsed codes score
-    0, with a logged warning. See `r2_scores`, which takes points that are split already.
+    Special cases: Constant factors are left out, with a logged warning. Collapsed codes score 0,
+    with a logged warning. `r2_scores` takes points that are already split.
 
     Examples:
         >>> import numpy as np

@@ -37,7 +37,7 @@ CorrelationMeasure = Callable[
     [NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]
 ]
 """Codes (latent, points) and factors (factor, points) of a training and a test sample, in the
-original's layout, to a matrix (latent, factor) of how much each latent knows of each factor."""
+original's layout, to a (latent, factor) matrix of how informative latents are about factors."""
 
 
 @gin.register(
@@ -79,8 +79,8 @@ def reduced_downstream_task_of(
     Args:
         samples: training and test sample for each number of training points.
         seeds: (factor,) seed of each factor's trees and classifiers.
-        num_factors_to_remove: latents, in spite of the name, to remove one after the other.
-        correlation_measure: how much each latent knows of each factor. None: gin's
+        num_factors_to_remove: latents, despite the name, to remove one after the other.
+        correlation_measure: how informative each latent is about each factor. None: gin's
             `reduced_representation.correlation_measure`, or DCI's importance.
         predictor_fn: makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.
         n_jobs: processes to fit classifiers in, as in joblib; scores do not depend on it.
@@ -132,33 +132,40 @@ def reduced_downstream_task(
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
 ) -> Scores:
-    """Accuracy of predicting factors from codes without the latents that know most of one.
+    """Accuracy of predicting factors from codes without the latents most informative about one.
 
-    For each factor R in turn, the latents that know most of R are removed, and all factors are
-    predicted from the rest.
+        for each factor R: remove the latents most informative about R, fit a classifier of each
+        factor K to N points of the rest, and take its accuracy on test points
 
-    Rewards: that R can then no longer be predicted while the others still can.
+    Rewards: codes from which R can then no longer be predicted, while the other factors still can.
 
-    Punishes: factors in several latents (R is still predicted) and latents that hold several
-    factors (the others are lost with R).
+    Punishes: factors in several latents (R can still be predicted) and latents with several factors
+    (the others are lost with R).
 
-    Use it: as a direct test of "one factor, one latent" by what a classifier can do. No paper
-    reports it.
+    Use it: to test "one factor, one latent" directly, by what a classifier can do. No paper reports
+    it.
+
+    Published settings: none; disentanglement_lib has the metric without a configuration. The
+    defaults are the sizes of the downstream task's largest sample.
 
     Args:
-        num_factors_to_remove: latents, in spite of the name, to remove for each factor.
-        correlation_measure: how much each latent knows of each factor. None: gin's
+        num_factors_to_remove: latents, despite the name, to remove for each factor.
+        correlation_measure: how informative each latent is about each factor. None: gin's
             `reduced_representation.correlation_measure`, or DCI's importance.
 
     Returns:
-        Scores as in `reduced_downstream_task_of`, N the number of points that are not held out; a
-        factor is called what its column is called.
+        For each number N of training points and factor R whose latents were removed, all in [0, 1],
+        with train or test for PART: `N:reduced_factor_R:mean_PART_accuracy_factor_K` for each
+        factor K, `..._reduced_factor` for R itself and `..._non_reduced_factor`, the mean over the
+        others; `N:mean_PART_accuracy_reduced_factor` (lower is better) and
+        `N:mean_PART_accuracy_other_factors` (higher is better), means of these over R;
+        `N:num_factors_scored`. R and K are the names of the factors' columns, if they have any.
 
     Raises:
         ValueError: as in `reduced_downstream_task_of`.
 
-    Special cases: Constant factors are left out, with a logged warning; the original fails on
-    them. Collapsed codes score what guessing scores, on both.
+    Special cases: Constant factors are left out, with a logged warning; disentanglement_lib fails
+    on them. With collapsed codes all accuracies are those of guessing.
 
     Examples:
         >>> import numpy as np
@@ -216,9 +223,9 @@ def compute_reduced_downstream_task(
     downstream task's largest sample.
 
     Args:
-        num_factors_to_remove: latents, in spite of the name, to remove for each factor.
+        num_factors_to_remove: latents, despite the name, to remove for each factor.
         num_train: numbers of points to fit on, drawn anew for each.
-        correlation_measure: how much each latent knows of each factor. None: gin's
+        correlation_measure: how informative each latent is about each factor. None: gin's
             `reduced_representation.correlation_measure`, or DCI's importance.
 
     Returns:

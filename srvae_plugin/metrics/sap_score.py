@@ -136,23 +136,24 @@ def sap(
     continuous_factors: bool | NDArray[np.bool_] = False,
     n_jobs: int | None = None,
 ) -> Scores:
-    """SAP score of codes (arXiv 1711.00848, section 3), on points that are held out.
+    """SAP score of codes (arXiv 1711.00848, section 3), on held-out points.
 
         SAP = mean over factors k of S[i, k] - S[j, k],
         S[j, k] = how well latent j alone predicts factor k,
-        i and j the latents that predict factor k best and second best
+        i and j the best and second best latents for factor k
 
-    S is the accuracy of a linear classifier for a class and the squared correlation for a
+    S is the accuracy of a linear classifier for a class, and the squared correlation for a
     continuous factor.
 
-    Rewards: a factor that one latent predicts much better than any other.
+    Rewards: factors that one latent predicts much better than any other.
 
     Punishes: strong rotation, duplicated and split factors. A little noise or rotation can even
-    raise it, and one latent that holds two factors costs little.
+    raise it, and two factors in one latent cost little.
 
-    Use it: as a companion of MIG without bins. A linear classifier on one latent cannot
-    separate many ordered values, so even perfect codes score well below 1: compare models, not
-    levels.
+    Use it: beside MIG, as a score without bins. A linear classifier on one latent cannot separate
+    many ordered values, so even perfect codes score well below 1: compare models, not levels.
+
+    Published settings: the defaults are those of disentanglement_lib's study (arXiv 1811.12359).
 
     Args:
         factors: (points, factor) array, data frame or tensor.
@@ -165,9 +166,9 @@ def sap(
     Raises:
         ValueError: fewer than two latents, no factor that varies, or a wrong shape or value.
 
-    Special cases: Constant factors are left out, with a logged warning; the original fails on
-    them. Collapsed codes score 0, with a logged warning. Chance is subtracted with the second
-    best latent: perfect codes of a factor of two values score 0.5.
+    Special cases: Constant factors are left out, with a logged warning; disentanglement_lib fails
+    on them. Collapsed codes score 0, with a logged warning. The second best latent is at least as
+    good as chance, so for a factor of two values perfect codes score 0.5.
 
     Examples:
         >>> import numpy as np

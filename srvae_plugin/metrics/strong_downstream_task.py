@@ -140,30 +140,40 @@ def strong_downstream_task(
     predictor_fn: PredictorFn | None = None,
     n_jobs: int | None = None,
 ) -> Scores:
-    """Strong generalisation of codes (arXiv 2002.02886), of points drawn among them.
+    """Strong generalisation of codes (arXiv 2002.02886), from points drawn among them.
 
         gap = 1 - accuracy under a shift / accuracy without one
 
-    A factor is predicted where another factor takes values that it never had in training.
+    Under a shift, a factor is predicted where another factor takes values that it never had in
+    training.
 
-    Rewards: codes in which what predicts one factor does not move with the others.
+    Rewards: codes in which what predicts one factor does not change with the others.
 
-    Punishes: rotated and merged codes, whose classifier uses latents that move with the shifted
+    Punishes: rotated and merged codes, whose classifiers use latents that change with the shifted
     factor, and factors that are lost in noise.
 
-    Use it: to ask whether disentanglement pays where training and test data differ.
+    Use it: to ask whether disentanglement helps when training and test data differ.
+
+    Published settings: none; disentanglement_lib has the metric without a configuration. The
+    defaults are the sizes of the downstream task's largest sample, and 10 shifts, as its code falls
+    back to.
 
     Args:
         num_train: numbers of points to fit on, drawn anew for each.
         n_experiment: shifts for each factor to predict.
 
     Returns:
-        Scores as in `compute_strong_downstream_task` for a table with these rows.
+        For each number N of training points: `N:mean_train_accuracy` and `N:mean_test_accuracy`
+        without a shift, `N:mean_strong_train_accuracy` and `N:mean_strong_test_accuracy` with one,
+        in [0, 1], higher is better; `N:strong_generalization_gap`, at most 1, lower is better
+        (negative if the shift helps; 0, with a logged warning, where disentanglement_lib divides by
+        0); `N:num_factors_scored`. Further keys as in `compute_strong_downstream_task` for a table
+        with these rows.
 
-    Special cases: Factors with one value are neither predicted nor shifted, with a logged
-    warning; the original fails on them. Collapsed codes score what guessing the most frequent
-    value scores, and have no gap. Shifts and values that a table has too few rows for are left
-    out; see `compute_strong_downstream_task`.
+    Special cases: Constant factors are neither predicted nor shifted, with a logged warning;
+    disentanglement_lib fails on them. Collapsed codes score as if the most frequent value were
+    always predicted, and have no gap. Shifts and values with too few rows are left out; see
+    `compute_strong_downstream_task`.
 
     Examples:
         >>> import numpy as np
@@ -228,14 +238,14 @@ def compute_strong_downstream_task(
     Factors with one value are neither predicted nor shifted, with a logged warning; the original
     fails on them.
 
-    Of a table that is no full grid, distinct rows are drawn: of those that have the shifted
-    factor's value to train on, of those that have another one, as often as they have it, to test
-    on; shifts are those under which the factor to predict still varies in training. There can be
-    fewer rows than asked for. The results then have the points used: `N:num_train` and so on, and
-    under `N:num_strong_train` and `N:num_strong_test` the fewest of any experiment, each with
-    `..._asked`. Numbers of points that there are not enough rows for are left out; so are values to
-    train on that fewer than ten different rows have (or a tenth of them, in a table of fewer than
-    100), and continuous factors. What is left out is logged.
+    For a table that is not a full grid, distinct rows are drawn: training rows from those with the
+    shifted factor's value, test rows from those with any other value. Only shifts under which the
+    factor to predict still varies in training are used. There can be fewer rows than asked for. The
+    results then include the numbers used: `N:num_train` and so on, and under `N:num_strong_train`
+    and `N:num_strong_test` the smallest of any experiment, each with `..._asked`. Numbers of points
+    without enough rows are left out; so are training values with fewer than ten distinct rows (or a
+    tenth of the rows, in a table of fewer than 100), and continuous factors. What is left out is
+    logged.
     """
     sizes = check_sizes(num_train)
     check_count("num_test", num_test)

@@ -94,8 +94,8 @@ def udr(
         codes: for each model (points, latent), the same numbers for all.
         divergences: for each model (latent,) mean divergence from the prior, in nats.
         correlation_matrix: "lasso" (the paper's UDR_L) or "spearman" (UDR_S).
-        filter_low_kl: leave latents out that tell nothing of the observation.
-        include_raw_correlations: return the matrices as well.
+        filter_low_kl: leave out latents without information about the observation.
+        include_raw_correlations: return the matrices too.
         kl_filter_threshold: divergence that a latent must exceed to be kept.
 
     Returns:
@@ -157,13 +157,13 @@ def compute_udr_sklearn(
     The defaults are those of the original's own configurations.
 
     Args:
-        ground_truth_data: data set to sample observations from; its factors are not looked at.
+        ground_truth_data: data set to sample observations from; its factors are ignored.
         representation_functions: one for each model: observations (batch, H, W, C) to codes
             (batch, latent) and their mean divergences from the prior (latent,).
         random_state: source of all randomness, used in the original's order.
         batch_size: observations drawn and encoded at a time.
         num_data_points: observations in all, a multiple of the batch size.
-        correlation_matrix: see `udr`, as for all that follow.
+        correlation_matrix: see `udr`.
         filter_low_kl: see `udr`.
         include_raw_correlations: see `udr`.
         kl_filter_threshold: see `udr`.
@@ -172,7 +172,7 @@ def compute_udr_sklearn(
         Scores as in `udr`.
 
     Raises:
-        ValueError: as in `udr`, or a number of points that is no multiple of the batch size.
+        ValueError: as in `udr`, or a number of points that is not a multiple of the batch size.
     """
     check_count("batch_size", batch_size)
     check_count("num_data_points", num_data_points)

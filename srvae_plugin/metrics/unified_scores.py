@@ -112,28 +112,35 @@ def unified_scores(
 ) -> Scores:
     """All aggregates of all matrices of codes and factors (arXiv 2010.14766).
 
-    Three matrices relate latents to factors: the importance of boosted trees, mutual
-    information, and the accuracy of linear classifiers on one latent. Each is aggregated in the
-    ways of DCI, MIG, SAP and modularity, and by the area under precision curves.
+        score = aggregate of a (latent, factor) matrix, for each matrix and each aggregate
 
-    Rewards: what its aggregates reward: `dci`, `mig`, `sap` and `modularity_explicitness`.
+    The matrices are the importance of boosted trees, mutual information, and the accuracy of linear
+    classifiers on single latents. Each is aggregated as in DCI, MIG, SAP and modularity, and by the
+    area under precision curves.
 
-    Punishes: likewise.
+    Rewards: what the aggregates reward: see `dci`, `mig`, `sap` and `modularity_explicitness`.
 
-    Use it: to find out whether two metrics differ because of what they measure (the matrix) or
-    because of how they sum it up (the aggregate).
+    Punishes: what these punish.
+
+    Use it: to find out whether two metrics disagree because of what they measure (the matrix) or
+    how they summarise it (the aggregate).
+
+    Published settings: none; disentanglement_lib has the metric without a configuration. The
+    defaults are the sizes of the metrics it unifies, from the study in arXiv 1811.12359.
 
     Args:
         matrix_fns: matrix functions. None: importance, mutual information and accuracy.
 
     Returns:
-        Scores as in `unified_scores_of`; a factor is called what its column is called.
+        `MATRIX.AGGREGATE` for each matrix function and each key of `aggregation.aggregate`, such as
+        `mutual_information_matrix.mig`, in [0, 1] where the matrix is the metric's own;
+        `num_factors_scored`.
 
     Raises:
         ValueError: as in `unified_scores_of`.
 
-    Special cases: Constant factors are left out, with a logged warning; the original fails on
-    them or gives NaN. A matrix of zeros, from collapsed codes, scores 0, with a logged warning.
+    Special cases: Constant factors are left out, with a logged warning; disentanglement_lib fails
+    on them or gives NaN. A matrix of zeros, from collapsed codes, scores 0, with a logged warning.
 
     Examples:
         >>> import numpy as np

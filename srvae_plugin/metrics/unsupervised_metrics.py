@@ -83,44 +83,45 @@ def unsupervised_metrics(
     num_bins: int | None = None,
     discretizer_fn: DiscretizerFn | None = None,
 ) -> Scores:
-    """Dependence between the latents of codes (points, latent); codes are binned for the last one.
+    """Dependence between the latents of codes (points, latent), without factors.
 
         total correlation = (sum over latents of log var(z_j) - log det cov(z)) / 2
         Wasserstein correlation = squared 2-Wasserstein distance of N(0, cov(z)) and its diagonal
-        mutual information = mean over pairs of latents of I(z_i; z_j)
+        mutual information = mean over pairs of latents of I(z_i; z_j), with binned codes
 
     Rewards: latents that are independent of each other. Lower is better.
 
-    Punishes: duplicated and correlated latents. Rotation does not show in the Gaussian scores
-    as long as latents stay uncorrelated; it does in the mutual information. Factors are never
-    looked at.
+    Punishes: duplicated and correlated latents. Rotation raises the mutual information, but not the
+    Gaussian scores as long as latents stay uncorrelated. Factors are ignored.
 
-    Use it: where there are no factors, and never alone: codes that hold nothing have the best
+    Use it: where there are no factors, and never alone: codes without any information have the best
     possible scores.
+
+    Published settings: the defaults are those of disentanglement_lib's study (arXiv 1811.12359).
 
     Args:
         factors: not looked at; here so that every metric is called alike.
 
     Returns:
-        `gaussian_total_correlation`: in nats, NaN if a latent is constant, inf or of no meaning if
-        latents are linearly dependent, as in the original;
-        `gaussian_wasserstein_correlation` and, over the sum of variances,
-        `gaussian_wasserstein_correlation_norm`: as in the original, the real part where that is
-        complex, as it may be if latents are linearly dependent; NaN where the root fails, the
-        latter also where nothing varies;
-        `mutual_info_score`: mean mutual information in nats of pairs of latents;
-        and mended: `gaussian_total_correlation_active`, over latents of variance above 1e-12 (0
-        if fewer than two), `gaussian_wasserstein_correlation_real` and
-        `gaussian_wasserstein_correlation_real_norm` (0 if nothing varies), by eigenvalues;
-        `active_latents`, how many latents have variance above 1e-12.
+        As in disentanglement_lib, 0 or more: `gaussian_total_correlation`, in nats, NaN if a latent
+        is constant, inf or meaningless if latents are linearly dependent;
+        `gaussian_wasserstein_correlation` and `gaussian_wasserstein_correlation_norm`, the same
+        divided by the sum of variances, of which only the real part is given if linearly dependent
+        latents make them complex, NaN if the matrix root fails or, for the latter, nothing varies;
+        `mutual_info_score`, the mean mutual information of pairs of latents in nats.
+
+        Corrected: `gaussian_total_correlation_active`, over latents with a variance above 1e-12 (0
+        if fewer than two); `gaussian_wasserstein_correlation_real` and
+        `gaussian_wasserstein_correlation_real_norm`, from eigenvalues (0 if nothing varies);
+        `active_latents`, the number of latents with a variance above 1e-12.
 
     Raises:
         ValueError: fewer than two latents, or a wrong shape or value.
 
-    Special cases: A representation that has collapsed has the best possible scores, as nothing
-    depends on anything: read them beside a supervised one. What the original makes of constant
-    or linearly dependent latents (NaN, inf, complex numbers) is kept under its keys; the
-    corrected keys stand beside them.
+    Special cases: Collapsed codes have the best possible scores, as nothing depends on anything:
+    report a supervised score with these. Where constant or linearly dependent latents make
+    disentanglement_lib's scores NaN, inf or complex, its values are kept under its keys, and the
+    corrected keys are added.
 
     Examples:
         >>> import numpy as np

@@ -72,7 +72,8 @@ def compute_validation(
     out = not_classes("validation", ground_truth_data)
     if out.any() and sample.labels.shape[1] != len(out):
         raise ValueError(
-            "validation: partial_labeller may choose continuous factors, which are no labels: bind "
+            "validation: partial_labeller may choose continuous factors, which are not labels: "
+            "bind "
             "dataset.factor_bins = 10, say, to make classes of them"
         )
     labels = np.where(out, LEFT_OUT, sample.labels) if out.any() else sample.labels

@@ -213,8 +213,8 @@ def bernoulli_loss(
     """
     if activation == "linear":
         raise ValueError(
-            "reconstruction_loss.activation = 'linear' with bernoulli_loss: its outputs are no "
-            "probabilities; take l2_loss"
+            "reconstruction_loss.activation = 'linear' with bernoulli_loss: its outputs are not "
+            "probabilities; use l2_loss"
         )
     if activation == "logits":
         loss = bernoulli_nll(reconstructed_images, true_images)

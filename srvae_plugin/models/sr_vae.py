@@ -98,10 +98,10 @@ class ResidualVAE(BaseVAE):
     """What the three models share: readings, the forward pass, the objective.
 
     Args:
-        beta: weight of the KL term; above 1 on SR-VAE it is the paper's SR-beta-VAE.
-        reading: a name of the table above.
-        residual, likelihood: override that part of the reading.
-        noise: "resample" draws new noise for every latent at every step, as Algorithm 1 says;
+        beta: weight of the KL term; SR-VAE with a value above 1 is the paper's SR-beta-VAE.
+        reading: how the paper's equations are read: a name from docs/sr_vae.md.
+        residual, likelihood: overrides that part of the reading.
+        noise: "resample" draws new noise for every latent at every step, as in Algorithm 1;
             "shared" draws it once. Either way z_j is read at steps j..d and charged one KL, so
             the objective is not an evidence lower bound; `elbo` in the logs is
             -(reconstruction + KL) all the same.

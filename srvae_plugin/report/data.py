@@ -73,9 +73,9 @@ def read_runs(places: Sequence[Path]) -> Found:
         below = [path for path in seen if path.is_relative_to(place.resolve())]
         if len(seen) + len(roots) + len(studies) + len(refusals) == before and not below:
             raise ValueError(
-                f"{place} holds no run: expected folders with results/aggregate/train.json or "
-                "evaluation.json below it, as srvae-run, srvae-study and disentanglement_lib "
-                f"leave them{'; ' + '; '.join(notes) if notes else ''}"
+                f"{place} contains no run: expected folders with results/aggregate/train.json or "
+                "evaluation.json below it, as srvae-run, srvae-study and disentanglement_lib write "
+                "them{'; ' + '; '.join(notes) if notes else ''}"
             )
     add_refusals(list(dict.fromkeys(refusals)), by_uuid, notes)
     runs = with_plans(list(by_uuid.values()), roots)
@@ -117,7 +117,7 @@ def _from_folder(
 ) -> Iterator[_Record]:
     """Steps below a folder; run directories of ours are added to `roots`, studies to `studies`."""
     if not place.is_dir():
-        raise ValueError(f"{place} is no folder of runs: it does not exist")
+        raise ValueError(f"{place} is not a folder of runs: it does not exist")
     for folder, folders, files in os.walk(place):
         here = Path(folder)
         if is_run_directory(files):
@@ -153,7 +153,8 @@ def _from_table(place: Path) -> Iterator[_Record]:
                     rows.setdefault(row, {})[column] = value
     except (ValueError, AttributeError) as error:
         raise ValueError(
-            f"{place} is no table of results, as disentanglement_lib's aggregate_results_to_json "
+            f"{place} is not a table of results, as disentanglement_lib's "
+            "aggregate_results_to_json "
             f"writes it: {error}"
         ) from None
     for row, values in rows.items():

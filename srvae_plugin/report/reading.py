@@ -52,7 +52,7 @@ def matrix_in(path: Path) -> NDArray[np.float64]:
     except OSError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     if matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.size:
-        raise ValueError(f"{path} holds {matrix.dtype} {matrix.shape}, no matrix of floats")
+        raise ValueError(f"{path} holds {matrix.dtype} {matrix.shape}, not a matrix of floats")
     loaded = matrix.astype(np.float64)
     if not (np.isfinite(loaded).all() and (loaded >= 0).all()):
         raise ValueError(f"{path}: importance must be finite and at least 0")

@@ -66,8 +66,8 @@ def require_rebuilt(config: str, run: Any) -> None:
     """Raise ValueError if the model of a run cannot be built from its configuration."""
     if why := why_not_rebuilt(config):
         raise ValueError(
-            f"{run} does not say how to build its model ({why}): make one as it was made then, and "
-            f"pass it, load_run({str(run)!r}, model=...)"
+            f"{run} does not say how to build its model ({why}): make one in the same way and pass "
+            f"it, load_run({str(run)!r}, model=...)"
         )
 
 

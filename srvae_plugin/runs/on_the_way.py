@@ -89,7 +89,8 @@ class Evaluations(Callback):
                 self._require_same(step)
         if self.every > start.training_steps:
             logger.warning(
-                "evaluate_every = %d: nothing is evaluated on the way, the training has %d steps",
+                "evaluate_every = %d: nothing is evaluated during training, the training has %d "
+                "steps",
                 self.every, start.training_steps,
             )  # fmt: skip
 
@@ -125,8 +126,8 @@ class Evaluations(Callback):
         known = self._read(step).get("settings", {})
         if known != self._settings:
             raise ValueError(
-                f"{self._directory.of(step)} was scored with other metrics or settings: score with "
-                "the same ones on the way, or delete that folder and its like"
+                f"{self._directory.of(step)} was scored with other metrics or settings: use the "
+                "same ones during training, or delete that folder and those beside it"
             )
 
     def _read(self, step: int) -> dict[str, Any]:
@@ -134,7 +135,7 @@ class Evaluations(Callback):
             return self._directory.read(step)
         except ValueError as error:
             raise ValueError(
-                f"{error}: delete the folder {self._directory.of(step)} to go on without it"
+                f"{error}: delete the folder {self._directory.of(step)} to continue without it"
             ) from None
 
 
@@ -154,7 +155,7 @@ def named_scoring(data: GroundTruthData, metrics: Metrics, seed: int) -> Scoring
         plugins.find("metrics", name)
     if not settings:
         raise ValueError(
-            "metrics: none to score with; evaluate_every = 0 scores nothing on the way"
+            "metrics: none to score with; evaluate_every = 0 scores nothing during training"
         )
 
     def score(model: DisentanglementModel) -> Found:

@@ -190,7 +190,8 @@ def _train(
         )
     if trained is None and plan.evaluate_every and not directory.evaluations.steps():
         logger.warning(
-            "run.evaluate_every = %d: nothing is evaluated on the way, the training is finished",
+            "run.evaluate_every = %d: nothing is evaluated during training, the training is "
+            "finished",
             plan.evaluate_every,
         )
     directory.forget_stale_steps()
@@ -236,7 +237,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
     if directory.entries() and not overwrite:
         if not resume:
             raise ValueError(
-                f"{output} exists: --resume goes on with it, --overwrite deletes it, --output "
+                f"{output} exists: --resume continues it, --overwrite deletes it, --output "
                 "names another folder"
             )
         if not saved.is_file():
@@ -244,7 +245,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
         before = directory.read_config()
         if other := other_content(before, config):
             raise ValueError(
-                f"{output}: {other}. Put the former data back, choose another --output, or "
+                f"{output}: {other}. Restore the earlier data, choose another --output, or "
                 "--overwrite"
             )
         changed = differing_lines(before, config)
@@ -260,7 +261,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
         elif record_in(before) is None:
             logger.warning(
                 "%s was made by an older version: it does not say what its data contained, which "
-                "is taken to be the same now", output,
+                "is assumed to be the same", output,
             )  # fmt: skip
         return bool(changed)
     if overwrite and output.exists():

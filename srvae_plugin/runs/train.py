@@ -186,8 +186,8 @@ def _require_checkpoint(run: RunDirectory) -> None:
         return
     if run.model.is_complete():
         raise ValueError(
-            f"{run.path} is finished and kept no checkpoint to go on from (keep_checkpoint): "
-            f"load_run({str(run.path)!r}) reads it; overwrite=True trains anew, init_from starts "
+            f"{run.path} is finished and kept no checkpoint to continue from (keep_checkpoint): "
+            f"load_run({str(run.path)!r}) reads it; overwrite=True trains again, init_from starts "
             "another run from its weights"
         )
     delete_folder(run.model.files.snapshots)
@@ -198,7 +198,7 @@ def _make_room(run: RunDirectory, resume: bool, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ValueError(
-            f"{run.path} exists: resume=True goes on with it, overwrite=True deletes it; or name "
+            f"{run.path} exists: resume=True continues it, overwrite=True deletes it; or name "
             "another folder"
         )
     if not (run.config.is_file() or run.model.files.checkpoint.is_file()):

@@ -310,7 +310,7 @@ def load_run(
     if directory.model.begun() and not directory.model.is_complete():
         raise ValueError(
             f"{path}: its training is not finished: train(..., resume=True) or the same command "
-            "with --resume goes on"
+            "with --resume continues it"
         )
     directory.model.gin_file()
     _import(imports)

@@ -107,7 +107,8 @@ def require_start(source: str, run: Path, model: DisentanglementModel | None = N
     """
     if weights_file(source).resolve().is_relative_to(run.resolve()):
         raise ValueError(
-            f"init_from = '{source}' lies in {run}, which is made anew: choose another output, or "
+            f"init_from = '{source}' lies in {run}, which would be overwritten: choose another "
+            "output, or "
             "copy the weights first"
         )
     if model is None:

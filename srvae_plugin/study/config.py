@@ -69,9 +69,7 @@ class _Idle:
             meant = having if having == self._models else {model}
             if not any((binding, each) in self._read for each in meant):
                 whom = f"the runs of {model}" if len(meant) == 1 else "any run of the study"
-                raise gin_files.ConfigError(
-                    f"binding {binding!r} concerns nothing in {whom}{instead}"
-                )
+                raise gin_files.ConfigError(f"binding {binding!r} has no effect in {whom}{instead}")
 
 
 def _configuration(run: PlannedRun, idle: _Idle | None = None) -> str:

@@ -130,7 +130,7 @@ def check_directory(study: Path, resume: bool, overwrite: bool) -> bool:
     there = any(name != LOCK and not is_leftover(name) for name in names)
     if there and not (resume or overwrite):
         raise ValueError(
-            f"{study} exists: --resume goes on with what is not finished, --overwrite deletes its "
+            f"{study} exists: --resume continues unfinished runs, --overwrite deletes its "
             "runs, --output names another folder"
         )
     if there:

@@ -20,8 +20,8 @@ from srvae_plugin.testing.package import check_plugin, plugins_of
 
 PROGRAM = "python -m srvae_plugin.testing"
 DESCRIPTION = """\
-Check every model, data set, metric and exporter that an installed package registers, one line per
-check: what was wrong, what was expected. Models that use this package's networks get small ones.
+Check every model, data set, metric and exporter that a package registers. Each check prints a line:
+what was wrong and what was expected. Models that use this package's networks get small ones.
 """
 EXAMPLES = """\
 examples:
@@ -29,7 +29,7 @@ examples:
   python -m srvae_plugin.testing my_package --only my_vae --bind 'my_vae.beta = 4.0'
   python -m srvae_plugin.testing my_package --only my_data --bind 'my_data.path = "mine.npz"'
 
-exit status: 0 all well, 1 a check failed, 2 bad usage (one line says what).
+exit status: 0 no check failed, 1 a check failed, 2 bad usage (explained in one line).
 """
 SMALL_NETWORKS = (
     "encoder.encoder_fn = @conv_encoder_any",
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="the entry point of this name; may be repeated",
+        help="only the entry point with this name; may be repeated",
     )
     parser.add_argument(
         "--shape",

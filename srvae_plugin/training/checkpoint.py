@@ -211,7 +211,7 @@ def _read_either(path: Path) -> tuple[Path, dict[str, Any]]:
             raise
         content = _read(second)
         logger.warning(
-            "%s; going on from the one before, %s, of step %s", error, second, content["step"]
+            "%s; continuing from the one before, %s, of step %s", error, second, content["step"]
         )
         return second, content
 
@@ -259,7 +259,7 @@ def _is_signed(path: Path) -> bool:
 def _require_same(path: Path, saved: str, now: str) -> None:
     if other := other_content(saved, now):
         raise ValueError(
-            f"checkpoint {path}: {other}. Put the former data back, or start again with "
+            f"checkpoint {path}: {other}. Restore the earlier data, or start again with "
             "--overwrite (in Python overwrite=True)"
         )
     lines = differing_lines(saved, now)

@@ -25,7 +25,7 @@ class InterruptedTrainingError(RuntimeError):
         self.signum = signum
         self.what = f"{signal.Signals(signum).name} at step {step}: checkpoint written to {path}"
         """The message without what to do next, which depends on how the training was called."""
-        super().__init__(f"{self.what}; the same call with resume=True goes on from there")
+        super().__init__(f"{self.what}; the same call with resume=True continues from there")
 
 
 @contextlib.contextmanager

@@ -43,44 +43,43 @@ class TrainingSettings:
     """What gin binds under `model`; the first six names are disentanglement_lib's.
 
     Args:
-        model: the model, its hyperparameters set and not yet built (`@sr_vae()`).
+        model: the model with its hyperparameters, not yet built (`@sr_vae()`).
         training_steps: number of updates; 0 leaves the network as initialised.
         random_seed: seed of the parameters, the noise and the batches.
-        batch_size: observations in a batch, drawn at random with replacement.
-        eval_steps: batches that the losses are averaged over after training.
-        model_seed: the same as `random_seed`, by its name in semi-supervised files.
-        num_labelled_samples: of a semi-supervised model, how many observations have labels; by
+        batch_size: observations per batch, drawn at random with replacement.
+        eval_steps: number of batches to average the losses over after training.
+        model_seed: the name of `random_seed` in semi-supervised files.
+        num_labelled_samples: number of labelled observations of a semi-supervised model; by
             default 100.
-        train_percentage: share of them to train on; the rest are evaluated on.
+        train_percentage: share of them to train on; the rest are for evaluation.
         supervised_data_seed: seed of the labelled observations; by default 0.
         unsupervised_data_seed: seed of the batches; by default it follows from `random_seed`.
-        name, model_num: not used; they identify the run in its results.
+        name, model_num: not used; identifies the run in its results.
         checkpoint_every: steps between checkpoints.
         log_every: steps between rows of scalars.csv.
         device: "auto" (cuda, else mps, else cpu) or a torch device.
-        channels_last: keep images and kernels in channels-last memory; "auto" does so except on a
-            GPU of NVIDIA's, whichever was faster.
-        autocast: compute in bfloat16 where torch deems it safe.
+        channels_last: keep images and kernels in channels-last memory; "auto" does so except on
+            an NVIDIA GPU, as measured to be faster.
+        autocast: compute in bfloat16 where torch considers it safe.
         compile: run the model through torch.compile.
-        step: "plain"; "captured", recorded once as a CUDA graph and replayed; or "auto", which is
-            captured on a GPU of NVIDIA's where the model and the optimizers allow it.
-        tf32: let such a GPU round the factors of products to 10 bits (TensorFloat-32).
-        cudnn_benchmark: let it choose among convolutions by their time; another process, one that
-            resumes too, may choose others and differ in the last bits.
+        step: "plain"; "captured", recorded once as a CUDA graph and replayed; or "auto",
+            captured on an NVIDIA GPU if the model and the optimizers allow it.
+        tf32: let an NVIDIA GPU round inputs of products to 10 bits of mantissa (TensorFloat-32).
+        cudnn_benchmark: let cuDNN choose convolution algorithms by timing them; another process,
+            including a resumed one, may choose others and differ in the last bits.
         tensorboard: write TensorBoard event files too.
-        clip_norm: shorten the gradient of each optimizer's parameters to this norm where it is
-            longer; 0 leaves it as it is.
-        clip_value: cut each number of the gradients to at most this size first; 0 does not.
+        clip_norm: largest norm of the gradient of each optimizer's parameters; 0: no limit.
+        clip_value: largest absolute value of a gradient entry, applied first; 0: no limit.
         ema_decay: keep an average of the weights, `average = decay * average + (1 - decay) *
-            weights` after each step from the initial weights on, and evaluate and save that; 0
-            keeps none.
-        keep_every: steps between snapshots, `snapshots/step_N/model.safetensors`; 0 keeps none.
-            One holds the weights that a run of N steps ends with.
-        keep_checkpoint: keep the last checkpoint of a finished training, which can then train for
-            more steps. With Adam it is three times the size of the weights. A training that
-            is under way keeps two.
+            weights` after each step, starting at the initial weights, and evaluate and save that;
+            0: none.
+        keep_every: steps between snapshots, `snapshots/step_N/model.safetensors`; 0: none.
+            A snapshot has the weights that a run of N steps would end with.
+        keep_checkpoint: keep the last checkpoint of a finished training, so that it can be trained
+            for more steps. With Adam it is three times the size of the weights. During training
+            two are kept.
         init_from: start from the weights of another run: its directory, its `model` folder or a
-            safetensors file. Names and shapes must be the same.
+            safetensors file. Names and shapes must match.
         callbacks: see `srvae_plugin.training.callbacks`; `[@wandb_callback()]`, for example.
         optimizers: makes the optimizer of each parameter group; not for gin, which binds
             `vae_optimizer` and its like.

@@ -33,7 +33,7 @@ _LONGEST = 500
 
 @gin.register("wandb_callback", module="srvae_plugin")
 class WandB(Callback):
-    """Logs to Weights & Biases; a resumed training goes on with its run.
+    """Logs to Weights & Biases; resuming continues the same run.
 
     Args:
         project: project.
@@ -78,7 +78,7 @@ class WandB(Callback):
 
 @gin.register("mlflow_callback", module="srvae_plugin")
 class MLflow(Callback):
-    """Logs to MLflow; a resumed training goes on with its run.
+    """Logs to MLflow; resuming continues the same run.
 
     Args:
         tracking_uri: a server or a database; by default an SQLite file `mlflow.db` in the folder.

@@ -215,7 +215,7 @@ class DatasetImages:
             raise ValueError(
                 f"data: {type(dataset).__name__} has no length or no items; expected a Dataset "
                 "with __len__ and __getitem__: a stream of items cannot be drawn from at random, "
-                "nor gone on with where a run stopped"
+                "nor continued where a run stopped"
             )
         self._shape = self._one(0).shape
 

@@ -140,8 +140,8 @@ class FactorTable(IndexedData):
         if -1 in cells:
             raise ValueError(
                 f"no observation has the factors {wanted[cells.index(-1)].tolist()}: the table is "
-                "no full grid, and what is asked for needs every combination of values; leave it "
-                "out, or draw among the rows that there are (sample)"
+                "not a full grid, and this needs every combination of values; leave it "
+                "out, or draw from the rows it has (sample)"
             )
         if not self._repeats:
             return self._first[cells]

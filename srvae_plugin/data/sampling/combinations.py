@@ -340,4 +340,4 @@ def _number(text: Any, name: str) -> float:
     try:
         return value(ast.parse(str(text), mode="eval").body)
     except (ValueError, SyntaxError, ZeroDivisionError):
-        raise ValueError(f"dataset.constraints: {name}: {text!r} is no number") from None
+        raise ValueError(f"dataset.constraints: {name}: {text!r} is not a number") from None

@@ -156,8 +156,8 @@ def constrained(
     """
     if not isinstance(data, FactorGrid):
         raise ValueError(
-            f"dataset.correlations, dataset.constraints: {type(data).__name__} is no grid of "
-            "factors, of which combinations could be drawn by themselves"
+            f"dataset.correlations, dataset.constraints: {type(data).__name__} is not a grid of "
+            "factors, so single combinations cannot be drawn"
         )
     names, sizes = data.factor_names, data.factors_num_values
     weights = np.ones(sizes)

@@ -79,7 +79,7 @@ def open_cached(file: Path) -> IO[bytes]:
     status = os.fstat(stream.fileno())
     if not stat.S_ISREG(status.st_mode) or not _owned(status):
         stream.close()
-        raise OSError("it is no file, or belongs to another user")
+        raise OSError("it is not a file, or belongs to another user")
     return stream
 
 

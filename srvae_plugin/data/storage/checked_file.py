@@ -88,7 +88,7 @@ def open_array(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         try:
             header = read_header(stream)
         except ValueError as error:
-            raise DamagedError(f"it is no array: {error}") from None
+            raise DamagedError(f"it is not an array: {error}") from None
         offset = stream.tell()
         if header != (shape, False, np.uint8):
             raise DamagedError(f"it does not hold bytes of shape {shape}")

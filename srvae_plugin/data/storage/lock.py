@@ -88,9 +88,9 @@ def _only(lock: Path, what: Path, wait: bool) -> Iterator[None]:
     if isinstance(file, str):
         if not wait:
             raise ValueError(
-                f"{what} is being written by {file}: wait for its end, or choose another folder"
+                f"{what} is being written by {file}: wait until it ends, or choose another folder"
             )
-        logger.info("%s is still being written by %s; waiting for its end", what, file)
+        logger.info("%s is still being written by %s; waiting until it ends", what, file)
         while isinstance(file, str):
             file = _locked(lock, what, fcntl.flock, fcntl.LOCK_EX)
     try:
@@ -122,7 +122,9 @@ def _locked(
             if error.errno in _UNWRITABLE:
                 said = f"cannot write {what}: {error.strerror}"
                 raise UnwritableError(said, error.errno) from error
-            logger.warning("%s cannot be locked: see that only one process writes there", what)
+            logger.warning(
+                "%s cannot be locked: make sure that only one process writes there", what
+            )
             return None
         try:
             flock(file, flags)
@@ -131,7 +133,9 @@ def _locked(
             file.close()
             return owner
         except OSError:  # some network file systems have no locks
-            logger.warning("%s cannot be locked: see that only one process writes there", what)
+            logger.warning(
+                "%s cannot be locked: make sure that only one process writes there", what
+            )
             return file
         with contextlib.suppress(OSError):
             if os.fstat(file.fileno()).st_ino == os.stat(lock).st_ino:

@@ -141,7 +141,7 @@ def checked_text(path: Path) -> str:
     try:
         return checked_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is damaged: it is no text ({error})") from None
+        raise ValueError(f"{path} is damaged: it is not text ({error})") from None
 
 
 def _read(folder: Path) -> tuple[str, dict[str, str]] | None:

@@ -101,5 +101,5 @@ def read_npy(path: Path, most: int | None = None) -> NDArray[Any]:
             values = np.fromfile(stream, header.dtype, math.prod(header.shape))
     except ValueError as error:
         said = " ".join(str(error).split())
-        raise ValueError(f"{path} is damaged or no npy of a plain array: {said}") from None
+        raise ValueError(f"{path} is damaged or not an npy of a plain array: {said}") from None
     return values.reshape(header.shape, order="F" if header.fortran_order else "C")

@@ -135,7 +135,7 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise  # of the system or the cache: it says what it is about
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"{file}: damaged, or no npz of plain arrays: {reason}; write it again"
+            f"{file}: damaged, or not an npz of plain arrays: {reason}; write it again"
         ) from None
 
 

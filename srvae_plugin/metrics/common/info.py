@@ -55,35 +55,35 @@ class MetricInfo:
 ARGUMENTS = {
     "ground_truth_data": "data set to sample from.",
     "representation_function": "observations (batch, H, W, C) to codes (batch, latent).",
-    "random_state": "source of all randomness, used in the original's order. Seeds of trees and "
-    "classifiers, which the original leaves to chance, are drawn after the points.",
+    "random_state": "source of all randomness, used in disentanglement_lib's order. Seeds of trees "
+    "and classifiers, which it does not set, are drawn after the points.",
     "artifact_dir": "not used.",
-    "num_train": "points to compute the score from, or to fit on.",
-    "num_test": "points to test on.",
-    "batch_size": "points drawn at a time.",
-    "num_bins": "bins for each latent. None: gin's `discretizer.num_bins`, or 20.",
+    "num_train": "number of points to compute the score from, or to fit on.",
+    "num_test": "number of points to test on.",
+    "batch_size": "number of points drawn at a time.",
+    "num_bins": "number of bins per latent. None: gin's `discretizer.num_bins`, or 20.",
     "discretizer_fn": "function that bins (latent, points) codes. None: gin's "
     "`discretizer.discretizer_fn`, or the histogram.",
-    "predictor_fn": "makes a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.",
-    "n_jobs": "threads or processes to fit in, as in joblib: -1 is one for each core. Scores do "
-    "not depend on it.",
+    "predictor_fn": "creates a classifier. None: gin's `predictor.predictor_fn`, or boosted trees.",
+    "n_jobs": "number of threads or processes, as in joblib: -1 is one per core. Scores do not "
+    "depend on it.",
     # Of given points.
     "observations": "(points, H, W, C).",
-    "labels": "(factor, points) values of the factors, in the original's layout.",
-    "train_percentage": "share, in [0, 1] in spite of the name, of the points, the first ones, to "
-    "fit on; the others are for the test.",
-    "random_seed": "seed of the trees, which the original leaves to chance.",
+    "labels": "(factor, points) values of the factors, in disentanglement_lib's layout.",
+    "train_percentage": "share of the points, the first ones, to fit on, in [0, 1] despite the "
+    "name; the others are for testing.",
+    "random_seed": "seed of the trees, which disentanglement_lib does not set.",
     # Of arrays.
     "codes": "(points, latent) array, data frame or tensor.",
     "factors": "(points, factor) array, data frame or tensor of classes: whole numbers or words. "
-    "Names of columns stand in the keys of scores that are a factor's own.",
-    "seed": "what decides all randomness: a whole number, a numpy Generator or a RandomState; "
-    "scikit-learn's name for it, `random_state`, is accepted too. A Generator gives one number, so "
-    "that two calls with it differ. Of no effect where nothing is random.",
-    "test": "points to test on: a pair of codes and factors, or the share of the points that are "
-    "held out, drawn at random.",
+    "Column names appear in the keys of per-factor scores.",
+    "seed": "determines all randomness: a whole number, a numpy Generator or a RandomState; "
+    "scikit-learn's name, `random_state`, is accepted too. A Generator gives one number, so "
+    "two calls with it differ. No effect where nothing is random.",
+    "test": "points to test on: a pair of codes and factors, or the share of the points to hold "
+    "out, drawn at random.",
 }
-"""What arguments mean that several metrics have, by name."""
+"""Meanings of arguments that several metrics share, by name."""
 
 _RAISES = "ValueError: a setting out of range, or codes that are NaN, inf or of a wrong shape."
 _SECTION = re.compile(r"^(Args|Returns|Raises):\n((?:[ \t]+.*\n|\n(?=[ \t]))*)", re.MULTILINE)

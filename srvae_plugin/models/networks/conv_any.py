@@ -127,8 +127,9 @@ def conv_decoder_any(
     Args:
         num_latent: number of latents.
         observation_shape: (channel, height, width), any.
-        base_channels, channels, features, initializer: as of `conv_encoder_any`; `channels` are
-            in the encoder's order, from the image inwards.
+        base_channels, features, initializer: as of `conv_encoder_any`.
+        channels: widths of all halving layers instead, in the encoder's order, from the image
+            inwards.
 
     Returns:
         A module from latents (batch, latent) to logits (batch, channel, height, width).

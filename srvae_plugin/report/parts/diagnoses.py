@@ -55,7 +55,7 @@ def diagnoses(models: Sequence[Model], notes: list[str]) -> list[Diagnosed]:
                 try:
                     found.append(_diagnosed(model, run, kind, path))
                 except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-                    notes.append(f"{path} is left out: it is no diagnosis, or damaged: {error}")
+                    notes.append(f"{path} is left out: it is not a diagnosis, or damaged: {error}")
     if more:
         notes.append(f"{more} more diagnoses are not shown: the first {MOST} are")
     return found

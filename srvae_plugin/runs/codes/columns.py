@@ -154,7 +154,7 @@ def named_columns(patterns: Sequence[str], table: Arrays, name: str, what: str) 
 def _is_row_number(column: str, name: str) -> bool:
     if not _ROW_NUMBER.fullmatch(column):
         return False
-    logger.info("%s: column %r numbers the rows and is no factor", name, column)
+    logger.info("%s: column %r numbers the rows and is not a factor", name, column)
     return True
 
 

@@ -33,7 +33,7 @@ def runs_below(place: Path) -> list[RunDirectory]:
         ValueError: there is no such folder, or no such run.
     """
     if not place.is_dir():
-        raise ValueError(f"{place} is no folder of runs: it does not exist")
+        raise ValueError(f"{place} is not a folder of runs: it does not exist")
     found = []
     for folder, folders, _ in os.walk(place):
         run = RunDirectory(Path(folder))
@@ -42,7 +42,7 @@ def runs_below(place: Path) -> list[RunDirectory]:
             folders.clear()
         folders[:] = sorted(name for name in folders if not name.startswith("."))
     if not found:
-        raise ValueError(f"{place} holds no finished run: expected folders with model/ in them")
+        raise ValueError(f"{place} contains no finished run: expected folders with model/ in them")
     return found
 
 

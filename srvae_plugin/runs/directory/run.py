@@ -133,7 +133,7 @@ class RunDirectory:
         self.environment.unlink(missing_ok=True)
         if self.exports_path.is_dir():
             logger.warning(
-                "%s was made from former weights: export again what is used", self.exports_path
+                "%s was made from earlier weights: export it again if you use it", self.exports_path
             )
         for folder in (self.metrics_path, self.pictures, self.representations_path):
             delete_folder(folder)

@@ -124,8 +124,8 @@ class StepDirectory:
         if not manifest.check(path) and self.is_complete() and not _noted:
             _noted.append(self.path)
             logger.info(
-                "%s has no manifest (it is of an older version, or not of this package): whether "
-                "its files are whole is not checked", self.path,
+                "%s has no manifest (it is from an older version or not from this package): its "
+                "files cannot be checked for damage", self.path,
             )  # fmt: skip
 
     def check_all(self) -> None:
@@ -222,7 +222,8 @@ class StepDirectory:
         there = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
         if there and not any((folder / name).exists() for name in leaves):
             raise ValueError(
-                f"{folder} holds no results of ours: nothing there is overwritten; choose another "
+                f"{folder} holds no results of this package: nothing there is overwritten; choose "
+                "another "
                 "folder"
             )
 
@@ -261,11 +262,12 @@ class TrainingDirectory(StepDirectory):
         if found and not (resume or overwrite):
             raise ValueError(
                 f"{folder} exists already and is not empty: pass overwrite = True to delete it, "
-                "resume = True to go on, or choose another folder"
+                "resume = True to continue, or choose another folder"
             )
         if found and not any(name in _TRAINED for name in found):
             raise ValueError(
-                f"{folder} has files that are not of a training ({', '.join(sorted(found)[:3])}): "
+                f"{folder} has files that do not belong to a training "
+                f"({', '.join(sorted(found)[:3])}): "
                 "nothing there is overwritten; choose another folder"
             )
         if found and overwrite and not resume:

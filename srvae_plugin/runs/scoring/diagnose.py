@@ -124,7 +124,7 @@ def _kept(
         there = Diagnosis.read(place.diagnosis)
         if not _is_same(there.record.get("identity", identity), identity):
             raise ValueError(
-                f"{place.diagnosis} is of another representation, other data or other settings: "
+                f"{place.diagnosis} is for another representation, other data or other settings: "
                 "--overwrite replaces it"
             )
         return there

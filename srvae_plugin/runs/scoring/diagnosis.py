@@ -124,7 +124,7 @@ class Diagnosis:
         except FileNotFoundError:
             raise ValueError(f"{path} does not exist: srvae-evaluate --diagnose makes it") from None
         if missing := {"factors", "latents", "shares", "findings", "scores"} - record.keys():
-            raise ValueError(f"{path} is no diagnosis: it has no {sorted(missing)[0]!r}")
+            raise ValueError(f"{path} is not a diagnosis: it has no {sorted(missing)[0]!r}")
         return cls(record)
 
     def write(self, path: Path) -> None:

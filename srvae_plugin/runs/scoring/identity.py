@@ -64,8 +64,8 @@ def is_kept(target: StepDirectory, identity: str, advice: str) -> bool:
         )
     if record_in(before) is None:
         logger.warning(
-            "%s is of an older version: it does not say what its data contained, which is taken to "
-            "be the same now", folder,
+            "%s is from an older version: it does not say what its data contained, which is "
+            "assumed to be the same", folder,
         )  # fmt: skip
     return True
 

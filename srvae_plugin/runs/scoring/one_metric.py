@@ -120,7 +120,7 @@ def _say_what_is_no_number(scores: Mapping[str, Any]) -> None:
     bad = [f"{key} = {value:g}" for key, value in values.items() if not math.isfinite(value)]
     if bad:
         logger.warning(
-            "scores that are no number: %s%s",
+            "scores that are not numbers: %s%s",
             ", ".join(bad[:5]), f" and {len(bad) - 5} more" if len(bad) > 5 else "",
         )  # fmt: skip
 

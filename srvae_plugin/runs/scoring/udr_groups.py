@@ -39,8 +39,8 @@ def groups_of(places: Sequence[Path]) -> list[Group]:
         places: run directories, or folders with run directories in them, such as a study.
 
     Raises:
-        ValueError: a place that is no folder or holds no finished run; no two runs are alike; two
-            runs alike have the same seed.
+        ValueError: a place that is no folder or contains no finished run; no two runs are alike;
+            two runs alike have the same seed.
     """
     runs = sorted({run.path for place in places for run in runs_below(place)})
     alike: dict[tuple[Any, ...], dict[str, Path]] = defaultdict(dict)
