@@ -23,10 +23,10 @@ from srvae_plugin.report.comparison.published import CONFIDENCE, PublishedScore,
 from srvae_plugin.report.comparison.seeds import plans
 from srvae_plugin.report.comparison.settings import Variants
 from srvae_plugin.report.models import Model
-from srvae_plugin.report.parts.curves import Curve, curve_chart
+from srvae_plugin.report.parts.curves import Curve, curve_chart, line_key
 from srvae_plugin.report.parts.diagnoses import diagnoses
 from srvae_plugin.report.parts.explanations import explanation
-from srvae_plugin.report.parts.figures import cell_strip, hinton, legend, strip_plot
+from srvae_plugin.report.parts.figures import MANY, cell_strip, hinton, legend, strip_plot
 from srvae_plugin.report.parts.lists import lists
 from srvae_plugin.report.parts.overview import overviews
 from srvae_plugin.report.parts.pictures import (
@@ -63,6 +63,7 @@ SECTIONS = (
     ("traversals", "Traversals", "traversals"),
     ("decomposition", "Step by step", "decompositions"),
     ("hinton", "Hinton diagrams", "hintons"),
+    ("waiting", "Not finished yet", "waiting"),
     ("failures", "Failures", "problems"),
     ("runs", "All runs", "run_rows"),
     ("models", "Models", "models"),
@@ -111,7 +112,9 @@ def page(
         "notes": notes,
         "bootstrap": bootstrap,
         **_texts(models, beside, bootstrap),
-        "by_data_set": _by_data_set(tables, beside),
+        "by_data_set": (by_data_set := _by_data_set(tables, beside)),
+        "legend": _legend(by_data_set),
+        "many": MANY,
         "overall": overall(tables, bootstrap),
         "comparisons": [(table, c) for table in tables for c in table.comparisons],
         "chosen_reference": not compare_with and any(table.reference for table in tables),
@@ -164,7 +167,7 @@ def _texts(
         _count(len(data_sets(models)), "data set"),
     ]  # fmt: skip
     tail = (f"; {failed} failed" if failed else "") + (
-        f"; {waiting} not yet run" if waiting else ""
+        f"; {waiting} not finished yet" if waiting else ""
     )
     used = {one.published.confidence for one in beside if one.published}
     percent = f"{100 * bootstrap.confidence:g}"
@@ -175,8 +178,8 @@ def _texts(
         "confidence_title": f"{percent} % interval",
         "percent": percent,
         "uncorrected": _uncorrected(bootstrap.confidence),
+        "several": len(data_sets(models)) > 1,
         "confidences": [(name, text) for name, text in CONFIDENCE.items() if name in used],
-        "legend": [(Markup(mark), text) for mark, text in legend()],
     }
 
 
@@ -210,13 +213,26 @@ def _by_data_set(
     return found
 
 
-def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[Markup]]]:
+def _legend(
+    by_data_set: Sequence[tuple[str, list[tuple[Table, Markup]]]],
+) -> list[tuple[Markup, str]]:
+    plots = [plot for _, group in by_data_set for _, plot in group]
+    return [(Markup(mark), text) for mark, text in legend(plots)]
+
+
+_Keys = list[tuple[Markup, str]]
+
+
+def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[Markup], _Keys]]:
     found = []
     for data_set in data_sets(models):
+        drawn: dict[int, Model] = {}
         curves: dict[str, list[Curve]] = {name: [] for name in _SCALARS}
         for model in models:
             for run in model.of(data_set):
                 path = run.directory.model.files.scalars
+                if path.is_file() or run.directory.evaluations.steps():
+                    drawn[model.number] = model
                 if not path.is_file():
                     continue
                 columns = _or_note(partial(_scalars, path), notes) or {}
@@ -225,7 +241,8 @@ def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[M
         charts = [curve_chart(curves[name], title) for name, title in _SCALARS.items()]
         charts += score_charts(models, data_set, partial(_or_note, notes=notes))
         if any(charts):
-            found.append((data_set, [Markup(chart) for chart in charts if chart]))
+            keys = [(Markup(line_key(model.number)), model.label) for model in drawn.values()]
+            found.append((data_set, [Markup(chart) for chart in charts if chart], keys))
     return found
 
 

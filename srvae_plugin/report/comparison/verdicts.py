@@ -32,7 +32,7 @@ def sentences(judged: Iterable[Judged]) -> list[str]:
     if not pairs:
         return [_alone(columns)]
     ahead = [(table, one) for table, one, decided in pairs if decided]
-    open_ = [(table, one) for table, one, decided in pairs if not decided]
+    open_ = [(table, one) for table, one, decided in pairs if not decided and not _equal(one)]
     said = [_ahead(ahead), _not_decided(open_), _more(open_)]
     return [text for text in said if text]
 
@@ -66,6 +66,11 @@ def _ahead(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     return f"{'; '.join(parts)}: the paired interval excludes 0."
 
 
+def _equal(one: Comparison) -> bool:
+    """Whether there is nothing to decide: the scores of every seed are the same."""
+    return one.pairs > 1 and not one.difference and not one.spread
+
+
 def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     if not pairs:
         return ""
@@ -75,7 +80,9 @@ def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
         f"{one.first.label} against {one.second.label} in {_title(table)} ({_difference(one)})"
         for table, one in _closest(pairs)
     ]
-    return f"Not decided: {_listed(parts, len(pairs))}."
+    few = any(one.pairs < FEWEST for _, one in pairs)
+    why = f" (that takes an interval, and an interval {FEWEST} seeds)" if few else ""
+    return f"Not decided{why}: {_listed(parts, len(pairs))}."
 
 
 def _difference(one: Comparison) -> str:
@@ -83,10 +90,10 @@ def _difference(one: Comparison) -> str:
         return "no seed in common"
     low, high = one.difference_interval
     seeds = f"{one.pairs} seed{'' if one.pairs == 1 else 's'}"
-    said = f"difference {shown(one.difference)}, {seeds}"
-    if math.isnan(low):
-        return f"{said}: no interval below {FEWEST}"
-    return f"{said}, {shown(low)} to {shown(high)}"
+    said = f"difference {shown(one.difference)}"
+    if math.isfinite(low):
+        said = f"{said}, interval {shown(low)} to {shown(high)}"
+    return f"{said}, {seeds}"
 
 
 def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
@@ -103,7 +110,7 @@ def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     if not parts and any(one.pairs > 1 for _, one in pairs):
         return ""
     if not parts:
-        return "At least 2 seeds of each model are needed to say how many more would decide."
+        return "To say how many seeds would decide it takes at least 2 seeds of each model."
     return (
         "If the true differences are the ones seen, it would take this many more seeds of each "
         f"model to see them ({100 * POWER:g} %, two-sided, paired): {_listed(parts)}."

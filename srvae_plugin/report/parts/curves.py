@@ -13,15 +13,18 @@ from srvae_plugin.report.parts.svg import (
     Axis,
     axis,
     color,
+    dashes,
     document,
     element,
     vertical_grid,
 )
 
-__all__ = ["Curve", "curve_chart"]
+__all__ = ["Curve", "curve_chart", "line_key"]
 
 _LINES = 40
 """Up to so many runs are drawn each."""
+_FIRST = 0.05
+"""Share of the steps whose values may lie above a chart."""
 _WIDTH, _HEIGHT, _LEFT, _TOP = 440.0, 270.0, 58.0, 30.0
 
 
@@ -54,10 +57,7 @@ def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str
         lines, bands = _quartiles(lines)
     x = axis([float(end) for c in lines for end in (c.steps[0], c.steps[-1])],
              _LEFT, _WIDTH - 12, True)  # fmt: skip
-    values = np.concatenate([curve.values for curve in (*lines, *bands)])
-    # The first losses are far above all others and would flatten them.
-    top = float(np.percentile(values, 100 if every else 98))
-    y = axis([float(values.min()), top], _HEIGHT - 36, _TOP)
+    y = axis(_shown([*lines, *bands], every), _HEIGHT - 36, _TOP)
     parts = [element("text", text=title, x=_LEFT, y=16, class_="title"), *_grids(x, y)]
     for curve in bands:
         fill = color(curve.model.number)
@@ -68,10 +68,31 @@ def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str
     for curve in lines:
         parts.append(
             element("polyline", curve.name, points=_points(curve, x, y), fill="none",
-                    stroke=color(curve.model.number), class_="curve")
+                    stroke=color(curve.model.number), class_="curve", **dashes(curve.model.number))
         )  # fmt: skip
         parts += _marks(curve, x, y) if every else []
     return document(_WIDTH, _HEIGHT, parts, title)
+
+
+def line_key(number: int) -> str:
+    """A short piece of a model's line, by its place in the report."""
+    line = element("line", x1=1, x2=27, y1=6, y2=6, stroke=color(number), class_="curve",
+                   **dashes(number))  # fmt: skip
+    return document(28, 12, [line], "its line")
+
+
+def _shown(curves: Sequence[Curve], every: bool) -> list[float]:
+    """Values that the chart must hold: without `every`, of all but the first steps."""
+    values = np.concatenate([curve.values for curve in curves])
+    if every:
+        return [float(values.min()), float(values.max())]
+    # The first losses are far above all others and would flatten them.
+    last = max(float(curve.steps.max()) for curve in curves)
+    later = np.concatenate([curve.values[curve.steps >= _FIRST * last] for curve in curves])
+    low, high = np.percentile(later, [2, 98])
+    # Nor is a run that went astray to flatten the others.
+    top = later.max() if later.max() <= high + (high - low) else high
+    return [float(values.min()), float(top)]
 
 
 def _finite(curve: Curve) -> Curve:

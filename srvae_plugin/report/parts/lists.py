@@ -35,14 +35,40 @@ def lists(models: Sequence[Model], tables: Sequence[Table]) -> dict[str, Any]:
         _RunRow(run, model, [values.get((id(run), *what), math.nan) for what in shown])
         for model in models
         for run in model.runs
+        if not run.waits
     ]
     return {
         "run_columns": ["run", "model", "data set", "seed", *(_column(*what) for what in shown)],
         "run_rows": sorted(rows, key=lambda row: row.run.name),
+        "waiting": list(_waiting(models)),
         "failures": [*_problems(models), *_not_finite(tables)],
         "model_of": lambda run: label[id(run)],
         "environments": list(_environments([run for model in models for run in model.runs])),
     }
+
+
+def _waiting(models: Sequence[Model]) -> Iterator[tuple[Model, str, str, str]]:
+    """Model, data set, status and seeds of what a study has not come to yet."""
+    found: dict[tuple[int, str, str], list[int]] = {}
+    for model in models:
+        for run in model.runs:
+            if run.waits:
+                seeds = found.setdefault((model.number, run.data_set, run.status), [])
+                seeds += [] if run.seed is None else [run.seed]
+    for (number, data_set, status), seeds in found.items():
+        yield models[number], data_set, status, _ranges(sorted(seeds))
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """As in: 0, 2 to 4."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    ends = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
+    return ", ".join(ends)
 
 
 def _problems(models: Sequence[Model]) -> Iterator[tuple[Run, str]]:
@@ -66,6 +92,10 @@ def _column(kind: str, score: Score) -> str:
     return f"{score.title} ({kind})" if kind not in ("mean", "") else score.title
 
 
+def _threads(count: object) -> str:
+    return f"{count} thread{'' if count == 1 else 's'}"
+
+
 def _environments(runs: Sequence[Run]) -> Iterator[tuple[int, str, str, str]]:
     """Runs with the same versions, machine and commit, counted."""
     found: Counter[tuple[str, str, str]] = Counter()
@@ -75,7 +105,7 @@ def _environments(runs: Sequence[Run]) -> Iterator[tuple[int, str, str, str]]:
         versions = {"Python": env.get("python"), **packages}
         machine = (
             f"{env.get('platform', '?')}; {env.get('device', '?')}; {env.get('cpus', '?')} cores, "
-            f"{env.get('threads', '?')} threads"
+            f"{_threads(env.get('threads', '?'))}"
         )
         said = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         found[said, machine, str(env.get("git_commit") or "–")] += 1

@@ -82,14 +82,24 @@ function columns(table) {
 
 // Narrow windows show each row as a card, whose lines need the columns' names.
 for (const table of document.querySelectorAll("table")) {
-  const names = columns(table);
+  const heads = [...table.tHead.rows[0].cells];
+  // Higher is better unless it is said.
+  const labels = columns(table).map((name, column) => (/^lower/.test(heads[column].querySelector(".way")?.textContent) ? `${name}, lower is better` : name));
+  const first = table.tBodies[0].rows[0];
+  // Headings stand over their numbers.
+  if (first && !table.matches(".overview")) heads.forEach((head, column) => { head.classList.toggle("n", Boolean(first.cells[column]?.matches(".n"))); });
   for (const body of table.tBodies) {
     for (const row of body.rows) {
-      [...row.cells].forEach((cell, column) => { cell.dataset.label = names[column] || ""; });
+      [...row.cells].forEach((cell, column) => { cell.dataset.label = labels[column] || ""; });
     }
   }
   table.classList.add("cards-when-narrow");
 }
+
+// On paper nothing can be opened: the notes that a table refers to are printed.
+const notes = [...document.querySelectorAll("details.footnotes:not([open])")];
+addEventListener("beforeprint", () => notes.forEach((note) => { note.open = true; }));
+addEventListener("afterprint", () => notes.forEach((note) => { note.open = false; }));
 
 // A link to a model opens its configuration.
 function openConfiguration() {
@@ -122,6 +132,7 @@ function lines(table) {
 function stripped(cell) {
   const copy = cell.cloneNode(true);
   for (const part of copy.querySelectorAll("svg, details")) part.remove();
+  for (const mark of copy.querySelectorAll("sup")) mark.textContent = ` [${mark.textContent}]`;
   for (const line of copy.querySelectorAll("br, .beside")) line.before(" ");
   return copy;
 }
