@@ -319,7 +319,7 @@ def test_a_study_names_its_runs(tmp_path):
     failures = {(r["seed"]["text"], r["what is wrong"]["text"]) for r in page.rows("failures")}
     assert ("2", "failed in its study; out of memory") in failures
     assert {seed for seed, _ in failures} == {"2"}
-    assert [row["seeds"]["text"] for row in page.rows("waiting")] == ["3"]
+    assert [row["seeds"]["text"] for row in page.rows("waiting")] == ["3 planned"]
     assert "4 runs of 1 model on 1 data set; 1 failed; 1 not finished yet" in text
 
 
@@ -336,8 +336,8 @@ def test_what_a_study_has_still_to_do_is_no_failure(tmp_path):
     write_json(tmp_path / "s/study.json", {"format": 1, "runs": entries})
     text, _ = report(tmp_path, tmp_path / "s")
     page = Page(text)
-    assert {r["status"]["text"]: r["seeds"]["text"] for r in page.rows("waiting")} == {
-        "interrupted": "1", "planned": "2 to 4, 6",
+    assert {r["model"]["text"]: r["seeds"]["text"] for r in page.rows("waiting")} == {
+        "vae": "1 interrupted; 2 to 4, 6 planned",
     }  # fmt: skip
     assert 'id="failures"' not in text
     assert len(page.rows("runs")) == 2
@@ -360,7 +360,7 @@ def test_names_are_escaped(tmp_path):
     assert "&lt;b&gt;title&lt;/b&gt; &amp; more" in text
     page = Page(text)
     assert page.rows("runs")[0]["run"]["text"] == f"runs/{name.replace('/', '_')}"
-    assert "a<b>&c score" in page.tables["runs"][0][0][4]["text"]
+    assert "a<b>&c score" in page.tables["runs"][0][0][3]["text"]
 
 
 @pytest.mark.parametrize("factors", [("shape", "size"), ()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -19,9 +18,10 @@ from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
 from srvae_plugin.report.comparison.pairs import Bootstrap
 from srvae_plugin.report.comparison.protocol import Beside, beside_published, published_by_row
-from srvae_plugin.report.comparison.published import CONFIDENCE, PublishedScore, mean_text
+from srvae_plugin.report.comparison.published import CONFIDENCE, PublishedScore, mean_text, std_text
 from srvae_plugin.report.comparison.seeds import plans
 from srvae_plugin.report.comparison.settings import Variants
+from srvae_plugin.report.comparison.verdicts import counted, number
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.parts.curves import Curve, curve_chart, line_key
 from srvae_plugin.report.parts.diagnoses import diagnoses
@@ -50,7 +50,7 @@ from srvae_plugin.report.scores import (
 from srvae_plugin.runs.directory import DECOMPOSITION
 from srvae_plugin.version import __version__
 
-__all__ = ["SECTIONS", "exact", "number", "page"]
+__all__ = ["SECTIONS", "exact", "page"]
 
 SECTIONS = (
     ("overview", "Overview", "overviews"),
@@ -121,7 +121,7 @@ def page(
         "curves": _curves(models, notes),
         "variants": variants.all,
         **_pictures(chosen_runs(tables, models), notes),
-        **lists(models, tables),
+        **lists(models, tables, len(data_sets(models)) > 1),
     }
     context["problems"] = [*context["failures"], *notes, *context["left_out"]]
     context["sections"] = [(anchor, name) for anchor, name, shows in SECTIONS if context[shows]]
@@ -135,20 +135,10 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.globals |= {
         "number": number, "exact": exact, "color": color, "mean_text": mean_text,
+        "std_text": std_text,
         "explanation": explanation, "strip": lambda *of: Markup(cell_strip(*of)),
     }  # fmt: skip
     return environment
-
-
-def number(value: float, digits: int) -> str:
-    """A number for people: `digits` decimals below 100, four significant digits or all above."""
-    if math.isinf(value):
-        return "infinite"
-    if abs(value) >= 100:
-        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
-    else:
-        text = f"{value:.{digits}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def exact(value: float | None) -> str:
@@ -163,19 +153,19 @@ def _texts(
     waiting = sum(run.waits for run in runs)
     failed = sum(not run.finished for run in runs) - waiting
     counts = [
-        _count(len(runs), "run"), "of", _count(len(models), "model"), "on",
-        _count(len(data_sets(models)), "data set"),
+        counted(len(runs), "run"), "of", counted(len(models), "model"), "on",
+        counted(len(data_sets(models)), "data set"),
     ]  # fmt: skip
     tail = (f"; {failed} failed" if failed else "") + (
         f"; {waiting} not finished yet" if waiting else ""
     )
     used = {one.published.confidence for one in beside if one.published}
-    percent = f"{100 * bootstrap.confidence:g}"
+    percent = f"{100 * bootstrap.confidence:g}\N{NO-BREAK SPACE}%"
     return {
         "version": __version__,
         "date": datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
         "counts": " ".join(counts) + tail,
-        "confidence_title": f"{percent} % interval",
+        "confidence_title": f"{percent} interval",
         "percent": percent,
         "uncorrected": _uncorrected(bootstrap.confidence),
         "several": len(data_sets(models)) > 1,
@@ -189,10 +179,6 @@ def _uncorrected(confidence: float) -> str:
         f"Intervals are not corrected for how many there are: one in {once} true differences of 0 "
         "looks decided by chance, and more than that with few seeds."
     )
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _by_data_set(

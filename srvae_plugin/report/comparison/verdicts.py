@@ -11,7 +11,7 @@ from srvae_plugin.report.comparison.pairs import FEWEST, Comparison, Row
 from srvae_plugin.report.comparison.power import POWER, Spread, seeds_needed
 from srvae_plugin.report.scores import Table
 
-__all__ = ["Judged", "more_seeds", "sentences", "shown"]
+__all__ = ["Judged", "counted", "more_seeds", "number", "sentences"]
 
 Judged = tuple[Table, Row | None, Sequence[Comparison]]
 """A score's table, the row of the best mean, and that beside every other."""
@@ -42,8 +42,9 @@ def _alone(columns: Sequence[tuple[Table, Row, Sequence[Comparison]]]) -> str:
     count = best.summary.runs - best.summary.failed
     seeds = "one seed, which says nothing of the spread over seeds" if count == 1 else (
         f"{count} seeds")  # fmt: skip
+    value = number(best.summary.mean)
     return (
-        f"{best.model.label} has a {table.score.title} of {shown(best.summary.mean)} from {seeds}; "
+        f"{best.model.label} has a {table.score.title} of {value} from {seeds}; "
         "there is no second model to compare it with."
     )
 
@@ -80,8 +81,8 @@ def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
         f"{one.first.label} against {one.second.label} in {_title(table)} ({_difference(one)})"
         for table, one in _closest(pairs)
     ]
-    few = any(one.pairs < FEWEST for _, one in pairs)
-    why = f" (that takes an interval, and an interval {FEWEST} seeds)" if few else ""
+    few = all(one.pairs < FEWEST for _, one in pairs)
+    why = f", for an interval takes {FEWEST} seeds" if few else ""
     return f"Not decided{why}: {_listed(parts, len(pairs))}."
 
 
@@ -89,11 +90,10 @@ def _difference(one: Comparison) -> str:
     if not one.pairs:
         return "no seed in common"
     low, high = one.difference_interval
-    seeds = f"{one.pairs} seed{'' if one.pairs == 1 else 's'}"
-    said = f"difference {shown(one.difference)}"
+    said = f"difference {number(one.difference)}"
     if math.isfinite(low):
-        said = f"{said}, interval {shown(low)} to {shown(high)}"
-    return f"{said}, {seeds}"
+        said = f"{said}, interval {number(low)} to {number(high)}"
+    return f"{said}, {counted(one.pairs, 'seed')}"
 
 
 def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
@@ -111,9 +111,12 @@ def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
         return ""
     if not parts:
         return "To say how many seeds would decide it takes at least 2 seeds of each model."
+    few = any(one.pairs < FEWEST for _, one in _closest(pairs))
+    guess = "; a guess, for the spread of so few seeds is uncertain" if few else ""
     return (
         "If the true differences are the ones seen, it would take this many more seeds of each "
-        f"model to see them ({100 * POWER:g} %, two-sided, paired): {_listed(parts)}."
+        f"model to see them ({100 * POWER:g}\N{NO-BREAK SPACE}%, two-sided, paired): "
+        f"{_listed(parts)}{guess}."
     )
 
 
@@ -160,9 +163,14 @@ def _listed(parts: Sequence[str], of: int = 0) -> str:
     return " and ".join(filter(None, [", ".join(shown_parts[:-1]), shown_parts[-1]]))
 
 
-def shown(value: float) -> str:
-    """A number in a sentence."""
+def counted(count: int, what: str) -> str:
+    """As in: 1 run, 2 runs."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for people: `digits` decimals below 10, and one less for each further digit."""
     if not math.isfinite(value):
-        return str(value)
-    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+        return "infinite" if math.isinf(value) else "–"
+    above = len(f"{abs(value):.0f}") - 1
+    return f"{value:,.{max(digits - above, 0)}f}".replace("-", "\N{MINUS SIGN}")

@@ -24,10 +24,10 @@ _WIDTH, _MARGIN = 720.0, 14.0
 _ROW = 54.0
 _NAME = 16.0
 """Height of a model's name above its seeds."""
-_FOOT = 50.0
+_FOOT, _TOP = 46.0, 7.0
 _LETTERS = 96
 MANY = 3
-"""Of fewer seeds median and interquartile mean are the mean, best and worst the seeds themselves."""
+"""Of fewer seeds the median is the mean, and best and worst are the seeds themselves."""
 _DRAWN = 40
 """Rows and columns of a Hinton diagram at most."""
 
@@ -42,18 +42,18 @@ def strip_plot(table: Table, published: Sequence[Sequence[PublishedScore]]) -> s
     numbers = [float(v) for row in table.rows for v in row.values[np.isfinite(row.values)]]
     numbers += [p.mean for scores in published for p in scores if p.mean is not None]
     x = axis(numbers, _MARGIN, _WIDTH - _MARGIN)
-    height = _ROW * len(table.rows)
+    height = _TOP + _ROW * len(table.rows)
     parts = vertical_grid(x, 0, height)
     for place, (row, scores) in enumerate(zip(table.rows, published, strict=True)):
         label = row.model.label
         name = _short(label, _LETTERS)
-        top = _ROW * place
+        top = _TOP + _ROW * place
         parts.append(element("text", label, name, x=0, y=top + 13, class_="name"))
         y = top + _NAME + (_ROW - _NAME) / 2
         parts += [_published_mark(score, x, y) for score in scores if score.mean is not None]
         parts += _seeds(row, x, y)
     # A figure that is taken out of the page has no heading.
-    parts.append(element("text", text=table.score.title, x=_WIDTH - _MARGIN, y=height + 42,
+    parts.append(element("text", text=table.score.title, x=_WIDTH - _MARGIN, y=height + 39,
                          class_="name", text_anchor="end"))  # fmt: skip
     label = f"{table.score.title} on {table.data_set}: every seed of every model"
     return document(_WIDTH, height + _FOOT, parts, label)

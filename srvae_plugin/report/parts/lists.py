@@ -21,8 +21,14 @@ class _RunRow(NamedTuple):
     values: list[float]
 
 
-def lists(models: Sequence[Model], tables: Sequence[Table]) -> dict[str, Any]:
-    """What the template lists: every run, failures, environments."""
+def lists(models: Sequence[Model], tables: Sequence[Table], several: bool) -> dict[str, Any]:
+    """What the template lists: every run, failures, environments.
+
+    Args:
+        models: all of them.
+        tables: all scores.
+        several: whether there are several data sets, to be named.
+    """
     label = {id(run): model.label for model in models for run in model.runs}
     shown = list(dict.fromkeys((table.kind, table.score) for table in tables))
     values = {
@@ -38,8 +44,14 @@ def lists(models: Sequence[Model], tables: Sequence[Table]) -> dict[str, Any]:
         if not run.waits
     ]
     return {
-        "run_columns": ["run", "model", "data set", "seed", *(_column(*what) for what in shown)],
-        "run_rows": sorted(rows, key=lambda row: row.run.name),
+        "run_columns": [
+            "run",
+            "model",
+            *(["data set"] if several else []),
+            "seed",
+            *(_column(*what) for what in shown),
+        ],
+        "run_rows": sorted(rows, key=lambda row: row.run.name.lower()),
         "waiting": list(_waiting(models)),
         "failures": [*_problems(models), *_not_finite(tables)],
         "model_of": lambda run: label[id(run)],
@@ -47,28 +59,27 @@ def lists(models: Sequence[Model], tables: Sequence[Table]) -> dict[str, Any]:
     }
 
 
-def _waiting(models: Sequence[Model]) -> Iterator[tuple[Model, str, str, str]]:
-    """Model, data set, status and seeds of what a study has not come to yet."""
-    found: dict[tuple[int, str, str], list[int]] = {}
+def _waiting(models: Sequence[Model]) -> Iterator[tuple[Model, str, str]]:
+    """Model, data set, and the seeds that a study has not come to yet, by their status."""
     for model in models:
-        for run in model.runs:
-            if run.waits:
-                seeds = found.setdefault((model.number, run.data_set, run.status), [])
-                seeds += [] if run.seed is None else [run.seed]
-    for (number, data_set, status), seeds in found.items():
-        yield models[number], data_set, status, _ranges(sorted(seeds))
+        for data_set in dict.fromkeys(run.data_set for run in model.runs if run.waits):
+            runs = [run for run in model.runs if run.waits and run.data_set == data_set]
+            statuses = sorted({run.status for run in runs})
+            seeds = [[run.seed for run in runs if run.status == status] for status in statuses]
+            said = zip(seeds, statuses, strict=True)
+            yield model, data_set, "; ".join(f"{_ranges(of)} {status}" for of, status in said)
 
 
-def _ranges(numbers: Sequence[int]) -> str:
+def _ranges(seeds: Sequence[int | None]) -> str:
     """As in: 0, 2 to 4."""
     parts: list[list[int]] = []
-    for number in numbers:
+    for number in sorted(seed for seed in seeds if seed is not None):
         if parts and number == parts[-1][-1] + 1:
             parts[-1].append(number)
         else:
             parts.append([number])
     ends = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
-    return ", ".join(ends)
+    return ", ".join(ends) or "one without a seed"
 
 
 def _problems(models: Sequence[Model]) -> Iterator[tuple[Run, str]]:

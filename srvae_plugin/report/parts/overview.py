@@ -67,15 +67,19 @@ class Overview(NamedTuple):
         """All models' rows in all scores."""
         return [row for column in self.columns for row in column.table.rows]
 
-    @property
-    def legend(self) -> str:
-        """What the table shows, and no more than that."""
+    def legend(self, percent: str) -> str:
+        """What the table shows, and no more than that.
+
+        Args:
+            percent: that its intervals hold.
+        """
         if max(row.sound for row in self.rows) < 2:
             return "one seed of each model" if len(self.lines) > 1 else "one seed"
         has_intervals = any(np.isfinite(row.summary.mean_interval.low) for row in self.rows)
-        said = "mean over seeds; a dot is a seed, an upright line the mean"
-        if has_intervals:
-            said += f"; from {FEWEST} seeds on the interval of the mean, drawn as a pale bar"
+        said = "mean over seeds"
+        said += f", {percent} interval from {FEWEST} seeds on" if has_intervals else ""
+        said += "; a dot is a seed, an upright line the mean"
+        said += ", a pale bar the interval" if has_intervals else ""
         if has_intervals and len(self.lines) > 1:
             said += ". Bold: the best, where its paired interval against every other excludes 0"
         if has_intervals and len(self.lines) > 2:
