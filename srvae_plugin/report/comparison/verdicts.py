@@ -82,7 +82,7 @@ def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
         for table, one in _closest(pairs)
     ]
     few = all(one.pairs < FEWEST for _, one in pairs)
-    why = f", for an interval takes {FEWEST} seeds" if few else ""
+    why = f", because an interval takes {FEWEST} seeds" if few else ""
     return f"Not decided{why}: {_listed(parts, len(pairs))}."
 
 
@@ -112,7 +112,7 @@ def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     if not parts:
         return "To say how many seeds would decide it takes at least 2 seeds of each model."
     few = any(one.pairs < FEWEST for _, one in _closest(pairs))
-    guess = "; a guess, for the spread of so few seeds is uncertain" if few else ""
+    guess = "; a rough guess, because so few seeds leave the spread uncertain" if few else ""
     return (
         "If the true differences are the ones seen, it would take this many more seeds of each "
         f"model to see them ({100 * POWER:g}\N{NO-BREAK SPACE}%, two-sided, paired): "
@@ -172,5 +172,5 @@ def number(value: float, digits: int = 3) -> str:
     """A number for people: `digits` decimals below 10, and one less for each further digit."""
     if not math.isfinite(value):
         return "infinite" if math.isinf(value) else "–"
-    above = len(f"{abs(value):.0f}") - 1
+    above = len(str(int(abs(value)))) - 1
     return f"{value:,.{max(digits - above, 0)}f}".replace("-", "\N{MINUS SIGN}")
