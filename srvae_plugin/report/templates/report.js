@@ -97,9 +97,12 @@ for (const table of document.querySelectorAll("table")) {
 }
 
 // On paper nothing can be opened: the notes that a table refers to are printed.
-const notes = [...document.querySelectorAll("details.footnotes:not([open])")];
-addEventListener("beforeprint", () => notes.forEach((note) => { note.open = true; }));
-addEventListener("afterprint", () => notes.forEach((note) => { note.open = false; }));
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details.footnotes:not([open])")];
+  folded.forEach((note) => { note.open = true; });
+});
+addEventListener("afterprint", () => folded.forEach((note) => { note.open = false; }));
 
 // A link to a model opens its configuration.
 function openConfiguration() {
