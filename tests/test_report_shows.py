@@ -152,3 +152,23 @@ def test_a_chart_is_of_the_steps_after_the_first_and_of_all_but_stray_runs():
     stray = values.copy()
     stray[-1] = 1e6
     assert max(ticks(curve_chart([Curve(model, "a", steps, stray)], "t"))) <= 100
+
+
+def test_a_line_leaves_its_chart_and_does_not_run_along_the_edge():
+    values = np.r_[1e300, 120.0, 90.0, np.linspace(60, 40, 97)]
+    svg = curve_chart([Curve(Model("m", "", {}), "a", np.arange(100.0), values)], "t")
+    top = float(re.search(r'<svg x="[^"]+" y="([^"]+)"', svg)[1])
+    points = re.search(r'points="([^"]+)', svg)[1].split()
+    heights = [float(pair.split(",")[1]) for pair in points]
+    assert heights[0] < heights[1] < heights[2] < top
+    assert all(height > top for height in heights[5:])
+    assert len(svg) < 10_000
+
+
+def test_a_metric_that_does_not_say_which_way_is_better_is_shown_so(tmp_path):
+    for model, value in (("vae", 0.2), ("sr_vae", 0.4)):
+        make_run(tmp_path / f"r/{model}", 0, {"my_error": value, "mig": value}, model)
+    text, _ = report(tmp_path, tmp_path / "r")
+    ways = re.findall(r'<span class="way">([^<]+)', text)
+    assert ways == ["higher is better", "higher is taken to be better", "lower is better"]
+    assert "Higher is taken to be better: the metric does not say." in text

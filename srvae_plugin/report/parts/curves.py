@@ -27,6 +27,12 @@ _FIRST = 0.05
 """Share of the steps whose values may lie above a chart."""
 _WIDTH, _HEIGHT, _LEFT, _TOP = 440.0, 270.0, 58.0, 30.0
 
+_WINDOW = (
+    f'<svg x="{_LEFT:g}" y="{_TOP:g}" width="{_WIDTH - 12 - _LEFT:g}" '
+    f'height="{_HEIGHT - 36 - _TOP:g}" viewBox="{_LEFT:g} {_TOP:g} {_WIDTH - 12 - _LEFT:g} '
+    f'{_HEIGHT - 36 - _TOP:g}">'
+)
+
 
 class Curve(NamedTuple):
     """One run's scalar."""
@@ -59,6 +65,8 @@ def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str
              _LEFT, _WIDTH - 12, True)  # fmt: skip
     y = axis(_shown([*lines, *bands], every), _HEIGHT - 36, _TOP)
     parts = [element("text", text=title, x=_LEFT, y=16, class_="title"), *_grids(x, y)]
+    # What lies above is cut off, so that a line leaves the chart and does not run along its edge.
+    parts.append(_WINDOW)
     for curve in bands:
         fill = color(curve.model.number)
         parts.append(
@@ -71,7 +79,7 @@ def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str
                     stroke=color(curve.model.number), class_="curve", **dashes(curve.model.number))
         )  # fmt: skip
         parts += _marks(curve, x, y) if every else []
-    return document(_WIDTH, _HEIGHT, parts, title)
+    return document(_WIDTH, _HEIGHT, [*parts, "</svg>"], title)
 
 
 def line_key(number: int) -> str:
@@ -113,8 +121,9 @@ def _grids(x: Axis, y: Axis) -> list[str]:
 
 
 def _points(curve: Curve, x: Axis, y: Axis) -> str:
-    """Pixels of a line, cut off at the chart's edges; a single point becomes a short stroke."""
-    heights = [min(max(y.at(value), y.end), y.start) for value in curve.values]
+    """Pixels of a line, also a little outside the chart; a single point is a short stroke."""
+    far = 10 * _HEIGHT
+    heights = [min(max(y.at(value), -far), far) for value in curve.values]
     pixels = [(x.at(step), height) for step, height in zip(curve.steps, heights, strict=True)]
     if len(pixels) == 1:
         pixels.append((pixels[0][0] + 0.1, pixels[0][1]))

@@ -83,8 +83,8 @@ function columns(table) {
 // Narrow windows show each row as a card, whose lines need the columns' names.
 for (const table of document.querySelectorAll("table")) {
   const heads = [...table.tHead.rows[0].cells];
-  // Higher is better unless it is said.
-  const labels = columns(table).map((name, column) => (/^lower/.test(heads[column].querySelector(".way")?.textContent) ? `${name}, lower is better` : name));
+  const usual = "higher is better";
+  const labels = columns(table).map((name, column) => ((heads[column].querySelector(".way")?.textContent ?? usual) === usual ? name : `${name}, ${heads[column].querySelector(".way").textContent}`));
   const first = table.tBodies[0].rows[0];
   // Headings stand over their numbers.
   if (first && !table.matches(".overview")) heads.forEach((head, column) => { head.classList.toggle("n", Boolean(first.cells[column]?.matches(".n"))); });
