@@ -318,8 +318,34 @@ def test_a_study_names_its_runs(tmp_path):
     assert (row["seeds"]["text"], row["failed"]["text"]) == ("2", "1")
     failures = {(r["seed"]["text"], r["what is wrong"]["text"]) for r in page.rows("failures")}
     assert ("2", "failed in its study; out of memory") in failures
-    assert ("3", "planned in its study") in failures
-    assert "4 runs of 1 model on 1 data set; 1 failed; 1 not yet run" in text
+    assert {seed for seed, _ in failures} == {"2"}
+    assert [row["seeds"]["text"] for row in page.rows("waiting")] == ["3 planned"]
+    assert "4 runs of 1 model on 1 data set; 1 failed; 1 not finished yet" in text
+
+
+def test_what_a_study_has_still_to_do_is_no_failure(tmp_path):
+    for model, seed in (("vae", 0), ("sr_vae", 0)):
+        make_run(tmp_path / f"s/{model}-{seed}", seed, {"mig": 0.3 + seed}, model)
+    make_unfinished(tmp_path / "s/vae-1", 1, "vae")
+    statuses = {("vae", 1): "interrupted"} | {("vae", seed): "planned" for seed in (2, 3, 4, 6)}
+    entries = [
+        {"label": model, "dataset": "d", "dataset_name": "dsprites_full", "seed": seed,
+         "folder": f"{model}-{seed}", "status": statuses.get((model, seed), "finished")}
+        for model, seed in [("vae", 0), ("sr_vae", 0), *statuses]
+    ]  # fmt: skip
+    write_json(tmp_path / "s/study.json", {"format": 1, "runs": entries})
+    text, _ = report(tmp_path, tmp_path / "s")
+    page = Page(text)
+    assert {r["model"]["text"]: r["seeds"]["text"] for r in page.rows("waiting")} == {
+        "vae": "1 interrupted; 2 to 4, 6 planned",
+    }  # fmt: skip
+    assert 'id="failures"' not in text
+    assert len(page.rows("runs")) == 2
+    # Nor does one seed have a spread, a median of its own, or a chance to be better.
+    assert "P(first better)" not in text
+    assert "scores" not in page.tables
+    assert "one seed of each model" in page.text["overview"]
+    assert "takes at least 2 seeds of each model" in page.text["overview"]
 
 
 def test_names_are_escaped(tmp_path):
@@ -334,7 +360,7 @@ def test_names_are_escaped(tmp_path):
     assert "&lt;b&gt;title&lt;/b&gt; &amp; more" in text
     page = Page(text)
     assert page.rows("runs")[0]["run"]["text"] == f"runs/{name.replace('/', '_')}"
-    assert "a<b>&c score" in page.tables["runs"][0][0][4]["text"]
+    assert "a<b>&c score" in page.tables["runs"][0][0][3]["text"]
 
 
 @pytest.mark.parametrize("factors", [("shape", "size"), ()])

@@ -172,6 +172,37 @@ def test_nothing_is_wider_than_the_window(page):
         page.screenshot(path=str(Path(folder) / name), full_page=True)
 
 
+LABELS = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
+  const frame = svg.getBoundingClientRect();
+  const boxes = [...svg.querySelectorAll("text:not([transform])")]
+    .map((text) => [text.textContent, text.getBoundingClientRect()]).filter(([, box]) => box.width);
+  const cut = boxes.filter(([, b]) => b.left < frame.left - 1 || b.right > frame.right + 1
+    || b.top < frame.top - 1 || b.bottom > frame.bottom + 1).map(([text]) => `cut: ${text}`);
+  const over = boxes.flatMap(([one, a], place) => boxes.slice(place + 1)
+    .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 2
+      && b.top < a.bottom - 2).map(([other]) => `${one} over ${other}`));
+  return [...cut, ...over];
+})"""
+
+
+def test_no_label_of_a_figure_is_cut_off_or_lies_over_another(page):
+    assert page.evaluate(LABELS) == []
+
+
+def test_narrow_windows_show_cards(page):
+    narrow = page.viewport_size["width"] == WIDTHS["narrow"]
+    cell = page.locator("#overview td").nth(3)
+    assert (
+        cell.get_attribute("data-label") == "Reconstruction loss (nats per image), lower is better"
+    )
+    assert page.locator("#overview thead").is_visible() != narrow
+    if narrow:
+        boxes = page.evaluate(
+            "[...document.querySelectorAll('.tall')].map(e => [e.clientWidth, innerWidth])"
+        )
+        assert all(width > 0.9 * (window - 28) for width, window in boxes)
+
+
 def test_nothing_is_cut_off_on_paper(browser, report):
     page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 with margins of 1 cm
     page.emulate_media(media="print")
@@ -210,7 +241,13 @@ def test_tables_are_downloaded_as_csv_markdown_and_latex(page):
     assert name == "report-overview.md"
     lines = content.decode().splitlines()
     assert lines[0].startswith("| model | FactorVAE score | MIG |")
-    assert lines[2].startswith("| beta-VAE | 0.706 n = 3 published 0.72")
+    assert lines[2].startswith("| beta-VAE | 0.706 n = 3 published 0.72 [a b ")
+    letters = {letter for marks in re.findall(r"\[([a-z ]+)\]", content.decode())
+               for letter in marks.split()}  # fmt: skip
+    noted = [
+        line.split(" ")[0] for line in lines if re.match(r"\[[a-z]+\] [a-z ]+: .+ \\\| ", line)
+    ]
+    assert sorted(noted) == [f"[{letter}]" for letter in sorted(letters)]
     name, content = downloaded(page, bar.get_by_text("LaTeX"))
     text = content.decode()
     assert name == "report-overview.tex"
@@ -327,4 +364,16 @@ def test_a_request_would_have_been_seen(browser, report):
     page.evaluate("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x'}))")
     page.wait_for_timeout(200)
     assert any("Content Security Policy" in text for text in said)
+    page.close()
+
+
+def test_paper_has_the_notes_that_are_folded_on_the_screen(browser, report):
+    page = browser.new_page()
+    page.goto(report.as_uri())
+    notes = page.locator("details.footnotes")
+    notes.first.evaluate("note => { note.open = false; }")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details.footnotes li:visible").count() > 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details.footnotes li:visible").count() == 0
     page.close()

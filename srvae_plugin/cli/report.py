@@ -83,6 +83,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
             print(published.as_text(published.published_scores(options.published_csv)))
             return
         from srvae_plugin.report.comparison.pairs import Bootstrap
+        from srvae_plugin.report.comparison.verdicts import counted
         from srvae_plugin.report.write import write_report
 
         done = write_report(
@@ -90,7 +91,8 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
             bootstrap=Bootstrap(options.confidence, options.resamples, options.seed),
             compare_with=options.compare_with, title=options.title, overwrite=options.overwrite,
         )  # fmt: skip
-        print(f"{done.runs} runs of {len(done.models)} models: {'; '.join(done.models)}")
+        counts = counted(done.runs, "run"), counted(len(done.models), "model")
+        print(f"{' of '.join(counts)}: {'; '.join(done.models)}")
         print(f"report  {done.page}\nscores  {done.scores}")
         if done.notes:
             print(f"notes   {done.notes}, under Failures on the page")

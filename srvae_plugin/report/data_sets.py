@@ -113,14 +113,15 @@ def _keys(runs: Sequence[Run], notes: list[str]) -> list[_Key]:
         same = known.get((data.name, data.options), set())
         if len(same) == 1 and not data.place:
             keys.append(next(iter(same)))
-            joined[data.name] += 1
+            joined[data.name] += run.finished
         else:
             keys.append(_Key(data.name, data.options, "", data.place))
-            unknown[f"{data.name} ({data.place})"] += bool(data.place)
+            unknown[f"{data.name} ({data.place})"] += bool(data.place) and run.finished
     notes += [
         f"{count} runs on {name} do not record what it contained (made by an older version or "
         "another program): taken for the same data set as that of the others"
         for name, count in joined.items()
+        if count
     ]
     notes += [
         f"{count} runs on {name} do not record what it contained (made by an older version or "

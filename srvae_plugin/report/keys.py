@@ -45,6 +45,15 @@ class Score(NamedTuple):
     higher_is_better: bool = True
     function: str = ""
     """What computes it, if `metric` is a gin scope of that."""
+    is_stated: bool = True
+    """Whether its metric says which way is better; else higher is taken to be."""
+
+    @property
+    def way(self) -> str:
+        """Which way is better, in words."""
+        if not self.is_stated:
+            return "higher is taken to be better"
+        return "higher is better" if self.higher_is_better else "lower is better"
 
 
 _LOSSES = (
@@ -137,7 +146,7 @@ def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
     # Downstream tasks report every size of the training set; the last is the largest.
     tests = [key for key in plain if key.endswith("mean_test_accuracy")][-1:]
     chosen = tests or [key for key in plain if "train" not in key][:_AT_MOST] or plain[:_AT_MOST]
-    return [Score(metric, key, f"{metric} {key}") for key in chosen]
+    return [Score(metric, key, f"{metric} {key}", is_stated=False) for key in chosen]
 
 
 def order(score: Score) -> tuple[bool, float, int, str, str]:

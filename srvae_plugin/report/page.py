@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -19,14 +18,15 @@ from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
 from srvae_plugin.report.comparison.pairs import Bootstrap
 from srvae_plugin.report.comparison.protocol import Beside, beside_published, published_by_row
-from srvae_plugin.report.comparison.published import CONFIDENCE, PublishedScore, mean_text
+from srvae_plugin.report.comparison.published import CONFIDENCE, PublishedScore, mean_text, std_text
 from srvae_plugin.report.comparison.seeds import plans
 from srvae_plugin.report.comparison.settings import Variants
+from srvae_plugin.report.comparison.verdicts import counted, number
 from srvae_plugin.report.models import Model
-from srvae_plugin.report.parts.curves import Curve, curve_chart
+from srvae_plugin.report.parts.curves import Curve, curve_chart, line_key
 from srvae_plugin.report.parts.diagnoses import diagnoses
 from srvae_plugin.report.parts.explanations import explanation
-from srvae_plugin.report.parts.figures import cell_strip, hinton, legend, strip_plot
+from srvae_plugin.report.parts.figures import MANY, cell_strip, hinton, legend, strip_plot
 from srvae_plugin.report.parts.lists import lists
 from srvae_plugin.report.parts.overview import overviews
 from srvae_plugin.report.parts.pictures import (
@@ -50,7 +50,7 @@ from srvae_plugin.report.scores import (
 from srvae_plugin.runs.directory import DECOMPOSITION
 from srvae_plugin.version import __version__
 
-__all__ = ["SECTIONS", "exact", "number", "page"]
+__all__ = ["SECTIONS", "exact", "page"]
 
 SECTIONS = (
     ("overview", "Overview", "overviews"),
@@ -63,6 +63,7 @@ SECTIONS = (
     ("traversals", "Traversals", "traversals"),
     ("decomposition", "Step by step", "decompositions"),
     ("hinton", "Hinton diagrams", "hintons"),
+    ("waiting", "Not finished yet", "waiting"),
     ("failures", "Failures", "problems"),
     ("runs", "All runs", "run_rows"),
     ("models", "Models", "models"),
@@ -111,14 +112,16 @@ def page(
         "notes": notes,
         "bootstrap": bootstrap,
         **_texts(models, beside, bootstrap),
-        "by_data_set": _by_data_set(tables, beside),
+        "by_data_set": (by_data_set := _by_data_set(tables, beside)),
+        "legend": _legend(by_data_set),
+        "many": MANY,
         "overall": overall(tables, bootstrap),
         "comparisons": [(table, c) for table in tables for c in table.comparisons],
         "chosen_reference": not compare_with and any(table.reference for table in tables),
         "curves": _curves(models, notes),
         "variants": variants.all,
         **_pictures(chosen_runs(tables, models), notes),
-        **lists(models, tables),
+        **lists(models, tables, len(data_sets(models)) > 1),
     }
     context["problems"] = [*context["failures"], *notes, *context["left_out"]]
     context["sections"] = [(anchor, name) for anchor, name, shows in SECTIONS if context[shows]]
@@ -132,20 +135,10 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.globals |= {
         "number": number, "exact": exact, "color": color, "mean_text": mean_text,
+        "std_text": std_text,
         "explanation": explanation, "strip": lambda *of: Markup(cell_strip(*of)),
     }  # fmt: skip
     return environment
-
-
-def number(value: float, digits: int) -> str:
-    """A number for people: `digits` decimals below 100, four significant digits or all above."""
-    if math.isinf(value):
-        return "infinite"
-    if abs(value) >= 100:
-        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
-    else:
-        text = f"{value:.{digits}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def exact(value: float | None) -> str:
@@ -160,23 +153,23 @@ def _texts(
     waiting = sum(run.waits for run in runs)
     failed = sum(not run.finished for run in runs) - waiting
     counts = [
-        _count(len(runs), "run"), "of", _count(len(models), "model"), "on",
-        _count(len(data_sets(models)), "data set"),
+        counted(len(runs), "run"), "of", counted(len(models), "model"), "on",
+        counted(len(data_sets(models)), "data set"),
     ]  # fmt: skip
     tail = (f"; {failed} failed" if failed else "") + (
-        f"; {waiting} not yet run" if waiting else ""
+        f"; {waiting} not finished yet" if waiting else ""
     )
     used = {one.published.confidence for one in beside if one.published}
-    percent = f"{100 * bootstrap.confidence:g}"
+    percent = f"{100 * bootstrap.confidence:g}\N{NO-BREAK SPACE}%"
     return {
         "version": __version__,
         "date": datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
         "counts": " ".join(counts) + tail,
-        "confidence_title": f"{percent} % interval",
+        "confidence_title": f"{percent} interval",
         "percent": percent,
         "uncorrected": _uncorrected(bootstrap.confidence),
+        "several": len(data_sets(models)) > 1,
         "confidences": [(name, text) for name, text in CONFIDENCE.items() if name in used],
-        "legend": [(Markup(mark), text) for mark, text in legend()],
     }
 
 
@@ -186,10 +179,6 @@ def _uncorrected(confidence: float) -> str:
         f"Intervals are not corrected for how many there are: one in {once} true differences of 0 "
         "looks decided by chance, and more than that with few seeds."
     )
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _by_data_set(
@@ -210,13 +199,26 @@ def _by_data_set(
     return found
 
 
-def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[Markup]]]:
+def _legend(
+    by_data_set: Sequence[tuple[str, list[tuple[Table, Markup]]]],
+) -> list[tuple[Markup, str]]:
+    plots = [plot for _, group in by_data_set for _, plot in group]
+    return [(Markup(mark), text) for mark, text in legend(plots)]
+
+
+_Keys = list[tuple[Markup, str]]
+
+
+def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[Markup], _Keys]]:
     found = []
     for data_set in data_sets(models):
+        drawn: dict[int, Model] = {}
         curves: dict[str, list[Curve]] = {name: [] for name in _SCALARS}
         for model in models:
             for run in model.of(data_set):
                 path = run.directory.model.files.scalars
+                if path.is_file() or run.directory.evaluations.steps():
+                    drawn[model.number] = model
                 if not path.is_file():
                     continue
                 columns = _or_note(partial(_scalars, path), notes) or {}
@@ -225,7 +227,8 @@ def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[M
         charts = [curve_chart(curves[name], title) for name, title in _SCALARS.items()]
         charts += score_charts(models, data_set, partial(_or_note, notes=notes))
         if any(charts):
-            found.append((data_set, [Markup(chart) for chart in charts if chart]))
+            keys = [(Markup(line_key(model.number)), model.label) for model in drawn.values()]
+            found.append((data_set, [Markup(chart) for chart in charts if chart], keys))
     return found
 
 

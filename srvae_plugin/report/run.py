@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 from srvae_plugin.report.reading import seed_of
 from srvae_plugin.runs.directory import RunDirectory
 
-__all__ = ["DataSet", "Run", "Settings", "Where"]
+__all__ = ["UNFINISHED", "DataSet", "Run", "Settings", "Where"]
 
 Settings = dict[str, str]
 """Gin bindings as they are written, by name."""
 Where = tuple[str, str]
 """Representation ("mean", "sampled") and metric."""
+UNFINISHED = "training has not finished"
+"""What is wrong with a run that left no training result."""
 
 
 class DataSet(NamedTuple):
@@ -70,6 +72,8 @@ class Run:
     """Whether it holds further scores of a run that is there: none of those it lacks failed."""
     finished: bool = True
     """False if it has no training result: it counts as failed in every score."""
+    status: str = "finished"
+    """What its study says of it."""
     waits: bool = False
     """Whether its study has not come to its end yet; it does not count then."""
 

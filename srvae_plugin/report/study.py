@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from srvae_plugin.report.reading import seed_of
-from srvae_plugin.report.run import DataSet, Run
+from srvae_plugin.report.run import UNFINISHED, DataSet, Run
 from srvae_plugin.runs.directory import read_study_record
 
 __all__ = ["study_name", "with_study"]
@@ -67,9 +67,14 @@ def _describe(run: Run, entry: Mapping[str, Any]) -> None:
             run.problems.append(f"study.json: the seed is {entry['seed']!r:.40}, no whole number")
         else:
             run.config.setdefault("model.random_seed", str(seed))
+    run.status = status
     if status == "finished":
         return
     run.waits = status in _WAITS and not run.finished
+    # The study says why, or that it is no fault.
+    run.problems = [problem for problem in run.problems if problem != UNFINISHED]
+    if run.waits:
+        return
     log = f"log: {entry['log']}" if entry.get("log") else ""
     said = [f"{status} in its study", str(entry.get("error") or ""), log]
     run.problems[:0] = ["; ".join(" ".join(part.split()) for part in said if part)]

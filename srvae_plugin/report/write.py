@@ -14,7 +14,7 @@ from srvae_plugin.files import replacing, writing
 from srvae_plugin.report.comparison.pairs import Bootstrap
 from srvae_plugin.report.comparison.published import published_scores
 from srvae_plugin.report.comparison.settings import settings_of
-from srvae_plugin.report.data import read_runs
+from srvae_plugin.report.data import Found, read_runs
 from srvae_plugin.report.models import Model, group_by_model
 from srvae_plugin.report.page import page
 from srvae_plugin.report.scores import scores_of, value_of
@@ -87,7 +87,7 @@ def write_report(
         models = group_by_model(found.runs)
         labels = [model.label for model in models]
         reference = None if compare_with is None else _label_of(compare_with, models)
-        title = title or found.title
+        title = title or _title(found, models)
         html = page(
             (title, output.stem), models, numbers, bootstrap or Bootstrap(), reference, found.notes
         )
@@ -97,6 +97,13 @@ def write_report(
             with writing(output, page_file):
                 page_file.write_bytes(html.encode("utf-8"))
     return Written(output, scores_csv, len(found.runs), labels, len(found.notes))
+
+
+def _title(found: Found, models: Sequence[Model]) -> str:
+    """The studies' or folders' names; of a run's folder, what the run is, too."""
+    if [run.name for run in found.runs] != [found.title]:
+        return found.title
+    return f"{found.title}: {models[0].label} on {found.runs[0].data_set}"
 
 
 def _label_of(name: str, models: Sequence[Model]) -> str:

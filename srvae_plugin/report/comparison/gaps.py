@@ -12,7 +12,7 @@ from srvae_plugin.files import read_json
 from srvae_plugin.report.data_sets import from_config, from_record
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.reading import seed_of
-from srvae_plugin.report.run import DataSet, Run, Settings
+from srvae_plugin.report.run import UNFINISHED, DataSet, Run, Settings
 from srvae_plugin.runs.directory import RunDirectory, refused_folder, run_of, scored_kind
 
 __all__ = ["add_foreign", "add_refusals", "planned_metrics", "with_plans"]
@@ -60,7 +60,7 @@ def with_plans(runs: list[Run], roots: Mapping[Path, str]) -> list[Run]:
         config = gin_dict(text)
         data = from_record(_record_in(text)) or from_config(config) or DataSet()
         run = Run(name, folder, config, data=data, finished=False)
-        run.problems += ["training has not finished", *problems]
+        run.problems += [UNFINISHED, *problems]
         runs.append(run)
     return runs
 

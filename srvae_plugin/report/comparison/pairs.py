@@ -65,6 +65,11 @@ class Row(NamedTuple):
     """One per run, NaN for one that failed."""
     summary: Summary
 
+    @property
+    def sound(self) -> int:
+        """Runs that did not fail."""
+        return int(np.isfinite(self.values).sum())
+
 
 class Comparison(NamedTuple):
     """The first model beside the second."""
@@ -79,7 +84,10 @@ class Comparison(NamedTuple):
     spread: float
     """Standard deviation of the differences over these seeds; NaN of fewer than two."""
     probability: float
-    """Chance that a run of the first scores better than one of the second, over all their runs."""
+    """Chance that a run of the first scores better than one of the second, over all their runs.
+
+    NaN where either has a single run: it could only be 0 or 1.
+    """
     probability_interval: Interval
 
     def decided(self, higher_is_better: bool) -> bool:
@@ -114,7 +122,7 @@ def compare(first: Row, second: Row, score: Score, bootstrap: Bootstrap) -> Comp
     pairs = len(difference)
     sign = 1 if score.higher_is_better else -1
     better = sign * first.values, sign * second.values
-    enough = min(np.isfinite(row.values).sum() for row in (first, second)) >= FEWEST
+    enough = min(first.sound, second.sound) >= FEWEST
     options = bootstrap._asdict()
     return Comparison(
         first.model,
@@ -123,7 +131,7 @@ def compare(first: Row, second: Row, score: Score, bootstrap: Bootstrap) -> Comp
         mean(difference) if pairs else np.nan,
         bootstrap_interval(mean, difference, **options) if pairs >= FEWEST else _NONE,
         float(np.std(difference, ddof=1)) if pairs > 1 else np.nan,
-        probability_of_improvement(*better),
+        probability_of_improvement(*better) if min(first.sound, second.sound) > 1 else np.nan,
         improvement_interval(*better, **options) if enough else _NONE,
     )
 

@@ -183,10 +183,14 @@ def _hyperparameters(here: str, published: str) -> Difference | None:
 
 def _seeds(row: Row, published: PublishedScore) -> Difference | None:
     sound = row.summary.runs - row.summary.failed
-    here = f"all {sound}" + (f" ({row.summary.failed} failed)" if row.summary.failed else "")
+    here = _all(sound) + (f" ({row.summary.failed} failed)" if row.summary.failed else "")
     there = published.stated.selection
-    there = there or (f"all {published.n_seeds}" if published.n_seeds else _NOT_STATED)
+    there = there or (_all(published.n_seeds) if published.n_seeds else _NOT_STATED)
     return None if here == there else Difference("seeds", here, there)
+
+
+def _all(count: int) -> str:
+    return f"all {count}" if count > 1 else f"{count}"
 
 
 def _data_set(runs: Sequence[Run], name: str, published: str) -> Difference | None:

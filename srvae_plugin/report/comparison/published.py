@@ -16,7 +16,7 @@ from typing import NamedTuple, TextIO
 
 __all__ = [
     "COLUMNS", "CONFIDENCE", "PROTOCOL_COLUMNS", "SCORES", "Protocol", "PublishedScore", "as_text",
-    "mean_text", "published_scores", "read_published",
+    "mean_text", "published_scores", "read_published", "std_text",
 ]  # fmt: skip
 
 COLUMNS = (
@@ -237,6 +237,12 @@ def mean_text(score: PublishedScore) -> str:
     if score.mean is None:
         return score.statement
     return ("~" if score.approximate else "") + _text(score.mean)
+
+
+def std_text(score: PublishedScore) -> str:
+    """The standard deviation with as many decimals as the mean has, or more."""
+    mean, std = (_text(value).partition(".")[2] for value in (score.mean, score.std))
+    return f"{score.std or 0:.{max(len(mean), len(std))}f}"
 
 
 def _text(value: float | None) -> str:

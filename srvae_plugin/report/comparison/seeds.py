@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import median_low
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,13 @@ class Plan(NamedTuple):
     """Smallest difference that its seeds see with the usual power."""
     needed: list[tuple[float, str]]
     """Seeds of each model for some differences."""
+    is_share: bool
+    """Whether the scores lie between 0 and 1."""
+
+    @property
+    def sees_nothing(self) -> bool:
+        """Whether no difference is large enough to be seen."""
+        return self.is_share and self.seen > 1
 
 
 def plans(tables: Sequence[Table]) -> list[Plan]:
@@ -48,17 +56,21 @@ def plans(tables: Sequence[Table]) -> list[Plan]:
             continue
         means = [abs(row.summary.mean) for row in table.rows if np.isfinite(row.summary.mean)]
         # Of what is no share of 1, such as a loss, the same shares of its mean.
-        unit = 1.0 if max(means) <= 1 else float(f"{np.mean(means):.1g}")
+        is_share = max(means) <= 1
+        unit = 1.0 if is_share else float(f"{np.mean(means):.1g}")
         needed = [(share * unit, _needed(share * unit, spread)) for share in _SHARES]
-        found.append(Plan(table, spread, visible_difference(spread, spread.seeds), needed))
+        seen = visible_difference(spread, spread.seeds)
+        is_share &= table.score.higher_is_better
+        found.append(Plan(table, spread, seen, needed, is_share))
     return found
 
 
 def spread_of(rows: Sequence[Row]) -> Spread | None:
-    """The spread over seeds of a study in one score; None of single runs.
+    """The spread over seeds of a study in one score, and how many of them; None of single runs.
 
     Paired where two models share at least two seeds: pooled over all pairs of models. Otherwise
-    pooled over the models.
+    pooled over the models. The number of
+    seeds is the median: one model that has not had all its seeds is not to speak for the others.
     """
     differences = [
         paired_by_seed(one, two) for place, one in enumerate(rows) for two in rows[place + 1 :]
@@ -66,12 +78,12 @@ def spread_of(rows: Sequence[Row]) -> Spread | None:
     shared = [values for values in differences if len(values) > 1]
     if shared:
         # Of k models k - 1 differences are free, however many pairs there are.
-        return Spread(_pooled(shared), min(map(len, shared)), True, _free(len(shared)))
+        return Spread(_pooled(shared), median_low(map(len, shared)), True, _free(len(shared)))
     own = [row.values[np.isfinite(row.values)] for row in rows]
     several = [values for values in own if len(values) > 1]
     if not several:
         return None
-    return Spread(_pooled(several), min(map(len, several)), False, len(several))
+    return Spread(_pooled(several), median_low(map(len, several)), False, len(several))
 
 
 def _pooled(samples: Sequence[np.ndarray]) -> float:

@@ -11,7 +11,7 @@ from srvae_plugin.report.comparison.pairs import FEWEST, Comparison, Row
 from srvae_plugin.report.comparison.power import POWER, Spread, seeds_needed
 from srvae_plugin.report.scores import Table
 
-__all__ = ["Judged", "more_seeds", "sentences", "shown"]
+__all__ = ["Judged", "counted", "more_seeds", "number", "sentences"]
 
 Judged = tuple[Table, Row | None, Sequence[Comparison]]
 """A score's table, the row of the best mean, and that beside every other."""
@@ -32,7 +32,7 @@ def sentences(judged: Iterable[Judged]) -> list[str]:
     if not pairs:
         return [_alone(columns)]
     ahead = [(table, one) for table, one, decided in pairs if decided]
-    open_ = [(table, one) for table, one, decided in pairs if not decided]
+    open_ = [(table, one) for table, one, decided in pairs if not decided and not _equal(one)]
     said = [_ahead(ahead), _not_decided(open_), _more(open_)]
     return [text for text in said if text]
 
@@ -42,8 +42,9 @@ def _alone(columns: Sequence[tuple[Table, Row, Sequence[Comparison]]]) -> str:
     count = best.summary.runs - best.summary.failed
     seeds = "one seed, which says nothing of the spread over seeds" if count == 1 else (
         f"{count} seeds")  # fmt: skip
+    value = number(best.summary.mean)
     return (
-        f"{best.model.label} has a {table.score.title} of {shown(best.summary.mean)} from {seeds}; "
+        f"{best.model.label} has a {table.score.title} of {value} from {seeds}; "
         "there is no second model to compare it with."
     )
 
@@ -66,6 +67,11 @@ def _ahead(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     return f"{'; '.join(parts)}: the paired interval excludes 0."
 
 
+def _equal(one: Comparison) -> bool:
+    """Whether there is nothing to decide: the scores of every seed are the same."""
+    return one.pairs > 1 and not one.difference and not one.spread
+
+
 def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     if not pairs:
         return ""
@@ -75,18 +81,19 @@ def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
         f"{one.first.label} against {one.second.label} in {_title(table)} ({_difference(one)})"
         for table, one in _closest(pairs)
     ]
-    return f"Not decided: {_listed(parts, len(pairs))}."
+    few = all(one.pairs < FEWEST for _, one in pairs)
+    why = f", because an interval takes {FEWEST} seeds" if few else ""
+    return f"Not decided{why}: {_listed(parts, len(pairs))}."
 
 
 def _difference(one: Comparison) -> str:
     if not one.pairs:
         return "no seed in common"
     low, high = one.difference_interval
-    seeds = f"{one.pairs} seed{'' if one.pairs == 1 else 's'}"
-    said = f"difference {shown(one.difference)}, {seeds}"
-    if math.isnan(low):
-        return f"{said}: no interval below {FEWEST}"
-    return f"{said}, {shown(low)} to {shown(high)}"
+    said = f"difference {number(one.difference)}"
+    if math.isfinite(low):
+        said = f"{said}, interval {number(low)} to {number(high)}"
+    return f"{said}, {counted(one.pairs, 'seed')}"
 
 
 def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
@@ -103,10 +110,13 @@ def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     if not parts and any(one.pairs > 1 for _, one in pairs):
         return ""
     if not parts:
-        return "At least 2 seeds of each model are needed to say how many more would decide."
+        return "To say how many seeds would decide it takes at least 2 seeds of each model."
+    few = any(one.pairs < FEWEST for _, one in _closest(pairs))
+    guess = "; a rough guess, because so few seeds leave the spread uncertain" if few else ""
     return (
         "If the true differences are the ones seen, it would take this many more seeds of each "
-        f"model to see them ({100 * POWER:g} %, two-sided, paired): {_listed(parts)}."
+        f"model to see them ({100 * POWER:g}\N{NO-BREAK SPACE}%, two-sided, paired): "
+        f"{_listed(parts)}{guess}."
     )
 
 
@@ -153,9 +163,14 @@ def _listed(parts: Sequence[str], of: int = 0) -> str:
     return " and ".join(filter(None, [", ".join(shown_parts[:-1]), shown_parts[-1]]))
 
 
-def shown(value: float) -> str:
-    """A number in a sentence."""
+def counted(count: int, what: str) -> str:
+    """As in: 1 run, 2 runs."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for people: `digits` decimals below 10, and one less for each further digit."""
     if not math.isfinite(value):
-        return str(value)
-    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+        return "infinite" if math.isinf(value) else "–"
+    above = len(str(int(abs(value)))) - 1
+    return f"{value:,.{max(digits - above, 0)}f}".replace("-", "\N{MINUS SIGN}")

@@ -13,16 +13,25 @@ from srvae_plugin.report.parts.svg import (
     Axis,
     axis,
     color,
+    dashes,
     document,
     element,
     vertical_grid,
 )
 
-__all__ = ["Curve", "curve_chart"]
+__all__ = ["Curve", "curve_chart", "line_key"]
 
 _LINES = 40
 """Up to so many runs are drawn each."""
+_FIRST = 0.05
+"""Share of the steps whose values may lie above a chart."""
 _WIDTH, _HEIGHT, _LEFT, _TOP = 440.0, 270.0, 58.0, 30.0
+
+_WINDOW = (
+    f'<svg x="{_LEFT:g}" y="{_TOP:g}" width="{_WIDTH - 12 - _LEFT:g}" '
+    f'height="{_HEIGHT - 36 - _TOP:g}" viewBox="{_LEFT:g} {_TOP:g} {_WIDTH - 12 - _LEFT:g} '
+    f'{_HEIGHT - 36 - _TOP:g}">'
+)
 
 
 class Curve(NamedTuple):
@@ -54,11 +63,10 @@ def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str
         lines, bands = _quartiles(lines)
     x = axis([float(end) for c in lines for end in (c.steps[0], c.steps[-1])],
              _LEFT, _WIDTH - 12, True)  # fmt: skip
-    values = np.concatenate([curve.values for curve in (*lines, *bands)])
-    # The first losses are far above all others and would flatten them.
-    top = float(np.percentile(values, 100 if every else 98))
-    y = axis([float(values.min()), top], _HEIGHT - 36, _TOP)
+    y = axis(_shown([*lines, *bands], every), _HEIGHT - 36, _TOP)
     parts = [element("text", text=title, x=_LEFT, y=16, class_="title"), *_grids(x, y)]
+    # What lies above is cut off, so that a line leaves the chart and does not run along its edge.
+    parts.append(_WINDOW)
     for curve in bands:
         fill = color(curve.model.number)
         parts.append(
@@ -68,10 +76,31 @@ def curve_chart(curves: Sequence[Curve], title: str, every: bool = False) -> str
     for curve in lines:
         parts.append(
             element("polyline", curve.name, points=_points(curve, x, y), fill="none",
-                    stroke=color(curve.model.number), class_="curve")
+                    stroke=color(curve.model.number), class_="curve", **dashes(curve.model.number))
         )  # fmt: skip
         parts += _marks(curve, x, y) if every else []
-    return document(_WIDTH, _HEIGHT, parts, title)
+    return document(_WIDTH, _HEIGHT, [*parts, "</svg>"], title)
+
+
+def line_key(number: int) -> str:
+    """A short piece of a model's line, by its place in the report."""
+    line = element("line", x1=1, x2=27, y1=6, y2=6, stroke=color(number), class_="curve",
+                   **dashes(number))  # fmt: skip
+    return document(28, 12, [line], "its line")
+
+
+def _shown(curves: Sequence[Curve], every: bool) -> list[float]:
+    """Values that the chart must hold: without `every`, of all but the first steps."""
+    values = np.concatenate([curve.values for curve in curves])
+    if every:
+        return [float(values.min()), float(values.max())]
+    # The first losses are far above all others and would flatten them.
+    last = max(float(curve.steps.max()) for curve in curves)
+    later = np.concatenate([curve.values[curve.steps >= _FIRST * last] for curve in curves])
+    low, high = np.percentile(later, [2, 98])
+    # Nor is a run that went astray to flatten the others.
+    top = later.max() if later.max() <= high + (high - low) else high
+    return [float(values.min()), float(top)]
 
 
 def _finite(curve: Curve) -> Curve:
@@ -92,8 +121,9 @@ def _grids(x: Axis, y: Axis) -> list[str]:
 
 
 def _points(curve: Curve, x: Axis, y: Axis) -> str:
-    """Pixels of a line, cut off at the chart's edges; a single point becomes a short stroke."""
-    heights = [min(max(y.at(value), y.end), y.start) for value in curve.values]
+    """Pixels of a line, also a little outside the chart; a single point is a short stroke."""
+    far = 10 * _HEIGHT
+    heights = [min(max(y.at(value), -far), far) for value in curve.values]
     pixels = [(x.at(step), height) for step, height in zip(curve.steps, heights, strict=True)]
     if len(pixels) == 1:
         pixels.append((pixels[0][0] + 0.1, pixels[0][1]))

@@ -66,6 +66,7 @@ def explanation(score: Score) -> str:
     """What a score measures, its reference, and which way is better."""
     metric = score.function or score.metric
     what, reference = _KNOWN.get(f"{metric}.{score.key}") or _KNOWN.get(metric) or ("", "")
-    way = "Higher is better." if score.higher_is_better else "Lower is better."
+    way = f"{score.way.capitalize()}." if score.is_stated else (
+        "Higher is taken to be better: the metric does not say.")  # fmt: skip
     said = f"{what} ({reference})." if reference else f"{what}." if what else ""
     return f"{said} {way}".strip()

@@ -24,12 +24,14 @@ _WIDTH, _MARGIN = 720.0, 14.0
 _ROW = 54.0
 _NAME = 16.0
 """Height of a model's name above its seeds."""
-_FOOT = 26.0
+_FOOT, _TOP = 46.0, 7.0
 _LETTERS = 96
+MANY = 3
+"""Of fewer seeds the median is the mean, and best and worst are the seeds themselves."""
 _DRAWN = 40
 """Rows and columns of a Hinton diagram at most."""
 
-__all__ = ["cell_strip", "hinton", "legend", "strip_plot"]
+__all__ = ["MANY", "cell_strip", "hinton", "legend", "strip_plot"]
 
 
 def strip_plot(table: Table, published: Sequence[Sequence[PublishedScore]]) -> str:
@@ -40,16 +42,19 @@ def strip_plot(table: Table, published: Sequence[Sequence[PublishedScore]]) -> s
     numbers = [float(v) for row in table.rows for v in row.values[np.isfinite(row.values)]]
     numbers += [p.mean for scores in published for p in scores if p.mean is not None]
     x = axis(numbers, _MARGIN, _WIDTH - _MARGIN)
-    height = _ROW * len(table.rows)
+    height = _TOP + _ROW * len(table.rows)
     parts = vertical_grid(x, 0, height)
     for place, (row, scores) in enumerate(zip(table.rows, published, strict=True)):
         label = row.model.label
         name = _short(label, _LETTERS)
-        top = _ROW * place
+        top = _TOP + _ROW * place
         parts.append(element("text", label, name, x=0, y=top + 13, class_="name"))
         y = top + _NAME + (_ROW - _NAME) / 2
         parts += [_published_mark(score, x, y) for score in scores if score.mean is not None]
         parts += _seeds(row, x, y)
+    # A figure that is taken out of the page has no heading.
+    parts.append(element("text", text=table.score.title, x=_WIDTH - _MARGIN, y=height + 39,
+                         class_="name", text_anchor="end"))  # fmt: skip
     label = f"{table.score.title} on {table.data_set}: every seed of every model"
     return document(_WIDTH, height + _FOOT, parts, label)
 
@@ -80,6 +85,9 @@ def _seeds(row: Row, x: Axis, y: float) -> list[str]:
 
 def _marks(row: Row, x: Axis, y: float) -> list[str]:
     s = row.summary
+    diamond = _diamond(f"mean: {s.mean:.4f}", x.at(s.mean), y)
+    if row.sound < MANY:
+        return [diamond] if row.sound > 1 else []
     parts = []
     at = x.at(s.median)
     title = f"median: {s.median:.4f}"
@@ -87,7 +95,7 @@ def _marks(row: Row, x: Axis, y: float) -> list[str]:
     at = x.at(s.interquartile_mean)
     title = f"interquartile mean: {s.interquartile_mean:.4f}"
     parts.append(element("circle", title, cx=at, cy=y, r=5.5, class_="iqm"))
-    parts.append(_diamond(f"mean: {s.mean:.4f}", x.at(s.mean), y))
+    parts.append(diamond)
     for value, name in ((s.best, "best"), (s.worst, "worst")):
         if math.isfinite(value):
             title = f"mean of the {name} {s.k} of {s.runs}: {value:.4f}"
@@ -121,21 +129,26 @@ def _published_mark(score: PublishedScore, x: Axis, y: float) -> str:
     return band + line
 
 
-def legend() -> list[tuple[str, str]]:
-    """The marks of a strip plot, each as a small drawing, and what they mean."""
+def legend(plots: Sequence[str]) -> list[tuple[str, str]]:
+    """The marks of some strip plots, each as a small drawing, and what they mean."""
     fill = color(0)
     marks = [
-        (element("circle", cx=12, cy=13, r=3.2, fill=fill, class_="seed"), "one seed"),
-        (_diamond("", 12, 13), "mean"),
-        (element("line", x1=12, x2=12, y1=3, y2=23, class_="median"), "median"),
-        (element("circle", cx=12, cy=13, r=5.5, class_="iqm"), "interquartile mean"),
-        (element("rect", x=3, y=4, width=18, height=18, rx=3, fill=fill, class_="interval"),
-         "interval of the interquartile mean"),
-        (_triangle("", 12, 1), "mean of the best and of the worst third"),
-        (element("line", x1=12, x2=12, y1=2, y2=24, class_="published"), "published"),
-        (element("rect", x=3, y=2, width=18, height=22, class_="published-band"), "published ±"),
+        ("seed", element("circle", cx=12, cy=13, r=3.2, fill=fill, class_="seed"), "one seed"),
+        ("mean", _diamond("", 12, 13), "mean"),
+        ("median", element("line", x1=12, x2=12, y1=3, y2=23, class_="median"), "median"),
+        ("iqm", element("circle", cx=12, cy=13, r=5.5, class_="iqm"), "interquartile mean"),
+        ("interval", element("rect", x=3, y=4, width=18, height=18, rx=3, fill=fill,
+                             class_="interval"), "interval of the interquartile mean"),
+        ("extreme", _triangle("", 12, 1), "mean of the best and of the worst third"),
+        ("published", element("line", x1=12, x2=12, y1=2, y2=24, class_="published"), "published"),
+        ("published-band", element("rect", x=3, y=2, width=18, height=22, class_="published-band"),
+         "published ±"),
     ]  # fmt: skip
-    return [(document(24, 26, [mark], text), text) for mark, text in marks]
+    return [
+        (document(24, 26, [mark], text), text)
+        for name, mark, text in marks
+        if any(f'class="{name}"' in plot for plot in plots)
+    ]
 
 
 def hinton(

@@ -21,8 +21,14 @@ class _RunRow(NamedTuple):
     values: list[float]
 
 
-def lists(models: Sequence[Model], tables: Sequence[Table]) -> dict[str, Any]:
-    """What the template lists: every run, failures, environments."""
+def lists(models: Sequence[Model], tables: Sequence[Table], several: bool) -> dict[str, Any]:
+    """What the template lists: every run, failures, environments.
+
+    Args:
+        models: all of them.
+        tables: all scores.
+        several: whether there are several data sets, to be named.
+    """
     label = {id(run): model.label for model in models for run in model.runs}
     shown = list(dict.fromkeys((table.kind, table.score) for table in tables))
     values = {
@@ -35,14 +41,45 @@ def lists(models: Sequence[Model], tables: Sequence[Table]) -> dict[str, Any]:
         _RunRow(run, model, [values.get((id(run), *what), math.nan) for what in shown])
         for model in models
         for run in model.runs
+        if not run.waits
     ]
     return {
-        "run_columns": ["run", "model", "data set", "seed", *(_column(*what) for what in shown)],
-        "run_rows": sorted(rows, key=lambda row: row.run.name),
+        "run_columns": [
+            "run",
+            "model",
+            *(["data set"] if several else []),
+            "seed",
+            *(_column(*what) for what in shown),
+        ],
+        "run_rows": sorted(rows, key=lambda row: row.run.name.lower()),
+        "waiting": list(_waiting(models)),
         "failures": [*_problems(models), *_not_finite(tables)],
         "model_of": lambda run: label[id(run)],
         "environments": list(_environments([run for model in models for run in model.runs])),
     }
+
+
+def _waiting(models: Sequence[Model]) -> Iterator[tuple[Model, str, str]]:
+    """Model, data set, and the seeds that a study has not come to yet, by their status."""
+    for model in models:
+        for data_set in dict.fromkeys(run.data_set for run in model.runs if run.waits):
+            runs = [run for run in model.runs if run.waits and run.data_set == data_set]
+            statuses = sorted({run.status for run in runs})
+            seeds = [[run.seed for run in runs if run.status == status] for status in statuses]
+            said = zip(seeds, statuses, strict=True)
+            yield model, data_set, "; ".join(f"{_ranges(of)} {status}" for of, status in said)
+
+
+def _ranges(seeds: Sequence[int | None]) -> str:
+    """As in: 0, 2 to 4."""
+    parts: list[list[int]] = []
+    for number in sorted(seed for seed in seeds if seed is not None):
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    ends = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
+    return ", ".join(ends) or "one without a seed"
 
 
 def _problems(models: Sequence[Model]) -> Iterator[tuple[Run, str]]:
@@ -66,6 +103,10 @@ def _column(kind: str, score: Score) -> str:
     return f"{score.title} ({kind})" if kind not in ("mean", "") else score.title
 
 
+def _threads(count: object) -> str:
+    return f"{count} thread{'' if count == 1 else 's'}"
+
+
 def _environments(runs: Sequence[Run]) -> Iterator[tuple[int, str, str, str]]:
     """Runs with the same versions, machine and commit, counted."""
     found: Counter[tuple[str, str, str]] = Counter()
@@ -75,7 +116,7 @@ def _environments(runs: Sequence[Run]) -> Iterator[tuple[int, str, str, str]]:
         versions = {"Python": env.get("python"), **packages}
         machine = (
             f"{env.get('platform', '?')}; {env.get('device', '?')}; {env.get('cpus', '?')} cores, "
-            f"{env.get('threads', '?')} threads"
+            f"{_threads(env.get('threads', '?'))}"
         )
         said = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         found[said, machine, str(env.get("git_commit") or "–")] += 1

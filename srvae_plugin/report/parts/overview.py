@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from srvae_plugin.report.comparison.pairs import Bootstrap, Comparison, Row, compare
+from srvae_plugin.report.comparison.pairs import FEWEST, Bootstrap, Comparison, Row, compare
 from srvae_plugin.report.comparison.protocol import Beside, Difference
 from srvae_plugin.report.comparison.published import CONFIDENCE
 from srvae_plugin.report.comparison.verdicts import sentences
@@ -61,6 +61,30 @@ class Overview(NamedTuple):
     notes: dict[str, Difference]
     """Footnotes by letter."""
     sentences: list[str]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All models' rows in all scores."""
+        return [row for column in self.columns for row in column.table.rows]
+
+    def legend(self, percent: str) -> str:
+        """What the table shows, and no more than that.
+
+        Args:
+            percent: that its intervals hold.
+        """
+        if max(row.sound for row in self.rows) < 2:
+            return "one seed of each model" if len(self.lines) > 1 else "one seed"
+        has_intervals = any(np.isfinite(row.summary.mean_interval.low) for row in self.rows)
+        said = "mean over seeds"
+        said += f", {percent} interval from {FEWEST} seeds on" if has_intervals else ""
+        said += "; a dot is a seed, an upright line the mean"
+        said += ", a pale bar the interval" if has_intervals else ""
+        if has_intervals and len(self.lines) > 1:
+            said += ". Bold: the best, where its paired interval against every other excludes 0"
+        if has_intervals and len(self.lines) > 2:
+            said += "; it was chosen by these same scores, which flatters it"
+        return said
 
 
 def overviews(
@@ -131,6 +155,6 @@ def _cell(
         default=None,
     )
     letters = [footnotes.letter(d) for d in nearest.differences] if nearest else []
-    count = row.summary.runs - row.summary.failed
+    letters.sort(key=lambda letter: (len(letter), letter))
     bold = column.bold and row is column.best
-    return Cell(row, count, bold, nearest, letters, max(len(known) - 1, 0))
+    return Cell(row, row.sound, bold, nearest, letters, max(len(known) - 1, 0))

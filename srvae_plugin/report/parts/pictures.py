@@ -62,6 +62,8 @@ class Chosen(NamedTuple):
     model: Model
     run: Run
     why: str
+    of_several: bool = False
+    """Whether its model has runs on the data set that are not shown."""
 
 
 class Frame(NamedTuple):
@@ -114,12 +116,14 @@ def chosen_runs(tables: Sequence[Table], models: Sequence[Model]) -> list[Chosen
             done.add(key)
             sign = 1 if table.score.higher_is_better else -1
             ranked = places[np.argsort(-sign * row.values[places], kind="stable")]
-            picks = {int(ranked[0]): "best", int(ranked[len(ranked) // 2]): "median"}
+            middle = "median" if len(ranked) > 2 else "worse"
+            picks = {int(ranked[0]): "best", int(ranked[len(ranked) // 2]): middle}
             if len(ranked) == 1:
-                picks = {int(ranked[0]): "only"}
+                picks = {int(ranked[0]): ""}
             for place, why in picks.items():
-                value = f"{why} by {table.score.title}, {row.values[place]:.3f}"
-                chosen.append(Chosen(row.model, row.runs[place], value))
+                title, value = table.score.title, f"{row.values[place]:.3f}"
+                value = f"{why} by {title}, {value}" if why else f"{title} {value}"
+                chosen.append(Chosen(row.model, row.runs[place], value, len(ranked) > 2))
     for model in models:
         for data_set in dict.fromkeys(run.data_set for run in model.runs):
             finished = [run for run in model.of(data_set) if run.finished]

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-__all__ = ["COLORS", "Axis", "axis", "color", "document", "element", "vertical_grid"]
+__all__ = [
+    "COLORS", "Axis", "axis", "color", "dashes", "document", "element", "vertical_grid",
+]  # fmt: skip
 
 COLORS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f5f00", "#5a4fcf",
@@ -16,7 +18,8 @@ COLORS = (
 )  # fmt: skip
 """Okabe and Ito's colours that can be read on white, and a few more."""
 
-
+_DASHES = ("", "6 3", "2 3", "9 3 2 3")
+"""Of the lines of the first ten models, the next ten, and so on."""
 _EDGE = 24.0
 """Labels so near the ends of an axis are written inwards: they would be cut off."""
 
@@ -24,6 +27,12 @@ _EDGE = 24.0
 def color(number: int) -> str:
     """Colour of a model by its place in the report."""
     return COLORS[number % len(COLORS)]
+
+
+def dashes(number: int) -> dict[str, str]:
+    """What sets a model's lines apart from those of another model of the same colour."""
+    pattern = _DASHES[number // len(COLORS) % len(_DASHES)]
+    return {"stroke_dasharray": pattern} if pattern else {}
 
 
 def element(tag: str, title: str = "", text: str = "", **attributes: float | str) -> str:

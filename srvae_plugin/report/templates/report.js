@@ -82,14 +82,27 @@ function columns(table) {
 
 // Narrow windows show each row as a card, whose lines need the columns' names.
 for (const table of document.querySelectorAll("table")) {
-  const names = columns(table);
+  const heads = [...table.tHead.rows[0].cells];
+  const usual = "higher is better";
+  const labels = columns(table).map((name, column) => ((heads[column].querySelector(".way")?.textContent ?? usual) === usual ? name : `${name}, ${heads[column].querySelector(".way").textContent}`));
+  const first = table.tBodies[0].rows[0];
+  // Headings stand over their numbers.
+  if (first && !table.matches(".overview")) heads.forEach((head, column) => { head.classList.toggle("n", Boolean(first.cells[column]?.matches(".n"))); });
   for (const body of table.tBodies) {
     for (const row of body.rows) {
-      [...row.cells].forEach((cell, column) => { cell.dataset.label = names[column] || ""; });
+      [...row.cells].forEach((cell, column) => { cell.dataset.label = labels[column] || ""; });
     }
   }
   table.classList.add("cards-when-narrow");
 }
+
+// On paper nothing can be opened: the notes that a table refers to are printed.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details.footnotes:not([open])")];
+  folded.forEach((note) => { note.open = true; });
+});
+addEventListener("afterprint", () => folded.forEach((note) => { note.open = false; }));
 
 // A link to a model opens its configuration.
 function openConfiguration() {
@@ -118,10 +131,19 @@ function lines(table) {
   return [head, ...rows.map((row) => [...row.cells].map((cell) => ({ text: text(stripped(cell)), value: cell.dataset.v })))];
 }
 
+// What the letters beside a table's numbers say.
+function footnotes(table) {
+  let next = (table.closest(".scroll") || table).nextElementSibling;
+  while (next && !next.matches(".footnotes, .scroll, h3")) next = next.nextElementSibling;
+  if (!next || !next.matches(".footnotes")) return [];
+  return [...next.querySelectorAll("li")].map((note) => stripped(note).textContent.replace(/\s+/g, " ").trim());
+}
+
 // Without the titles of drawings.
 function stripped(cell) {
   const copy = cell.cloneNode(true);
   for (const part of copy.querySelectorAll("svg, details")) part.remove();
+  for (const mark of copy.querySelectorAll("sup")) mark.textContent = ` [${mark.textContent}]`;
   for (const line of copy.querySelectorAll("br, .beside")) line.before(" ");
   return copy;
 }
@@ -134,18 +156,19 @@ const formats = {
     return [head, ...rows.map((row) => row.map((cell) => (cell.value === undefined ? cell.text : cell.value)))]
       .map((row) => row.map(quoted).join(",")).join("\n") + "\n";
   },
-  md(head, rows) {
+  md(head, rows, notes) {
     const escaped = (text) => text.replace(/[\\|<>&*_`]/g, "\\$&");
     const line = (cells) => `| ${cells.map(escaped).join(" | ")} |`;
-    return [line(head), `|${head.map(() => " --- |").join("")}`, ...rows.map((row) => line(row.map((cell) => cell.text)))].join("\n") + "\n";
+    return [line(head), `|${head.map(() => " --- |").join("")}`, ...rows.map((row) => line(row.map((cell) => cell.text))), ...notes.flatMap((note) => ["", escaped(note)])].join("\n") + "\n";
   },
-  tex(head, rows) {
+  tex(head, rows, notes) {
     const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}" };
     const escaped = (text) => text.replace(/[\\~^<>]|[&%$#_{}]/g, (one) => special[one] || `\\${one}`)
       .replaceAll("\u2212", "$-$").replaceAll("\u2013", "--").replaceAll("\u00b1", "$\\pm$");
     const line = (cells) => `${cells.map(escaped).join(" & ")} \\\\`;
     return [`\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\hline", line(head), "\\hline",
-      ...rows.map((row) => line(row.map((cell) => cell.text))), "\\hline", "\\end{tabular}"].join("\n") + "\n";
+      ...rows.map((row) => line(row.map((cell) => cell.text))), "\\hline", "\\end{tabular}",
+      ...notes.map((note) => `\\par{\\footnotesize ${escaped(note)}}`)].join("\n") + "\n";
   },
 };
 
@@ -167,7 +190,7 @@ document.querySelectorAll("table").forEach((table, number) => {
   const name = `${file}-${table.dataset.name || `table-${number + 1}`}`;
   tools(table.closest(".scroll") || table, [["CSV", "csv"], ["Markdown", "md"], ["LaTeX", "tex"]].map(([text, kind]) => [text, () => {
     const [head, ...rows] = lines(table);
-    save(new Blob([formats[kind](head, rows)], { type: "text/plain;charset=utf-8" }), `${name}.${kind}`);
+    save(new Blob([formats[kind](head, rows, footnotes(table))], { type: "text/plain;charset=utf-8" }), `${name}.${kind}`);
   }]));
 });
 
