@@ -223,8 +223,7 @@ class StepDirectory:
         if there and not any((folder / name).exists() for name in leaves):
             raise ValueError(
                 f"{folder} holds no results of this package: nothing there is overwritten; choose "
-                "another "
-                "folder"
+                "another folder"
             )
 
 
@@ -267,8 +266,8 @@ class TrainingDirectory(StepDirectory):
         if found and not any(name in _TRAINED for name in found):
             raise ValueError(
                 f"{folder} has files that do not belong to a training "
-                f"({', '.join(sorted(found)[:3])}): "
-                "nothing there is overwritten; choose another folder"
+                f"({', '.join(sorted(found)[:3])}): nothing there is overwritten; choose another "
+                "folder"
             )
         if found and overwrite and not resume:
             delete_folder(folder)
