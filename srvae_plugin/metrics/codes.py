@@ -138,8 +138,7 @@ class CodeDraws:
             raise ValueError(
                 f"factors must have at least 2 that vary for the {metric}, got {len(found)} of "
                 f"{len(varies)}{which}: the score is how well the fixed factor is recognised. "
-                f"{advice}, or leave "
-                "the metric out."
+                f"{advice}, or leave the metric out."
             )
         return found
 

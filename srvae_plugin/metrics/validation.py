@@ -73,8 +73,7 @@ def compute_validation(
     if out.any() and sample.labels.shape[1] != len(out):
         raise ValueError(
             "validation: partial_labeller may choose continuous factors, which are not labels: "
-            "bind "
-            "dataset.factor_bins = 10, say, to make classes of them"
+            "bind dataset.factor_bins = 10, say, to make classes of them"
         )
     labels = np.where(out, LEFT_OUT, sample.labels) if out.any() else sample.labels
     return validation_fn(sample.observations, labels.T.astype(np.int64), representation_function)

@@ -108,8 +108,7 @@ def require_start(source: str, run: Path, model: DisentanglementModel | None = N
     if weights_file(source).resolve().is_relative_to(run.resolve()):
         raise ValueError(
             f"init_from = '{source}' lies in {run}, which would be overwritten: choose another "
-            "output, or "
-            "copy the weights first"
+            "output, or copy the weights first"
         )
     if model is None:
         weights_of(source)
