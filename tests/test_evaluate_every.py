@@ -253,7 +253,7 @@ def test_a_training_starts_from_another_run(short, tmp_path, capsys):
     assert f"model.init_from = '{short.path}'" in run.config.read_text().replace("\\\n    ", "")
     for flags, message in (
         (["--init-from", "nowhere"], "no weights in nowhere"),
-        (["--init-from", str(tmp_path / "warm"), "--overwrite"], "is made anew"),
+        (["--init-from", str(tmp_path / "warm"), "--overwrite"], "would be overwritten"),
         (["--init-from", "a", "--bind", "model.init_from = 'b'"], "say the same thing"),
         (["--init-from", str(short.path), "--bind", "encoder.num_latent = 4"], "do not fit"),
     ):
