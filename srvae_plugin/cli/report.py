@@ -88,9 +88,14 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
             bootstrap=Bootstrap(options.confidence, options.resamples, options.seed),
             compare_with=options.compare_with, title=options.title, overwrite=options.overwrite,
         )  # fmt: skip
-        print(f"{done.runs} runs of {len(done.models)} models: {'; '.join(done.models)}")
+        models = _count(len(done.models), "model")
+        print(f"{_count(done.runs, 'run')} of {models}: {'; '.join(done.models)}")
         print(f"report  {done.page}\nscores  {done.scores}")
         if done.notes:
             print(f"notes   {done.notes}, under Failures on the page")
 
     run_command("srvae-report", work, options.debug)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
