@@ -9,6 +9,7 @@ from torch import nn
 
 import srvae_plugin as sv
 from srvae_plugin.cli import evaluate, report, run
+from srvae_plugin.data.own.from_python import as_data
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.run import _prepare
 
@@ -27,6 +28,19 @@ class Encoder(nn.Module):
     def forward(self, images):
         place = images.flatten(1).argmax(1)
         return self.output(images, torch.stack([place // 20, place % 20], dim=1))
+
+
+class InDictionaries:
+    """A torch Dataset; disent's has its image in a tuple, as one of the images it has drawn."""
+
+    def __init__(self, item):
+        self.item = item
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, index):
+        return self.item(IMAGES[index, None])
 
 
 def line_of(main, arguments, capsys):
@@ -104,3 +118,29 @@ def test_a_binding_without_quotes(capsys):
     typed = ["--gin", "srvae_dsprites.gin", "--bind", "sr_vae.beta", "=", "4.0"]
     said = line_of(run.run_main, typed, capsys)
     assert "unrecognized arguments: = 4.0 (a binding takes quotes: --bind '" in said
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        lambda image: {"x_targ": (image,)},  # of disent
+        lambda image: {"x": (image,), "x_targ": (1 - image,)},  # what its transforms made of it
+        lambda image: {"image": image, "label": 3},
+    ],
+)
+def test_a_dataset_of_dictionaries(item):
+    rows = np.arange(5)
+    made = as_data(InDictionaries(item)).observations_at(rows)
+    assert np.array_equal(made[..., 0], IMAGES[rows])
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (lambda image: {"picture": image}, "dictionary with picture; expected .* it has none"),
+        (lambda image: {"x_targ": (image, image)}, "with x_targ; expected one .* it has 2 images"),
+    ],
+)
+def test_a_dictionary_without_one_image(item, said):
+    with pytest.raises(ValueError, match=said):
+        as_data(InDictionaries(item))
