@@ -60,7 +60,9 @@ FEW = [
     "infomec.num_neighbors = 3",
 ]  # fmt: skip
 TEAPOTS = ["dataset.stored = False", "dataset.num_images = 300"]
-FORMATS = ("onnx", "torchscript", "torch_export", "sklearn", "npz", "parquet")
+FORMATS = ("onnx", "torchscript", "torch_export", "sklearn")
+TABLES = ("npz", "parquet")
+"""Of the codes of a whole data set: of 300 images here."""
 MY_MODEL = """
 import numpy as np
 from sklearn.decomposition import PCA
@@ -190,6 +192,10 @@ def readme() -> Iterator[Command]:
     yield Command("study-list", [*numbered, "--list"])
     for form in FORMATS:
         yield Command(f"export-{form}", ["srvae-export", "readme/sr_vae", "--to", form])
+    teapots = [*run, "--gin", "srvae_teapots.gin", *quick, *bind(TEAPOTS)]
+    yield Command("run-teapots", [*teapots, "--output", "readme/teapots"])
+    for form in TABLES:
+        yield Command(f"export-{form}", ["srvae-export", "readme/teapots", "--to", form])
     onnx = ["--model", "readme/sr_vae/exports/mean/onnx/encoder.onnx"]
     yield Command("evaluate-onnx", [*paper, *onnx, "--output", "readme/onnx"])
     yield Command("published", ["srvae-report", "--published"])

@@ -72,7 +72,12 @@ def _difference(old: Path, new: Path, moved: dict[str, str]) -> str | None:
     if a == b or old.name in GRAPHS:
         return None
     if old.suffix == ".json":
-        return next(_differing_keys(*(_read_json(raw, moved) for raw in (a, b))), None)
+        read = [_read_json(raw, moved) for raw in (a, b)]
+        if old.name == "study.json":  # sealed: a digest of the rest, durations included
+            sealed = ["sha256" in content and bool(content.pop("sha256")) for content in read]
+            if sealed[0] != sealed[1]:
+                return f"sha256 only in {'old' if sealed[0] else 'new'}"
+        return next(_differing_keys(*read), None)
     if old.name.startswith("checkpoint"):
         return next(_differing_keys(*(_read_checkpoint(path) for path in (old, new))), None)
     if old.suffix in TEXT:
