@@ -1,6 +1,8 @@
 """What somebody who has read only the README types, and what is said where it is not right."""
 
+import re
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,3 +146,12 @@ def test_a_dataset_of_dictionaries(item):
 def test_a_dictionary_without_one_image(item, said):
     with pytest.raises(ValueError, match=said):
         as_data(InDictionaries(item))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/scoring.md", "docs/runs.md"])
+def test_a_run_that_ends_with_scores_is_scored_again_with_an_option_that_allows_it(page):
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    lines = re.findall(r"^srvae-evaluate runs/\S+ (?!--diagnose).*$", text, re.MULTILINE)
+    assert lines or page == "docs/runs.md"
+    for line in (*lines, re.search(r"srvae-evaluate runs/seed3 --gin.*", evaluate.EXAMPLES)[0]):
+        assert "--overwrite" in line or "--resume" in line, line

@@ -52,7 +52,7 @@ Packaged metric files: metrics/paper.gin (FactorVAE, DCI, MIG, SAP) and metrics/
 """
 EXAMPLES = """\
 examples:
-  srvae-evaluate runs/seed3 --gin metrics/all.gin
+  srvae-evaluate runs/seed3 --gin metrics/all.gin --overwrite
   srvae-evaluate --function my_module:encode --bind 'dataset.name = "dsprites_full"'
   srvae-evaluate --model representation/pytorch_model.pt --bind 'dataset.name = "shapes3d"'
   srvae-evaluate --codes codes.npz --bind 'run.metrics = ["mig", "dci"]'
