@@ -8,8 +8,21 @@
     sv.score_codes(codes, factors, ["mig", "dci"])
     sv.diagnose(run, data)
 
-`help` on each of these has its arguments and an example; `srvae_plugin.metrics` has the metrics as
-functions of arrays. gin files are another way of saying the same.
+What there is (`help(sv.train)` and so on has the arguments and an example):
+
+    data           load_dataset; pairs and labels for training: ChangedFactors, LabelledData
+    models         SRVAE, SeqVAE, ResVAE, VAE, AnnealedVAE, FactorVAE, BetaTCVAE, DIPVAE;
+                   of pairs: AdaGVAE, AdaMLVAE, GroupVAELabels, MLVAELabels;
+                   with labels: S2VAE, S2FactorVAE, S2DIPVAE, S2BetaTCVAE, S2MineVAE, SupervisedVAE
+    your own       DisentanglementModel, Gaussian, Losses
+    training       train; load_run and load_runs give a Run or Runs
+    scoring        score, score_codes, which give Scores; diagnose, which gives a Diagnosis;
+                   metrics, each a function of arrays: help(sv.metrics)
+    pictures       plot_traversals, plot_reconstructions, plot_decomposition
+    with gin       train_with_gin, postprocess_with_gin, evaluate_with_gin, validate_with_gin,
+                   load_model, representation_function
+
+gin files are another way of saying the same; `srvae-evaluate --list` names data sets and networks.
 """
 
 import sys

@@ -71,15 +71,13 @@ def require_fitting(parser: argparse.ArgumentParser, options: argparse.Namespace
 
 def comparison_table(scores: Mapping[str, Scores]) -> str:
     """Scores of several tables, one column each; "-" is what a table has no score of."""
-    from srvae_plugin.runs.scoring.scores import NOT_SCORES
-    from srvae_plugin.runs.summary import columns_of, number
+    from srvae_plugin.runs.summary import columns_of, number, shown_scores
 
     keys = {
         (metric, key): None
         for metrics in scores.values()
         for metric, values in metrics.items()
-        for key in values
-        if key not in NOT_SCORES
+        for key in shown_scores(values)
     }
     rows = [["metric", "score", *scores]]
     for metric, key in keys:

@@ -34,9 +34,18 @@ __all__ = [
 ]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says how a binding is typed where the shell has taken one apart."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: ="):
+            message += " (a binding takes quotes: --bind 'sr_vae.beta = 4.0')"
+        super().error(message)
+
+
 def make_parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """Parser of a command, with `--version` and `--debug`; texts are shown as they are."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         name,
         description=description,
         epilog=epilog,

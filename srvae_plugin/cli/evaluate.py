@@ -52,7 +52,7 @@ Packaged metric files: metrics/paper.gin (FactorVAE, DCI, MIG, SAP) and metrics/
 """
 EXAMPLES = """\
 examples:
-  srvae-evaluate runs/seed3 --gin metrics/all.gin
+  srvae-evaluate runs/seed3 --gin metrics/all.gin --overwrite
   srvae-evaluate --function my_module:encode --bind 'dataset.name = "dsprites_full"'
   srvae-evaluate --model representation/pytorch_model.pt --bind 'dataset.name = "shapes3d"'
   srvae-evaluate --codes codes.npz --bind 'run.metrics = ["mig", "dci"]'
@@ -169,7 +169,7 @@ def _work(options: argparse.Namespace) -> None:
         scores, place = _scores(options)
     except MetricsFailedError as error:
         by_kind = error.by_kind if isinstance(error, RunMetricsFailedError) else None
-        print(_table(by_kind or {"scored": error.scores}, options), flush=True)
+        print(_table(by_kind or {_name(options): error.scores}, options), flush=True)
         for reason in error.failed:
             print(f"srvae-evaluate: not scored: {reason}", file=sys.stderr)
         if options.debug:
@@ -177,6 +177,11 @@ def _work(options: argparse.Namespace) -> None:
         sys.exit(NOT_ALL_SCORED)
     print(_table(scores, options))
     print(f"\nscores  {place}")
+
+
+def _name(options: argparse.Namespace) -> str:
+    """What is scored, if it is one thing and no run."""
+    return options.function or Path(options.model or options.codes[0]).stem
 
 
 def _table(scores: dict[str, Scores], options: argparse.Namespace) -> str:
@@ -198,7 +203,7 @@ def _scores(options: argparse.Namespace) -> tuple[dict[str, Scores], Path]:
         return scores, options.run / "metrics"
     if options.codes:
         return score_tables(options, files)
-    name = options.function or options.model.stem
+    name = _name(options)
     place = options.output or default_place(options, name)
     function, data, of_what = _foreign(options, files)
     foreign = evaluate.Foreign({"name": name, "label": options.label, "seed": options.seed})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ def score(
 
     Args:
         representation: a run or its directory; a model of ours; any torch module from
-            (batch, channel, height, width) to codes or to a tuple that begins with them; a
-            function from (batch, height, width, channel) arrays to codes; or an ONNX or TorchScript
-            file, which runs code of its author.
+            (batch, channel, height, width) to codes, to a tuple that begins with them, or to a
+            dictionary that has them as `embedding`, as pythae's encoders do; a function from
+            (batch, height, width, channel) arrays to codes; or an ONNX or TorchScript file, which
+            runs code of its author.
         data: a data set with factors, or a pair of images and their factors (image, factor).
         metrics: names (`srvae-evaluate --list metrics`), or a dictionary with the settings of each.
         seed: a whole number, a numpy Generator or a RandomState; `random_state` is the same.
@@ -103,12 +104,20 @@ def _of_module(module: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[Any
     def encode(images: NDArray[np.float32]) -> NDArray[Any]:
         x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1))).to(device)
         codes = module(x)
+        if isinstance(codes, Mapping):  # of pythae's encoders
+            codes = codes.get("embedding", codes)
         while isinstance(codes, tuple | list) and codes:
             codes = codes[0]
         if not isinstance(codes, torch.Tensor):
             raise ValueError(
                 f"it returns a {type(codes).__name__}; expected a tensor (batch, latent), or a "
                 "tuple that begins with one: score a function that takes the codes out of it"
+            )
+        if codes.ndim != 2 or len(codes) != len(x):
+            raise ValueError(
+                f"its first output is of shape {tuple(codes.shape)}, for {len(x)} images; expected "
+                "codes (batch, latent): score its encoder, or a function that takes the codes out "
+                "of what it returns"
             )
         return codes.float().cpu().numpy()
 

@@ -323,9 +323,9 @@ def _advice(deviations: NDArray[np.float64], active: NDArray[np.bool_]) -> str:
     if largest >= _AS_IN_A_VAE or would_vote <= active.sum():
         return ""
     return (
-        f". The codes are on another scale than a VAE's, not collapsed: bind prune_dims.threshold "
-        f"= {_THRESHOLD * largest:.2g} for the {would_vote} latents of at least a twentieth of the "
-        "largest deviation to vote, or 0 for all"
+        ". A VAE has then collapsed, or is hardly trained; other codes are on another scale: bind "
+        f"prune_dims.threshold = {_THRESHOLD * largest:.2g} for the {would_vote} latents of at "
+        "least a twentieth of the largest deviation to vote, or 0 for all"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from srvae_plugin.runs.run import RunSummary
 from srvae_plugin.runs.scoring.scores import NOT_SCORES
 
-__all__ = ["as_text", "columns_of", "number", "score_table"]
+__all__ = ["as_text", "columns_of", "number", "score_table", "shown_scores"]
 
 
 def as_text(done: RunSummary) -> str:
@@ -23,9 +23,21 @@ def score_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     rows = [["representation", "metric", "score", "value"]]
     for kind, metrics in scores.items():
         for metric, values in metrics.items():
-            shown = {k: v for k, v in values.items() if k not in NOT_SCORES}
-            rows += [[kind, metric, key, number(value)] for key, value in shown.items()]
+            shown = shown_scores(values).items()
+            rows += [[kind, metric, key, number(value)] for key, value in shown]
     return columns_of(rows)
+
+
+def shown_scores(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What tables show of a metric's results: not the points it used, and was asked to use.
+
+    Where these differ a log line has said so, and the files of results have both.
+    """
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in NOT_SCORES and not key.endswith("_asked") and f"{key}_asked" not in values
+    }
 
 
 def columns_of(rows: Sequence[Sequence[str]]) -> str:

@@ -300,8 +300,7 @@ def load_run(
         (8, 2)
     """
     directory = RunDirectory(Path(path))
-    if not directory.path.is_dir():
-        raise ValueError(f"{path} is not a run directory: there is no such folder")
+    directory.require_folder()
     if not directory.model.path.is_dir() and (below := _names_below(directory.path)):
         raise ValueError(
             f"{path} is not a run directory but has runs in it ({below}): load_runs({str(path)!r}) "

@@ -24,7 +24,7 @@ from srvae_plugin.data.storage.locate import as_typed
 __all__ = ["ArrayData", "ArrayImages", "DatasetImages", "as_data", "loader_batch_size"]
 
 _CHANNELS = (1, 3)
-_IMAGE_KEYS = ("image", "images", "x")
+_IMAGE_KEYS = ("image", "images", "x", "x_targ")  # the last is disent's, in a tuple
 _EXPECTED = (
     "expected uint8 (0 to 255), bool, or floating point in [0, 1], of shape (images, height, "
     "width), (images, height, width, channels) or (images, channels, height, width) with one "
@@ -51,8 +51,8 @@ def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
             * a pair (images, factors) of such an array and a table (N, factor) or (N,), an array,
               a tensor or a data frame, whose names are kept: a data set to train and to score on;
             * a torch Dataset with a length, whose items are such an image or a tuple, list or
-              dictionary ("image", "images" or "x") with it. Of random transforms a resumed run
-              goes on only with those that use torch's generator, on a CPU;
+              dictionary ("image", "images", "x" or disent's "x_targ") with it. Of random transforms
+              a resumed run goes on only with those that use torch's generator, on a CPU;
             * a torch DataLoader of one, without a sampler or collate_fn of its own.
         layout: "NHW", "NHWC" or "NCHW", where the shape leaves a doubt.
 
@@ -244,10 +244,22 @@ class DatasetImages:
             images[place] = image
         return images
 
+    def _in_dictionary(self, item: dict[Any, Any], index: int) -> Any:
+        found = next((item[key] for key in _IMAGE_KEYS if key in item), None)
+        images = found if isinstance(found, tuple | list) else (found,)
+        if found is None or len(images) != 1:
+            has = "none" if found is None else f"{len(images)} images"
+            raise ValueError(
+                f"data: item {index} of {type(self._dataset).__name__} is a dictionary with "
+                f"{', '.join(map(str, item))}; expected one image, as "
+                f"{', '.join(map(repr, _IMAGE_KEYS))}: it has {has}"
+            )
+        return images[0]
+
     def _one(self, index: int) -> NDArray[np.float32]:
         item = self._dataset[index]
         if isinstance(item, dict):
-            item = next((item[key] for key in _IMAGE_KEYS if key in item), None)
+            item = self._in_dictionary(item, index)
         elif isinstance(item, tuple | list) and item:
             item = item[0]
         if not hasattr(item, "__array__") and not hasattr(item, "__array_interface__"):

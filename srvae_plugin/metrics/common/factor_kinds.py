@@ -49,7 +49,7 @@ def not_classes(metric: str, data: GroundTruthData) -> NDArray[np.bool_]:
     """
     advice = (
         "bind dataset.factor_bins = 10, say, to make classes of them (dci, dci_regression, dci_es, "
-        "irs and sap_score take them as they are)"
+        "irs and sap_score take them as they are); in Python, give classes as whole numbers"
     )
     out = continuous_factors(data)
     _say_left_out(metric, data, out, "continuous", advice)

@@ -162,18 +162,31 @@ class RunDirectory:
 
     def kinds(self) -> list[str]:
         """Kinds of all finished representations; ValueError if there is none."""
-        if not self.path.is_dir():
-            raise ValueError(f"{self.path} is not a run directory: there is no such folder")
+        self.require_folder()
         found = [
             path.name
             for path in sorted(self.representations_path.glob("*"))
             if not path.name.startswith(".") and self.representation(path.name).is_complete()
         ]
+        if not found and self.model.begun():
+            raise ValueError(
+                f"{self.path} is not finished: the command that made it continues with --resume"
+            )
         if not found:
             raise ValueError(
                 f"{self.path} is not a run directory: it has no finished postprocessed/<kind>"
             )
         return found
+
+    def require_folder(self) -> None:
+        """Raise ValueError if there is no such folder."""
+        if self.path.is_file():
+            raise ValueError(
+                f"{self.path} is not a run directory but a file: a table of codes is scored with "
+                "--codes (in Python score_codes), a model file with --model (score)"
+            )
+        if not self.path.is_dir():
+            raise ValueError(f"{self.path} is not a run directory: there is no such folder")
 
     def scores(self, kind: str) -> ScoresDirectory:
         """The scores of a representation."""
