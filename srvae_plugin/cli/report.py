@@ -98,7 +98,3 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
             print(f"notes   {done.notes}, under Failures on the page")
 
     run_command("srvae-report", work, options.debug)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
