@@ -106,14 +106,14 @@ def test_an_unfinished_run_is_scored_once_it_is_finished(tmp_path):
     directory = RunDirectory(tmp_path / "a")
     for kind in directory.representations_path.iterdir():
         kind.rename(tmp_path / kind.name)
-    with pytest.raises(ValueError, match="a is not finished: the command that made it goes on wi"):
+    with pytest.raises(ValueError, match="a is not finished: the command that made it continues"):
         directory.kinds()
 
 
 def test_resume_says_where_it_finds_nothing(tmp_path, caplog):
     with caplog.at_level("INFO", logger="srvae_plugin"):
         _prepare(RunDirectory(tmp_path / "new"), "", resume=True, overwrite=False)
-    assert "new has nothing to go on with: starting at step 0" in caplog.text
+    assert "new has nothing to continue from: starting at step 0" in caplog.text
 
 
 def test_a_binding_without_quotes(capsys):

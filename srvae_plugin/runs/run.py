@@ -269,6 +269,6 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
             raise ValueError(f"{output} is not a run directory: --overwrite does not delete it")
         directory.clear()
     elif resume:
-        logger.info("%s has nothing to go on with: starting at step 0", output)
+        logger.info("%s has nothing to continue from: starting at step 0", output)
     directory.write_config(config)
     return False
