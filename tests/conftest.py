@@ -26,8 +26,12 @@ CHECKED += ("runs.represent", "runs.representation")
 CHECKED += ("training.loop", "training.optimizers", "training.checkpoint", "training.scalars")
 install_import_hook([f"srvae_plugin.{module}" for module in CHECKED], "beartype.beartype")
 
+import hypothesis  # noqa: E402
 import torch  # noqa: E402
 
+# Other tests run beside it, and a first example imports what it needs.
+hypothesis.settings.register_profile("srvae", deadline=None)
+hypothesis.settings.load_profile("srvae")
 # Tests run side by side, each on tiny networks: more threads only get in each other's way.
 torch.set_num_threads(1)
 

@@ -126,7 +126,9 @@ def _stub_plots():
     drawing = importlib.import_module("disentanglement_lib.visualize.visualize_scores")
     nothing = dict.fromkeys(("heat_square", "plot_recovery_vs_independent"), lambda *a, **k: None)
     vars(drawing).update(nothing)
-    importlib.import_module("disentanglement_lib.visualize.dendrogram")
+    dendrogram = importlib.import_module("disentanglement_lib.visualize.dendrogram")
+    # It draws; not in SciPy 1.18 any more.
+    vars(dendrogram.hierarchy).setdefault("_plot_dendrogram", lambda *a, **k: None)
     # Both modules hold them now; scikit-learn must not take them for the real ones.
     del sys.modules["seaborn"], sys.modules["pandas"]
 

@@ -130,7 +130,7 @@ def test_where_codes_tie_it_is_within_scikit_learn_s_own_spread(case):
 
 
 @same_rounding
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_same_as_scikit_learn_on_any_distinct_codes(data):
     points, latents = data.draw(st.integers(2, 60)), data.draw(st.integers(1, 4))

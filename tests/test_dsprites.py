@@ -110,7 +110,7 @@ def slow_image(shape, scale, orientation, x, y):
     return image
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factors=FACTORS)
 def test_renderer_agrees_with_a_slow_polygon_scan(factors):
     image = dsprites_renderer.render_images(np.array([factors]))[0]
@@ -162,7 +162,7 @@ def test_noshape_draws_the_shape_when_the_observation_is_made(use_cache):
     assert observations.dtype == np.float32
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rows=st.lists(FACTORS, max_size=5))
 def test_observations_are_those_of_the_renderer(full, rows):
     factors = np.array(rows, dtype=np.int64).reshape(-1, 5)

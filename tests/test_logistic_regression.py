@@ -65,7 +65,7 @@ def test_exponentials_at_the_edges():
     assert exponentials(np.array([0.0]))[0] == 1.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 50),
     st.integers(2, 45),

@@ -356,7 +356,7 @@ def test_latents_too_narrow_to_bin_are_constant(caplog):
     assert histogram_discretizer(np.array([[0.0, 0.5, 1.0]]), 2).tolist() == [[1, 2, 2]]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), min_size=1, max_size=60))
 def test_mutual_information_is_scikit_learns(pairs):
     left, right = np.array(pairs).T[:, :, np.newaxis]

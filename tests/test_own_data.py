@@ -522,7 +522,7 @@ def test_files_are_read_when_asked_for_and_damaged_ones_named(tmp_path):
     with pytest.raises(ValueError, match=r"b\.png: cannot be read as an image: .*; repair it"):
         data._images.at(np.array([1]))
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "c.png")
-    with pytest.raises(ValueError, match=r"c\.png: .* its mode is I;16; expected eight bits"):
+    with pytest.raises(ValueError, match=r"c\.png: .* its mode is I(;16)?; expected eight bits"):
         data._images.at(np.array([2]))
 
 

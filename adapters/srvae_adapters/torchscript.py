@@ -58,8 +58,8 @@ def export_torchscript(trained: Trained, folder: Path) -> Exported:
     with warnings.catch_warnings(), torch.no_grad():
         # PyTorch advises against TorchScript, which is what the user asked for. Tracing warns of
         # Python values read from tensors; whether they matter is checked below on other batches.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        for kind in (DeprecationWarning, FutureWarning, torch.jit.TracerWarning):
+            warnings.simplefilter("ignore", kind)
         traced = torch.jit.trace(trained.graph(), torch.zeros(2, *trained.observation_shape))
         scripted = torch.jit.script(_EitherLayout(traced, trained.observation_shape))
         content = written_by_torch(scripted, lambda file: torch.jit.save(scripted, file))

@@ -102,7 +102,8 @@ class TorchScriptFile:
         require_no_files(path)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
+                for advice in (DeprecationWarning, FutureWarning):  # against TorchScript
+                    warnings.simplefilter("ignore", advice)
                 self._module = torch.jit.load(path, map_location="cpu").eval()
         except (RuntimeError, ValueError, OSError) as error:
             raise ValueError(
