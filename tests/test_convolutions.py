@@ -197,7 +197,6 @@ def test_by_patches_takes_no_images_and_traces_plain_convolutions(patches, layer
     assert "conv" in str(exported.graph)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 @pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
 def test_a_traced_or_exported_layer_holds_plain_convolutions(layer, arguments, size):
     ours, theirs = both(layer, arguments, dtype=torch.float32)
@@ -234,7 +233,6 @@ def test_it_can_be_differentiated_twice_and_transformed(layer, arguments, size):
         torch.testing.assert_close(*found)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
 def test_it_can_be_differentiated_forward_and_in_many_directions(layer, arguments, size):
     ours, theirs = both(layer, arguments)
@@ -246,7 +244,6 @@ def test_it_can_be_differentiated_forward_and_in_many_directions(layer, argument
 
 
 @pytest.mark.parametrize("dual", ["input", "weight"])
-@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize(("layer", "arguments", "size"), CASES[:5])
 def test_forward_differentiation_goes_through_input_and_weights(layer, arguments, size, dual):
     ours, theirs = both(layer, arguments)

@@ -42,7 +42,7 @@ def exported(runs):
 
 def torchscript(path):
     # The interpreter's own deprecation; the file format is what is tested.
-    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.load"):
+    with pytest.warns((DeprecationWarning, FutureWarning), match=r"torch\.jit\.load"):
         module = torch.jit.load(path)
     return lambda images: module(torch.from_numpy(images)).numpy()
 
