@@ -621,6 +621,8 @@ def test_svg_escapes_and_axes_hold_their_values():
         made = axis(values, 10, 110)
         assert all(10 <= made.at(value) <= 110 for value in values)
         assert all(10 <= made.at(tick) <= 110 for tick in made.ticks)
+    assert axis([0.0, 3.0], 10, 110, short=True).labels == ("0", "1", "2", "3")  # steps
+    assert axis([0.0, 2000.0], 10, 110, short=True).labels[-1] == "2k"
 
 
 def test_names_of_factors_fit_the_data_sets():

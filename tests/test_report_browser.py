@@ -164,9 +164,12 @@ def test_the_list_of_runs_is_filtered(page):
 
 
 def test_nothing_is_wider_than_the_window(page):
+    page.evaluate("document.querySelector('dl:last-of-type dt').append('_name'.repeat(80))")
     size = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert size[0] <= size[1]
     assert page.locator("svg").count() > 10
+    lines = page.evaluate("[...document.querySelectorAll('dd')].map((dd) => dd.clientWidth)")
+    assert min(lines) > 0.6 * size[1]  # room to read
     if folder := os.environ.get("REPORT_SCREENSHOTS"):
         name = f"report-{size[1]}.png"
         page.screenshot(path=str(Path(folder) / name), full_page=True)
@@ -196,6 +199,8 @@ def test_narrow_windows_show_cards(page):
         cell.get_attribute("data-label") == "Reconstruction loss (nats per image), lower is better"
     )
     assert page.locator("#overview thead").is_visible() != narrow
+    page.evaluate("document.querySelector('#overview td:last-child').classList.add('none')")
+    assert page.locator("#overview td.none").first.is_visible() != narrow
     if narrow:
         boxes = page.evaluate(
             "[...document.querySelectorAll('.tall')].map(e => [e.clientWidth, innerWidth])"

@@ -74,7 +74,8 @@ class Axis(NamedTuple):
 def axis(values: Sequence[float], start: float, end: float, short: bool = False) -> Axis:
     """An axis that holds all values with some room, round ticks on it.
 
-    `short` writes 100k for 100,000. Without values it goes from 0 to 1.
+    `short` is an axis of whole numbers, which writes 100k for 100,000. Without values it goes from
+    0 to 1.
     """
     low, high = (min(values), max(values)) if len(values) else (0.0, 1.0)
     if low == high:
@@ -82,7 +83,8 @@ def axis(values: Sequence[float], start: float, end: float, short: bool = False)
         low, high = low - room, high + room
     room = (high - low) * 0.03
     low, high = low - room, high + room
-    ticks = [float(t) for t in MaxNLocator(6).tick_values(low, high) if low <= t <= high]
+    at = MaxNLocator(6, integer=short).tick_values(low, high)
+    ticks = [float(tick) for tick in at if low <= tick <= high]
     labels = [EngFormatter(sep="")(tick) if short else f"{tick:.6g}" for tick in ticks]
     return Axis(low, high, start, end, tuple(ticks), tuple(labels))
 
