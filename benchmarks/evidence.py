@@ -177,10 +177,14 @@ def shown(value: float, table: Table) -> str:
 
 
 def interval(statistic: Callable[[ArrayLike], float], values: ArrayLike, table: Table) -> str:
-    """A statistic and its interval; the statistic alone of a single score."""
+    """A statistic and its interval; the statistic alone of fewer seeds than an interval takes."""
     low, high = bootstrap_interval(statistic, values)
     text = shown(statistic(values), table)
-    return text if np.isnan(low) else f"{text} [{shown(low, table)}, {shown(high, table)}]"
+    return (
+        text
+        if len(values) < FEWEST_SEEDS or np.isnan(low)
+        else f"{text} [{shown(low, table)}, {shown(high, table)}]"
+    )
 
 
 def table_of(header: Sequence[str], rows: Iterator[Sequence[object]]) -> list[str]:
@@ -220,8 +224,9 @@ def claim_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
             statistic, values, side, chance = worse_spread, pair, 1, ""
         else:
             statistic, values, side = mean, pair[:, 0] - pair[:, 1], sign
-            chance = f"{probability_of_improvement(*(sign * pair.T)):.2f}"
-        told = interval(statistic, values, table) if len(seeds) > 1 else ""
+            won = probability_of_improvement(*(sign * pair.T))
+            chance = f"{won:.2f}" if len(seeds) >= FEWEST_SEEDS else ""
+        told = "" if claim.spread and len(seeds) == 1 else interval(statistic, values, table)
         yield [
             claim.text, f"{claim.better}, {claim.worse}", claim.column, len(seeds), told, chance,
             verdict(side * np.array(bootstrap_interval(statistic, values)), len(seeds)),
