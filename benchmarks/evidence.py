@@ -180,11 +180,9 @@ def interval(statistic: Callable[[ArrayLike], float], values: ArrayLike, table: 
     """A statistic and its interval; the statistic alone of fewer seeds than an interval takes."""
     low, high = bootstrap_interval(statistic, values)
     text = shown(statistic(values), table)
-    return (
-        text
-        if len(values) < FEWEST_SEEDS or np.isnan(low)
-        else f"{text} [{shown(low, table)}, {shown(high, table)}]"
-    )
+    if len(values) < FEWEST_SEEDS or np.isnan(low):
+        return text
+    return f"{text} [{shown(low, table)}, {shown(high, table)}]"
 
 
 def table_of(header: Sequence[str], rows: Iterator[Sequence[object]]) -> list[str]:

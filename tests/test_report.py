@@ -899,6 +899,7 @@ def test_the_command(study, tmp_path, capsys):
     [
         (["nowhere"], "nowhere is not a folder of runs: it does not exist"),
         (["empty"], "empty contains no run: expected folders with results/aggregate"),
+        (["empty"], "srvae-study and disentanglement_lib write them\n"),
         (["a.json"], "a.json is not a table of results"),
         (["study", "--compare-with", "GAN"], "'GAN': no such model; there are beta-VAE, SR-VAE"),
         (["study", "--confidence", "95"], "confidence must lie between 0 and 1"),

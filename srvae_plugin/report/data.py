@@ -75,7 +75,7 @@ def read_runs(places: Sequence[Path]) -> Found:
             raise ValueError(
                 f"{place} contains no run: expected folders with results/aggregate/train.json or "
                 "evaluation.json below it, as srvae-run, srvae-study and disentanglement_lib write "
-                "them{'; ' + '; '.join(notes) if notes else ''}"
+                f"them{'; ' + '; '.join(notes) if notes else ''}"
             )
     add_refusals(list(dict.fromkeys(refusals)), by_uuid, notes)
     runs = with_plans(list(by_uuid.values()), roots)
@@ -154,8 +154,7 @@ def _from_table(place: Path) -> Iterator[_Record]:
     except (ValueError, AttributeError) as error:
         raise ValueError(
             f"{place} is not a table of results, as disentanglement_lib's "
-            "aggregate_results_to_json "
-            f"writes it: {error}"
+            f"aggregate_results_to_json writes it: {error}"
         ) from None
     for row, values in rows.items():
         # The path of evaluation.json, three folders below that of the step.

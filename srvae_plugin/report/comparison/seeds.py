@@ -69,8 +69,8 @@ def spread_of(rows: Sequence[Row]) -> Spread | None:
     """The spread over seeds of a study in one score, and how many of them; None of single runs.
 
     Paired where two models share at least two seeds: pooled over all pairs of models. Otherwise
-    pooled over the models. The number of
-    seeds is the median: one model that has not had all its seeds is not to speak for the others.
+    pooled over the models. The number of seeds is the median: one model that has not had all its
+    seeds is not to speak for the others.
     """
     differences = [
         paired_by_seed(one, two) for place, one in enumerate(rows) for two in rows[place + 1 :]
