@@ -123,6 +123,18 @@ def test_random_codes_encode_nothing():
     assert named(found) == {("not encoded", (name,)) for name in NAMES} | {("noise", ())}
 
 
+def test_a_trace_of_a_factor_is_said_to_be_more_than_chance():
+    random = np.random.RandomState(0)
+    factors = random.randint(5, size=(4000, 2))
+    codes = factors + 0.1 * random.normal(size=(4000, 2))
+    codes[:, 1] = 0.2 * factors[:, 1] + random.normal(size=4000)
+    (trace,) = diagnose_codes(codes, factors, metrics=["mig"], names=["a", "b"]).findings
+    assert trace.factors == ("b",)
+    assert trace.measured.endswith("under the 5 % that would count")
+    (nothing,) = diagnose_codes(codes[:, :1], factors, metrics=["mig"], names=["a", "b"]).findings
+    assert "no more than chance would (p = 0." in nothing.measured
+
+
 def test_random_codes_of_a_small_grid_are_not_known_by_heart():
     random, factors, _ = base(0)
     cells = np.unique(factors, axis=0, return_inverse=True)[1].reshape(-1)

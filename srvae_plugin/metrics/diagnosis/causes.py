@@ -119,8 +119,11 @@ def causes(
     encoded = [k for k in range(len(factors)) if work.is_encoded(k)]
     for k in sorted(set(range(len(factors))) - set(encoded)):
         told = work.told[k]
-        said = f"a large probe on all latents tells {_percent(told.share)} of it"
-        said += f" (p = {told.p_value:.2g})"
+        said = f"a large probe on all latents tells {_percent(told.share)} of it, "
+        if told.p_value > FALSE_ALARM:
+            said += f"no more than chance would (p = {told.p_value:.2g})"
+        else:
+            said += f"under the {_percent(NOT_ENCODED)} that would count"
         work.add(Cause("not encoded", (factors[k].name,), (), said))
     _idle(work, encoded)
     _within_factors(work, encoded)
