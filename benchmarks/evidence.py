@@ -40,6 +40,7 @@ from srvae_plugin.report.comparison.protocol import (
 from srvae_plugin.report.comparison.published import published_scores
 from srvae_plugin.report.comparison.statistics import mean, probability_of_improvement
 from srvae_plugin.report.keys import metric_name
+from srvae_plugin.report.losses import reconstruction_of
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.parts.figures import strip_plot
 from srvae_plugin.report.run import DataSet, Run
@@ -49,7 +50,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "evidence.md"
 MARKS = "<!-- made by benchmarks/evidence.py -->\n", "<!-- up to here -->\n"
 FACTOR_VAE, FOREST_D = "FactorVAE score", "forest D"
-RECONSTRUCTION = "reconstruction"
+RECONSTRUCTION, SQUARED_ERROR = "reconstruction", "squared error"
 COLUMNS = {
     ("factor_vae_score", "eval_accuracy"): FACTOR_VAE,
     ("mig", "discrete_mig"): "MIG",
@@ -63,8 +64,9 @@ COLUMNS = {
     ("lasso", "nrmse_test"): "Lasso error",
     ("training", "reconstruction_loss"): RECONSTRUCTION,
 }
-FIGURES = FACTOR_VAE, FOREST_D, RECONSTRUCTION
-ON_THE_WAY = FACTOR_VAE, "MIG", "DCI D", RECONSTRUCTION
+"""Losses of models trained on the squared error have a column of their own: `SQUARED_ERROR`."""
+FIGURES = FACTOR_VAE, FOREST_D, RECONSTRUCTION, SQUARED_ERROR
+ON_THE_WAY = FACTOR_VAE, "MIG", "DCI D", RECONSTRUCTION, SQUARED_ERROR
 PUBLISHED = FACTOR_VAE, FOREST_D, "Lasso D"
 FEWEST_SEEDS = 5
 CHECKPOINT = re.compile("; (?:the last|there is no)")
@@ -110,23 +112,22 @@ class Record(NamedTuple):
 
 def read(folder: Path) -> Record:
     rows, scores = read_rows(folder / "runs.csv"), read_rows(folder / "scores.csv")
-    settings = {path.stem: settings_of(path) for path in (folder / "gin").iterdir()}
+    bound = {path.stem: gin_dict(path.read_text()) for path in (folder / "gin").iterdir()}
     found: dict[tuple[str, str], Run] = {}
     for row in rows:
         if row["status"] in ("finished", "failed"):
             found[row["label"], row["seed"]] = Run(
                 f"{row['label']} seed {row['seed']}",
                 folder,
-                config={"model.random_seed": row["seed"]},
-                settings=settings.get(row["label"], {}),  # none if all of its runs failed
+                config=bound.get(row["label"], {}) | {"model.random_seed": row["seed"]},
+                settings=settings_of(bound.get(row["label"], {})),  # none if all its runs failed
                 data=DataSet(row["dataset_name"]),
                 data_set=row["dataset_name"],
                 finished=row["status"] == "finished",
             )
     for row in scores:
         run, where = found[row["model"], row["seed"]], (row["representation"], row["metric"])
-        values = run.training if where[1] == "training" else run.scores.setdefault(where, {})
-        values[row["key"]] = float(row["value"])
+        run.scores.setdefault(where, {})[row["key"]] = float(row["value"])
     names = dict.fromkeys(model for model, _ in found)
     models = [
         Model(
@@ -143,9 +144,8 @@ def read(folder: Path) -> Record:
     return Record(folder.name, models, rows, steps, read_rows(way) if way.is_file() else [])
 
 
-def settings_of(config: Path) -> dict[tuple[str, str], dict[str, str]]:
+def settings_of(bound: dict[str, str]) -> dict[tuple[str, str], dict[str, str]]:
     """What gin bound for each metric, and for what metrics share."""
-    bound = gin_dict(config.read_text())
     settings = {}
     for name in planned_metrics(bound):
         function = name.rpartition("/")[2]
@@ -157,9 +157,17 @@ def settings_of(config: Path) -> dict[tuple[str, str], dict[str, str]]:
 
 def columns_of(record: Record) -> dict[str, Table]:
     """The report's tables, by the name of their column here."""
-    tables = score_tables(record.models, Bootstrap())
-    by_name = {COLUMNS.get((t.score.metric, t.score.key)): t for t in tables}
-    return {name: by_name[name] for name in COLUMNS.values() if name in by_name}
+    by_name = {}
+    for table in score_tables(record.models, Bootstrap()):
+        name = COLUMNS.get((table.score.metric, table.score.key))
+        squared = name == RECONSTRUCTION and is_squared(table.rows[0].model)
+        by_name[SQUARED_ERROR if squared else name] = table
+    return {name: by_name[name] for name in (*COLUMNS.values(), SQUARED_ERROR) if name in by_name}
+
+
+def is_squared(model: Model) -> bool:
+    """Whether the model's reconstruction loss is a squared error."""
+    return reconstruction_of(model.runs[0].config) == SQUARED_ERROR
 
 
 def by_seed(table: Table, label: str) -> Values:
@@ -291,10 +299,19 @@ def keep_svg(name: str, plot: str) -> str:
 
 def on_the_way(record: Record, with_figures: bool) -> Iterator[str]:
     """Scores over steps, if snapshots were scored."""
-    names = [model.label for model in record.models]
-    for (metric, key), title in COLUMNS.items():
-        found = found_in(record.on_the_way, metric, key) if title in ON_THE_WAY else {}
-        if not found:
+    every = [model.label for model in record.models]
+    squared = [model.label for model in record.models if is_squared(model)]
+    others = [name for name in every if name not in squared]
+    losses = [(RECONSTRUCTION, others), (SQUARED_ERROR, squared)]
+    parts = [
+        (where, *part)
+        for where, title in COLUMNS.items()
+        for part in (losses if title == RECONSTRUCTION else [(title, every)])
+    ]
+    for (metric, key), title, names in parts:
+        found = found_in(record.on_the_way, metric, key)
+        found = {run: of for run, of in found.items() if run[0] in names}
+        if not found or title not in ON_THE_WAY:
             continue
         steps = sorted(set.intersection(*(set(of) for of in found.values())))
         digits = 1 if metric == "training" else 3

@@ -46,15 +46,12 @@ from srvae_plugin.models.base import (
 )
 from srvae_plugin.models.losses import bernoulli_nll, require_weight, squared_error
 from srvae_plugin.models.networks.choice import Network
+from srvae_plugin.models.readings import LIKELIHOODS, READINGS, RESIDUALS
 from srvae_plugin.models.vae import BaseVAE, vae_losses
 
 __all__ = [
-    "LIKELIHOODS",
     "NOISES",
-    "READINGS",
-    "RESIDUALS",
     "SRVAE",
-    "Reading",
     "ResVAE",
     "ResidualVAE",
     "SeqVAE",
@@ -62,27 +59,8 @@ __all__ = [
     "Steps",
 ]
 
-RESIDUALS = ("image", "logit")
-LIKELIHOODS = ("bernoulli", "gaussian", "linear_mse")
 NOISES = ("resample", "shared")
 StepNoise = Float[Tensor, "step batch latent"]
-
-
-class Reading(NamedTuple):
-    """One way to read the paper: what is subtracted, and what the output means."""
-
-    residual: str
-    likelihood: str
-    sums_outputs: bool = False
-
-
-READINGS: dict[str, Reading] = {
-    "paper": Reading("image", "bernoulli"),
-    "paper-logit": Reading("logit", "bernoulli"),
-    "paper-gaussian": Reading("logit", "gaussian"),
-    "paper-literal": Reading("logit", "linear_mse"),
-    "sum": Reading("image", "bernoulli", sums_outputs=True),
-}
 
 
 class Steps(NamedTuple):

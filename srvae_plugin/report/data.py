@@ -20,7 +20,7 @@ from srvae_plugin.report.data_sets import (
     name_scored_data,
 )
 from srvae_plugin.report.foreign import told_apart
-from srvae_plugin.report.keys import metric_name
+from srvae_plugin.report.keys import TRAINING, metric_name
 from srvae_plugin.report.reading import texts
 from srvae_plugin.report.run import DataSet, Run, Settings
 from srvae_plugin.report.study import study_name, with_study
@@ -177,7 +177,8 @@ def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
         run.folder = of_run
     if not run.data.name:
         run.config = record.settings("train")
-        run.training = record.part("train_results.")
+        if losses := record.part("train_results."):
+            run.scores["", TRAINING] = losses
         run.data = _data_set(record)
         run.factor_names = _strings(record.values.get("train_dataset.factor_names"))
     if foreign := record.part("foreign_model."):

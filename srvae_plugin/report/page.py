@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from srvae_plugin.report.comparison.published import CONFIDENCE, PublishedScore,
 from srvae_plugin.report.comparison.seeds import plans
 from srvae_plugin.report.comparison.settings import Variants
 from srvae_plugin.report.comparison.verdicts import counted, number
+from srvae_plugin.report.keys import TRAINING
+from srvae_plugin.report.losses import reconstruction_of
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.parts.curves import Curve, curve_chart, line_key
 from srvae_plugin.report.parts.diagnoses import diagnoses
@@ -72,7 +75,8 @@ SECTIONS = (
     ("method", "Method", "bootstrap"),
 )
 """Anchor and name of each section, and what it shows: without that it is not there."""
-_SCALARS = {"reconstruction_loss": "Reconstruction loss (nats per image)", "kl_loss": "KL (nats)"}
+_RECONSTRUCTION = "reconstruction_loss"
+_SCALARS = {_RECONSTRUCTION: "Reconstruction loss (nats per image)", "kl_loss": "KL (nats)"}
 _POINTS = 80
 """Rows of a run's scalars that are drawn."""
 _T = TypeVar("_T")
@@ -119,7 +123,7 @@ def page(
         "comparisons": [(table, c) for table in tables for c in table.comparisons],
         "chosen_reference": not compare_with and any(table.reference for table in tables),
         "curves": _curves(models, notes),
-        "variants": variants.all,
+        "variants": [one for one in variants.all if one.where[1] != TRAINING or one.text],
         **_pictures(chosen_runs(tables, models), notes),
         **lists(models, tables, len(data_sets(models)) > 1),
     }
@@ -213,7 +217,7 @@ def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[M
     found = []
     for data_set in data_sets(models):
         drawn: dict[int, Model] = {}
-        curves: dict[str, list[Curve]] = {name: [] for name in _SCALARS}
+        curves: dict[tuple[str, str], list[Curve]] = defaultdict(list)
         for model in models:
             for run in model.of(data_set):
                 path = run.directory.model.files.scalars
@@ -223,13 +227,25 @@ def _curves(models: Sequence[Model], notes: list[str]) -> list[tuple[str, list[M
                     continue
                 columns = _or_note(partial(_scalars, path), notes) or {}
                 for name in _SCALARS.keys() & columns.keys():
-                    curves[name].append(Curve(model, run.name, columns["step"], columns[name]))
-        charts = [curve_chart(curves[name], title) for name, title in _SCALARS.items()]
+                    kind = reconstruction_of(run.config) if name == _RECONSTRUCTION else ""
+                    curve = Curve(model, run.name, columns["step"], columns[name])
+                    curves[name, kind].append(curve)
+        charts = _loss_charts(curves)
         charts += score_charts(models, data_set, partial(_or_note, notes=notes))
         if any(charts):
             keys = [(Markup(line_key(model.number)), model.label) for model in drawn.values()]
             found.append((data_set, [Markup(chart) for chart in charts if chart], keys))
     return found
+
+
+def _loss_charts(curves: Mapping[tuple[str, str], Sequence[Curve]]) -> list[str]:
+    """One chart per scalar and kind of loss, named if there are several."""
+    kinds = {kind for _, kind in curves} - {""}
+    return [
+        curve_chart(curves[name, kind], f"{title} [{kind}]" if kind and len(kinds) > 1 else title)
+        for name, title in _SCALARS.items()
+        for kind in sorted({k for n, k in curves if n == name})
+    ]
 
 
 def _scalars(path: Path) -> dict[str, NDArray[np.float64]]:

@@ -40,9 +40,8 @@ class Run:
     folder: Path
     config: Settings = field(default_factory=dict)
     """What gin bound for the training."""
-    training: dict[str, Any] = field(default_factory=dict)
-    """Losses after training, seconds."""
     scores: dict[Where, dict[str, Any]] = field(default_factory=dict)
+    """Of each metric, and the losses after training."""
     settings: dict[Where, Settings] = field(default_factory=dict)
     """What gin bound for each metric."""
     refused: dict[Where, str] = field(default_factory=dict)

@@ -18,7 +18,6 @@ from srvae_plugin.report.comparison.pairs import (
 )
 from srvae_plugin.report.comparison.settings import Variants
 from srvae_plugin.report.keys import (
-    TRAINING,
     Score,
     headlines,
     metric_function,
@@ -46,8 +45,7 @@ class Table(NamedTuple):
 
 def value_of(run: Run, where: Where, key: str) -> float | None:
     """A number of a run; None if it does not have it."""
-    source = run.training if where[1] == TRAINING else run.scores.get(where, {})
-    return numbers(source).get(key)
+    return numbers(run.scores.get(where, {})).get(key)
 
 
 def scores_of(runs: Sequence[Run], all_keys: bool = False) -> list[tuple[str, Score]]:
@@ -62,7 +60,6 @@ def scores_of(runs: Sequence[Run], all_keys: bool = False) -> list[tuple[str, Sc
     for run in runs:
         for where, values in run.scores.items():
             keys.setdefault(where, {}).update(dict.fromkeys(numbers(values)))
-        keys.setdefault(("", TRAINING), {}).update(dict.fromkeys(numbers(run.training)))
     found = []
     for (kind, metric), names in keys.items():
         chosen = headlines(metric, list(names), functions.get((kind, metric), ""))

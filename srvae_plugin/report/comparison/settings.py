@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from srvae_plugin.report.keys import TRAINING
+from srvae_plugin.report.losses import reconstruction_of
 from srvae_plugin.report.run import Run, Settings, Where
 
 __all__ = ["Variant", "Variants", "settings_of"]
@@ -25,6 +27,8 @@ _POINTS = re.compile(
 
 def settings_of(run: Run, where: Where) -> Settings:
     """All that may change a score: what gin bound, the points used, other data than trained on."""
+    if where[1] == TRAINING:
+        return {"reconstruction": reconstruction_of(run.config)}
     bound = run.settings.get(where, {})
     skipped = {*_OTHER_STEPS, run.data.name, run.scored_data_name.get(where, "")}
     found = {
