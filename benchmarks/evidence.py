@@ -66,7 +66,7 @@ COLUMNS = {
 }
 """Losses of models trained on the squared error have a column of their own: `SQUARED_ERROR`."""
 FIGURES = FACTOR_VAE, FOREST_D, RECONSTRUCTION, SQUARED_ERROR
-ON_THE_WAY = FACTOR_VAE, "MIG", "DCI D", RECONSTRUCTION, SQUARED_ERROR
+ON_THE_WAY = FACTOR_VAE, "MIG", "DCI D", RECONSTRUCTION
 PUBLISHED = FACTOR_VAE, FOREST_D, "Lasso D"
 FEWEST_SEEDS = 5
 CHECKPOINT = re.compile("; (?:the last|there is no)")
@@ -306,12 +306,13 @@ def on_the_way(record: Record, with_figures: bool) -> Iterator[str]:
     parts = [
         (where, *part)
         for where, title in COLUMNS.items()
+        if title in ON_THE_WAY
         for part in (losses if title == RECONSTRUCTION else [(title, every)])
     ]
     for (metric, key), title, names in parts:
         found = found_in(record.on_the_way, metric, key)
         found = {run: of for run, of in found.items() if run[0] in names}
-        if not found or title not in ON_THE_WAY:
+        if not found:
             continue
         steps = sorted(set.intersection(*(set(of) for of in found.values())))
         digits = 1 if metric == "training" else 3

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = [
     "TRAINING",
     "Score",
+    "gin_function",
     "headlines",
     "known_scores",
-    "metric_function",
     "metric_name",
     "numbers",
     "order",
@@ -77,13 +77,13 @@ def metric_name(evaluation_fn: str, folder: str = "") -> str:
     disentanglement_lib tells its downstream tasks apart by their folders only.
     """
     scope = evaluation_fn.removeprefix("@").rpartition("/")[0]
-    function = metric_function(evaluation_fn)
+    function = gin_function(evaluation_fn)
     if folder and (function in _MANY_INSTANCES or not function):
         return folder
     return scope or function or "unknown metric"
 
 
-def metric_function(evaluation_fn: str) -> str:
+def gin_function(evaluation_fn: str) -> str:
     """Function of a gin reference, without scope and module."""
     return evaluation_fn.removesuffix("()").rpartition("/")[2].rpartition(".")[2].removeprefix("@")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from srvae_plugin.models.readings import READINGS
+from srvae_plugin.report.keys import gin_function
 from srvae_plugin.report.run import Settings
 
 __all__ = ["reconstruction_of"]
@@ -27,18 +28,19 @@ def reconstruction_of(config: Settings) -> str:
         >>> reconstruction_of({"model.model": "@vae()", "reconstruction_loss.loss_fn": "@l2_loss"})
         'squared error'
     """
-    model = _plain(config.get("model.model", "")).removesuffix("()")
-    own = {name: _plain(config.get(f"{model}.{name}", "None"))
-           for name in ("likelihood", "reading", "reconstruction_loss")}  # fmt: skip
-    reading = READINGS.get(own["reading"])
-    loss = own["likelihood"] or (reading.likelihood if reading else own["reconstruction_loss"])
-    loss = loss or _plain(config.get("reconstruction_loss.loss_fn", "None"))
+    model = gin_function(config.get("model.model", ""))
+    reading = READINGS.get(_bound(config, f"{model}.reading"))
+    loss = (
+        _bound(config, f"{model}.likelihood")
+        or (reading.likelihood if reading else _bound(config, f"{model}.reconstruction_loss"))
+        or _bound(config, "reconstruction_loss.loss_fn")
+    )
     if loss == "bernoulli_loss" and config.get(f"{loss}.subtract_true_image_entropy") == "True":
         return f"{_CROSS_ENTROPY} less the images' entropy"
     return _NAMES.get(loss, loss)
 
 
-def _plain(value: str) -> str:
-    """A gin value without quotes, reference, scope and module; "" for None."""
-    text = value.strip("'\"").removeprefix("@").rpartition("/")[2].rpartition(".")[2]
-    return "" if text == "None" else text
+def _bound(config: Settings, name: str) -> str:
+    """The function or the word that gin bound; "" for None and for nothing."""
+    value = gin_function(config.get(name, "None").strip("'\""))
+    return "" if value == "None" else value

@@ -19,8 +19,8 @@ from srvae_plugin.report.comparison.pairs import (
 from srvae_plugin.report.comparison.settings import Variants
 from srvae_plugin.report.keys import (
     Score,
+    gin_function,
     headlines,
-    metric_function,
     numbers,
     order,
 )
@@ -52,7 +52,7 @@ def scores_of(runs: Sequence[Run], all_keys: bool = False) -> list[tuple[str, Sc
     """Representations and scores that any of the runs has, in the report's order."""
     keys: dict[Where, dict[str, None]] = {}
     functions = {
-        where: metric_function(bound["evaluation.evaluation_fn"])
+        where: gin_function(bound["evaluation.evaluation_fn"])
         for run in runs
         for where, bound in run.settings.items()
         if "evaluation.evaluation_fn" in bound
