@@ -7,7 +7,7 @@ Each row is written as it is measured. The rows of ours are the training loop it
 on one batch that lies on the GPU already. All train the networks of the SR-VAE paper's Table 1 by
 Adam at 1e-4.
 
-plain       the paper's Algorithms 1 and 2 written down in plain PyTorch, with torch's own settings
+plain       the models written down in plain PyTorch, with torch's own settings
 pythae      pythae's VAE: what its trainer does with a batch
 ours        with the settings that the row names; `step` is plain or captured, `compile` is
             torch.compile
@@ -31,9 +31,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 from training_contenders import Enough, our_model, pythae
-from training_plain import PlainSRVAE, Settings, observations, plain_training
+from training_plain import LEARNING_RATE, PLAIN_MODELS, Settings, observations
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites
@@ -71,9 +70,11 @@ ROWS = [
     ours("srvae", **CAPTURED),
     ours("srvae", **CAPTURED, **BF16),
     Row("pythae", "vae", 10, 64),
+    Row("plain", "vae", 10, 64),
     ours("vae", **CAPTURED, **TF32),
     ours("vae", **CAPTURED),
     ours("vae", **CAPTURED, **BF16),
+    Row("plain", "factor_vae", 10, 64),
     ours("factor_vae", **CAPTURED, **TF32),
     ours("factor_vae", **CAPTURED),
     ours("srvae", **CAPTURED, **TF32, cudnn_benchmark=True),
@@ -176,15 +177,16 @@ def step_ours(row: Row, channels: int, clock: Callable[[], None]) -> None:
         device=DEVICE,
         **options,
     )
-    rates = [f"{group}_optimizer.learning_rate = 1e-4" for group in ("vae", "discriminator")]
-    with gin_files.only(bindings=rates), tempfile.TemporaryDirectory() as folder:
+    files, rate = ["training/discriminator.gin"], f"vae_optimizer.learning_rate = {LEARNING_RATE}"
+    with gin_files.only(files, [rate]), tempfile.TemporaryDirectory() as folder:
         loop.train(training, Timed(clock), TrainingDirectory(Path(folder)).files)
 
 
 def step_plain(row: Row, channels: int, clock: Callable[[], None]) -> None:
     settings = Settings(row.latents, row.batch, channels)
     x = observations(row.batch).permute(0, 3, 1, 2).contiguous().to(DEVICE)
-    update: Callable[[Tensor], float] = plain_training(PlainSRVAE(settings).to(DEVICE))
+    plain = PLAIN_MODELS[row.model]
+    update = plain.training(plain.model(settings).to(DEVICE))
     while True:
         clock()
         update(x)
@@ -332,8 +334,9 @@ def run(options: argparse.Namespace) -> None:
     seconds, channels, images = 3.0, 32, ENCODED
     if options.rehearse:
         seconds, channels, images = 0.3, 2, 2000
-        rows = [Row("plain", "srvae", 3, 8), Row("pythae", "vae", 3, 8)]
-        rows += [ours(name, 3, 8, step="auto") for name in ("srvae", "vae", "factor_vae")]
+        names = ("srvae", "vae", "factor_vae")
+        rows = [Row("pythae", "vae", 3, 8), *(Row("plain", name, 3, 8) for name in names)]
+        rows += [ours(name, 3, 8, step="auto") for name in names]
         rows.append(Row("encode", "vae", 3, 64))
         rows.append(Row("side by side", "vae", 3, 8, {**PLAIN, "processes": 2}))
     if DEVICE == "cuda":

@@ -1,4 +1,4 @@
-"""Our SR-VAE and the one of training_plain.py do the same: gradients and losses.
+"""Our models and those of training_plain.py do the same: gradients and losses.
 
 `python benchmarks/training.py --check` prints it; the tests call the two functions on small
 networks.
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from training_contenders import our_model
-from training_plain import LEARNING_RATE, PlainSRVAE, Settings, observations, plain_training
+from training_plain import LEARNING_RATE, PLAIN_MODELS, PlainSRVAE, Settings, observations
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.training.optimizers import make_optimizers
@@ -24,12 +24,14 @@ SEEDS = 5
 LIMITS = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
-def twins(settings: Settings, dtype: torch.dtype, **options: Any) -> tuple[Any, Any]:
-    """Our SR-VAE and the plain one with the same weights; options go to ours."""
-    ours = our_model("srvae", settings, **options)
+def twins(
+    settings: Settings, dtype: torch.dtype, name: str = "srvae", **options: Any
+) -> tuple[Any, Any]:
+    """Our model and the plain one with the same weights; options go to ours."""
+    ours = our_model(name, settings, **options)
     ours.build((1, 64, 64))
     ours.to(dtype).to(memory_format=torch.channels_last)
-    plain = PlainSRVAE(settings).to(dtype)
+    plain = PLAIN_MODELS[name].model(settings).to(dtype)
     with torch.no_grad():
         for parameter, value in zip(
             plain.parameters(), as_plain(ours, lambda p: p.data), strict=True
@@ -44,7 +46,8 @@ def as_plain(ours: Any, pick: Callable[[Any], Tensor]) -> list[Tensor]:
     heads = zip(encoder.mean.parameters(), encoder.logvar.parameters(), strict=True)
     tensors = [pick(parameter) for parameter in encoder.body.parameters()]
     tensors += [torch.cat([pick(mean), pick(logvar)]) for mean, logvar in heads]
-    return tensors + [pick(parameter) for parameter in ours.decoder.parameters()]
+    rest = [*ours.decoder.parameters(), *getattr(ours, "discriminator", nn.Module()).parameters()]
+    return tensors + [pick(parameter) for parameter in rest]
 
 
 def batch_of(settings: Settings, seed: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -88,7 +91,8 @@ def gradient_errors(
 
 def our_training(model: Any) -> Callable[[Tensor], float]:
     """A function that updates the model as the training loop does, in float64 too."""
-    with gin_files.only(bindings=[f"vae_optimizer.learning_rate = {LEARNING_RATE}"]):
+    rate = f"vae_optimizer.learning_rate = {LEARNING_RATE}"
+    with gin_files.only(["training/discriminator.gin"], [rate]):
         optimizers = make_optimizers(model.parameter_groups())
 
     def update(x: Tensor) -> float:
@@ -99,11 +103,13 @@ def our_training(model: Any) -> Callable[[Tensor], float]:
     return update
 
 
-def curve_differences(settings: Settings, dtype: torch.dtype, steps: int) -> list[float]:
+def curve_differences(
+    settings: Settings, dtype: torch.dtype, steps: int, name: str = "srvae"
+) -> list[float]:
     """Relative difference of the loss at each update of the same training."""
     torch.manual_seed(0)
-    ours, plain = twins(settings, dtype)
-    updates = our_training(ours), plain_training(plain)
+    ours, plain = twins(settings, dtype, name)
+    updates = our_training(ours), PLAIN_MODELS[name].training(plain)
     differences = []
     for step in range(steps):
         losses = []

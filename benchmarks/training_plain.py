@@ -1,7 +1,8 @@
 """The SR-VAE paper's networks and algorithms in plain PyTorch, written down as they are printed.
 
-The other side of benchmarks/training.py: it knows nothing of this project. Also the batch that
-every contender trains on, and the operations that the layers cost.
+The other side of benchmarks/training.py and gpu_speed.py: it knows nothing of this project. Also a
+VAE and a FactorVAE with the same networks, the batch that every contender trains on, and the
+operations that the layers cost.
 """
 
 from __future__ import annotations
@@ -95,7 +96,53 @@ class PlainSRVAE(nn.Module):
         return (reconstruction + kl) / len(x)
 
 
-def plain_training(model: PlainSRVAE) -> Callable[[Tensor], float]:
+class PlainVAE(nn.Module):
+    """Kingma & Welling's VAE."""
+
+    def __init__(self, settings: Settings):
+        super().__init__()
+        self.encoder, self.decoder = table_1(settings.latents, settings.channels)
+
+    def loss_and_code(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy plus KL, averaged over the batch, and the latents it was computed with."""
+        mean, logvar = self.encoder(x).chunk(2, dim=1)
+        z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
+        logits = self.decoder(z)
+        reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+        kl = -0.5 * torch.sum(1 + logvar - mean.pow(2) - logvar.exp())
+        return (reconstruction + kl) / len(x), z
+
+    def loss(self, x: Tensor) -> Tensor:
+        return self.loss_and_code(x)[0]
+
+
+class PlainFactorVAE(PlainVAE):
+    """Kim & Mnih's Algorithm 2, both losses on one batch as in disentanglement_lib."""
+
+    gamma = 10.0
+
+    def __init__(self, settings: Settings):
+        super().__init__(settings)
+        layers: list[nn.Module] = []
+        for inputs in (settings.latents, *[1000] * 5):
+            layers += [nn.Linear(inputs, 1000), nn.LeakyReLU(0.2)]
+        self.discriminator = nn.Sequential(*layers, nn.Linear(1000, 2))
+
+    def losses(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The VAE's loss, which needs the discriminator's gradient, and the discriminator's."""
+        loss, z = self.loss_and_code(x)
+        logits = self.discriminator(z)
+        loss = loss + self.gamma * (logits[:, 0] - logits[:, 1]).mean()
+        z = z.detach()
+        order = torch.rand(z.shape, device=z.device).argsort(dim=0)  # of each latent on its own
+        permuted = torch.take_along_dim(z, order, dim=0)
+        ones = torch.ones(len(x), dtype=torch.long, device=x.device)
+        joint = F.cross_entropy(self.discriminator(z), ones - 1)
+        product = F.cross_entropy(self.discriminator(permuted), ones)
+        return loss, (joint + product) / 2
+
+
+def plain_training(model: PlainSRVAE | PlainVAE) -> Callable[[Tensor], float]:
     """A function that updates the model on a batch and returns the loss."""
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
 
@@ -107,6 +154,39 @@ def plain_training(model: PlainSRVAE) -> Callable[[Tensor], float]:
         return loss.item()
 
     return update
+
+
+def factor_vae_training(model: PlainFactorVAE) -> Callable[[Tensor], float]:
+    """The same for FactorVAE; both networks step from the same weights."""
+    networks = [*model.encoder.parameters(), *model.decoder.parameters()]
+    vae = torch.optim.Adam(networks, LEARNING_RATE)
+    discriminator = torch.optim.Adam(model.discriminator.parameters(), LEARNING_RATE, (0.5, 0.9))
+
+    def update(x: Tensor) -> float:
+        loss, classification = model.losses(x)
+        vae.zero_grad()
+        loss.backward()
+        discriminator.zero_grad()  # the gradient of the VAE's loss
+        classification.backward()
+        vae.step()
+        discriminator.step()
+        return loss.item()
+
+    return update
+
+
+class Plain(NamedTuple):
+    """A model and what trains it."""
+
+    model: Callable[[Settings], nn.Module]
+    training: Callable[[Any], Callable[[Tensor], float]]
+
+
+PLAIN_MODELS = {
+    "srvae": Plain(PlainSRVAE, plain_training),
+    "vae": Plain(PlainVAE, plain_training),
+    "factor_vae": Plain(PlainFactorVAE, factor_vae_training),
+}
 
 
 def step_flops(settings: Settings) -> dict[str, float]:

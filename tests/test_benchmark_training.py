@@ -61,11 +61,12 @@ def test_the_check_tells_another_model(options):
     assert training_check.gradient_errors(SMALL, torch.float64, **options)["ours"] > 1e-3
 
 
-def test_losses_agree_over_training():
-    exact = training_check.curve_differences(SMALL, torch.float64, 20)
+@pytest.mark.parametrize("name", ["srvae", "vae", "factor_vae"])
+def test_losses_agree_over_training(name):
+    exact = training_check.curve_differences(SMALL, torch.float64, 20, name)
     assert len(exact) == 20
     assert max(exact) < 1e-13
-    assert max(training_check.curve_differences(SMALL, torch.float32, 20)) < 1e-5
+    assert max(training_check.curve_differences(SMALL, torch.float32, 20, name)) < 1e-5
 
 
 def test_the_curves_tell_another_update(monkeypatch):

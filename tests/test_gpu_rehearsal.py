@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow  # a minute of two cores: nine processes that import torch
 SCRIPT = Path(__file__).parents[1] / "benchmarks/gpu.sh"
 
 
