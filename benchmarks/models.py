@@ -1,4 +1,4 @@
-"""What a training step of each registered model costs: python benchmarks/models.py.
+"""What a training step of each model of single images costs: python benchmarks/models.py.
 
 The SR-VAE paper's networks at full width, 10 latents, batches of 64 random images, 64x64x1, all
 on the CPU. The models take their steps in turn, so that a busy moment slows all alike; the ratio
@@ -26,6 +26,7 @@ import torch
 
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.files import replacing
+from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.training.allocator import keep_freed_memory
 from srvae_plugin.training.optimizers import make_optimizers
 from srvae_plugin.training.updates import update_parameters
@@ -37,6 +38,11 @@ BINDINGS += ["decoder.decoder_fn = @srvae_decoder"]
 BINDINGS += ["vae.beta = 1.0", "beta_tc_vae.beta = 6.0", "factor_vae.gamma = 30.0"]
 BINDINGS += [f"annealed_vae.{name} = 1000" for name in ("gamma", "c_max", "iteration_threshold")]
 BINDINGS += ["dip_vae.lambda_od = 10.0", "dip_vae.lambda_d_factor = 10.0"]
+
+
+def takes_images(name: str) -> bool:
+    """Whether the model trains on images alone, without pairs or labels."""
+    return plugins.find("models", name).training_data is DisentanglementModel.training_data
 
 
 def training_step(name: str) -> Callable[[int], None]:
@@ -83,7 +89,7 @@ def peak_of(name: str, bindings: list[str]) -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30, help="timed steps of each model")
-    parser.add_argument("--models", nargs="+", help="gin names (default: all that are registered)")
+    parser.add_argument("--models", nargs="+", help="gin names (default: those of single images)")
     parser.add_argument("--bind", action="append", default=[], help="a gin binding")
     parser.add_argument("--json", type=Path, help="write everything there too")
     parser.add_argument("--memory-of", metavar="NAME", help=argparse.SUPPRESS)
@@ -91,7 +97,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace) -> None:
-    names = options.models or plugins.names("models")
+    names = options.models or [name for name in plugins.names("models") if takes_images(name)]
     # Before this process grows: on Linux a child's peak starts at its parent's.
     peaks = {name: peak_of(name, options.bind) for name in names}
     seconds = step_seconds(names, options.steps)
