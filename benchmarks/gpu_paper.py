@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from srvae_plugin.files import write_text
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.evaluate import evaluate_representation
 from srvae_plugin.runs.run import run
@@ -132,8 +133,8 @@ class Report:
             with self._lock:
                 self._rows[model] = row
                 rows = [self._rows[name] for name in MODELS if name in self._rows]
-                (self._out / "paper.json").write_text(json.dumps(rows, indent=1) + "\n")
-                (self._out / "paper.txt").write_text(text(rows))
+                write_text(self._out / "paper.json", json.dumps(rows, indent=1) + "\n")
+                write_text(self._out / "paper.txt", text(rows))
                 print(text([row]), end="", flush=True)
 
 

@@ -36,6 +36,7 @@ from training_plain import LEARNING_RATE, PLAIN_MODELS, Settings, observations
 
 from srvae_plugin.config import gin_files
 from srvae_plugin.data.dsprites import DSprites
+from srvae_plugin.files import write_text
 from srvae_plugin.runs.directory import TrainingDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, Representation
 from srvae_plugin.training import loop
@@ -340,7 +341,7 @@ def run(options: argparse.Namespace) -> None:
         rows.append(Row("encode", "vae", 3, 64))
         rows.append(Row("side by side", "vae", 3, 8, {**PLAIN, "processes": 2}))
     if DEVICE == "cuda":
-        (options.out / "profile.txt").write_text("")
+        write_text(options.out / "profile.txt", "")
     for row in rows:
         if time.monotonic() > end - 3:
             print(f"no time left for {row}")
@@ -353,8 +354,8 @@ def run(options: argparse.Namespace) -> None:
         found = {"row": str(row), **row._asdict(), **found, "took": time.monotonic() - begun}
         found["ratios"] = ratios(row, found, known)
         report.append(found)
-        (options.out / "speed.json").write_text(json.dumps(report, indent=1) + "\n")
-        (options.out / "speed.txt").write_text(show(report))
+        write_text(options.out / "speed.json", json.dumps(report, indent=1) + "\n")
+        write_text(options.out / "speed.txt", show(report))
         print(show([found]), end="", flush=True)
         gc.collect()
         if DEVICE == "cuda":

@@ -37,6 +37,7 @@ __all__ = [
     "read_scalars",
     "replacing",
     "require_new",
+    "require_one",
     "scalar_rows",
     "sync",
     "sync_folder",
@@ -262,6 +263,12 @@ def require_new(path: Path, overwrite: bool) -> None:
     """Raise ValueError if a folder exists that may not be overwritten."""
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists already; pass overwrite, or choose another folder")
+
+
+def require_one(resume: bool, overwrite: bool) -> None:
+    """Raise ValueError if a training is to go on and to be deleted at once."""
+    if resume and overwrite:
+        raise ValueError("resume and overwrite are both set: one continues, the other deletes")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, random_split
 
 import srvae_plugin as sv
@@ -14,6 +15,20 @@ from srvae_plugin.data.own.from_python import as_data
 from srvae_plugin.models.vae import VAE
 from srvae_plugin.testing.complete_run import Bars
 from srvae_plugin.training.plain import prepared
+
+
+class Items(Dataset):
+    """Hands out one image after the other."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index]
+
 
 IMAGES = np.random.RandomState(0).randint(256, size=(30, 8, 8)).astype(np.uint8)
 
@@ -62,6 +77,23 @@ def test_bfloat16_is_read_exactly():
     half = (torch.from_numpy(IMAGES[:, None]) / 255).bfloat16()
     found = as_data(half).observations_at(np.arange(30))
     assert np.array_equal(found[..., 0], half[:, 0].float().numpy())
+
+
+@pytest.mark.parametrize("wrap", [lambda images: images, Items], ids=["array", "items"])
+def test_what_white_is_is_asked(wrap, caplog):
+    with pytest.raises(ValueError, match="nothing but 0 and 1"):
+        as_data(wrap((IMAGES > 127).astype(np.uint8)))
+    as_data(wrap(IMAGES))
+    assert not caplog.records
+    as_data(wrap(IMAGES // 16))
+    assert "images are dark, at most 0.059 of 1: multiply them by 17 if that" in caplog.text
+
+
+def test_a_palette_is_no_intensity():
+    picture = Image.fromarray(IMAGES[0]).convert("P")
+    with pytest.raises(ValueError, match=r"item 0 is an image of mode 'P'; expected '1', 'L'"):
+        as_data(Items([picture]))
+    assert as_data(Items([picture.convert("L")] * 2)).observation_shape == [8, 8, 1]
 
 
 def test_images_with_factors_are_a_data_set():

@@ -12,6 +12,7 @@ import numpy as np
 import oracle
 import original_package
 import pytest
+import torch
 from metric_cases import IndexGrid, LookUp
 from srvae_adapters import drop_in
 from srvae_adapters.drop_in import table
@@ -167,11 +168,28 @@ def test_what_was_imported_before_is_not_replaced(monkeypatch):
         drop_in.install("evaluation")
 
 
+def test_an_optimizer_trains_what_each_loss_is_of(installed):
+    from disentanglement_lib.methods.shared import optimizers
+
+    one, two = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+    optimizer = optimizers.make_vae_optimizer(learning_rate=0.1)
+    assert optimizer._learning_rate_tensor == pytest.approx(0.1)  # before it trains anything
+    first = optimizer.minimize(lambda: one.square().sum())
+    second = optimizer.minimize(lambda: (one * two).sum(), var_list=[two])
+    first()
+    assert one.item() == pytest.approx(0.9)
+    second()
+    assert (one.item(), two.item()) == (pytest.approx(0.9), pytest.approx(0.9))
+
+
 def test_uninstall_leaves_gin_as_it_was(no_original):
     before = gin.configurable
     drop_in.install()
+    full = "disentanglement_lib.evaluation.metrics.mig.mig"
+    assert gin.config._REGISTRY.matching_selectors(full)
     gin.configurable("drop_in_probe", module="tests", blacklist=["x"])(lambda x, y=1: y)
     drop_in.uninstall()
+    assert not gin.config._REGISTRY.matching_selectors(full)
     assert gin.configurable is before
     assert not [name for name in sys.modules if name.startswith("disentanglement_lib")]
     with pytest.raises(TypeError):

@@ -102,6 +102,17 @@ def test_a_finished_run_goes_on_and_keeps_what_it_found(watched, tmp_path):
     assert timeless(run.scores("mean").read_all()) == timeless(watched.scores("mean").read_all())
 
 
+def test_what_comes_too_late_for_a_finished_run_is_said(short, capsys, caplog):
+    same_steps = "model.training_steps = 4"
+    before = weights(short)
+    with pytest.raises(SystemExit):
+        go(short.path, "model.training_steps = 2", flags=["--resume"])
+    assert "has 4 steps behind it" in capsys.readouterr().err
+    go(short.path, same_steps, "model.eval_steps = 9", flags=["--resume"])
+    assert "without effect, the training is finished: model.eval_steps" in caplog.text
+    assert same(before, weights(short))
+
+
 DATA = Bars((1, 8, 8))
 TRAVERSALS = "traversals.png"
 PYTHON = {"batch_size": 4, "eval_steps": 1, "checkpoint_every": 3, "seed": 1, "optimizer": "SGD"}

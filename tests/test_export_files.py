@@ -3,10 +3,12 @@
 import finished_runs
 import numpy as np
 import pytest
+from srvae_adapters.files import encode_rows
 
 from srvae_plugin import load_dataset, representation_function
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.export import export
+from srvae_plugin.data.own.from_python import ArrayData, ArrayImages
 from srvae_plugin.metrics.dci import disentanglement
 from srvae_plugin.runs.directory import StepDirectory
 
@@ -47,6 +49,16 @@ def test_npz_holds_the_whole_set_in_its_order(run, data):
     np.testing.assert_allclose(arrays["codes"], representation_function(run)(images), atol=1e-5)
     assert arrays["factor_names"].tolist() == NAMES
     assert arrays["factors_num_values"].tolist() == [3, 4, 5]
+
+
+def test_images_without_factors_are_exported_once_each():
+    data = ArrayData(
+        ArrayImages(np.random.RandomState(0).randint(256, size=(9, 4, 4)).astype("u1")), "a"
+    )
+    rows = encode_rows(data, lambda images: images.mean((1, 2)), None, 0)
+    assert np.array_equal(rows.indices, np.arange(9))
+    assert rows.factors.shape == (9, 0)
+    assert rows.codes.shape == (9, 1)
 
 
 def test_the_importance_matrix_is_that_of_the_run_s_dci_score(run):

@@ -366,7 +366,7 @@ def test_a_missing_data_set_is_said(name, tmp_path, monkeypatch):
         load_dataset(name)
     parts = [name, MISSING[name], "http", "bind dataset.path", "dsprites_full", str(tmp_path)]
     assert [part for part in parts if part not in said(caught)] == []
-    with pytest.raises(FileNotFoundError, match=rf"no such {tmp_path}/nowhere"):
+    with pytest.raises(FileNotFoundError, match=rf"no such file or folder: {tmp_path}/nowhere"):
         load_dataset(name, path=str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match=rf"{tmp_path}|expected"):
         load_dataset(name, path=str(tmp_path))

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+import srvae_plugin as sv
 from srvae_plugin import load_dataset, representation_function
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.export import export
 from srvae_plugin.interchange.foreign_models import (
     FileFunction,
-    OnnxFile,
     find_layout,
     open_model,
 )
@@ -144,8 +144,9 @@ def test_of_several_onnx_outputs_the_first_is_taken(folder, data):
     path = save_onnx(folder / "two.onnx", nodes, ["n", 7, 5, 3], ("n", 3))
     model = __import__("onnx").load(path)
     model.graph.output.append(helper.make_tensor_value_info("other", 1, ["n", 3]))
+    model.graph.node.append(helper.make_node("ReduceMean", ["y"], ["loss"], keepdims=0))
+    model.graph.output.append(helper.make_tensor_value_info("loss", 1, []))
     path.write_bytes(model.SerializeToString())
-    assert len(OnnxFile(path).run(images(data))) == 2
     codes = find_layout(open_model(path), data)(images(data))
     np.testing.assert_allclose(codes, images(data).mean((1, 2)), rtol=1e-5)
 
@@ -215,6 +216,16 @@ def test_a_file_that_takes_both_and_gives_the_same_needs_nothing(folder, data):
 
     function = find_layout(open_model(save_script(Sum(), folder / "sum.pt")), data)
     np.testing.assert_allclose(function(images(data))[:, 0], images(data).sum((1, 2, 3)), 1e-4)
+
+
+def test_a_module_keeps_its_mode_and_its_precision(data):
+    module = nn.Sequential(nn.Flatten(), nn.LazyLinear(2), nn.Dropout()).double()
+    module(torch.zeros(1, 3, 7, 5).double())
+    module[2].eval()
+    chosen = {"mig": {"num_train": 50}}
+    found = sv.score(module, data, chosen)["mig"]["discrete_mig"]
+    assert [each.training for each in module.modules()] == [True, True, True, False]
+    assert found == sv.score(module.eval(), data, chosen)["mig"]["discrete_mig"]
 
 
 def test_a_file_that_draws_is_scored_with_a_warning(folder, data, caplog):

@@ -1,4 +1,4 @@
-"""On a GPU of NVIDIA's: the CPU's numbers, and the captured step. Run with `pytest -m gpu`."""
+"""On an NVIDIA GPU: the CPU's numbers, and the captured step. Run with `pytest -m gpu`."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from srvae_plugin.training.numerics import memory_format, numerics
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA's"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
 ]
 SETTINGS = ["encoder.num_latent = 4", "encoder.encoder_fn = @srvae_encoder"]
 SETTINGS += ["srvae_encoder.base_channels = 8", "srvae_decoder.base_channels = 8"]

@@ -219,6 +219,50 @@ def test_a_finished_run_goes_on(tmp_path):
     assert not (longer.path / "metrics").exists()
 
 
+def warmed_up(parameters):
+    return torch.optim.SGD(parameters, lr=1e-3)
+
+
+def test_a_run_says_its_optimizer(tmp_path):
+    images = np.random.default_rng(0).random((12, 8, 8), dtype=np.float32)
+
+    def lines(name, **how):
+        run = sv.train(sv.VAE(beta=1.0, num_latent=2), images, tmp_path / name, **QUICK, **how)
+        assert np.array_equal(sv.load_run(run.path).codes(images), run.codes(images))
+        return [line for line in run.config.splitlines() if "optimizer" in line or "rate" in line]
+
+    assert lines("usual") == []
+    assert lines("name", optimizer="SGD", learning_rate=0.1) == [
+        "vae_optimizer.optimizer_fn = @SGD",
+        "vae_optimizer.learning_rate = 0.1",
+    ]
+    assert lines("class", optimizer=torch.optim.AdamW) == ["vae_optimizer.optimizer_fn = @AdamW"]
+    own = lines("own", optimizer=warmed_up, learning_rate=lambda global_step: 1e-3)
+    assert [line.partition(" = ")[0] for line in own] == ["optimizer", "learning_rate"]
+    assert "warmed_up" in own[0]
+    models = sv.load_runs(tmp_path).to_frame()["model"]
+    assert models.nunique() == 4
+
+
+def test_one_cannot_resume_and_overwrite(tmp_path):
+    images = np.zeros((8, 8, 8), np.float32)
+    with pytest.raises(ValueError, match="resume and overwrite are both set"):
+        sv.train(
+            sv.VAE(beta=1.0, num_latent=2), images, tmp_path / "a", steps=1, resume=True,
+            overwrite=True,
+        )  # fmt: skip
+
+
+def test_seeds_of_numpy_serve_for_noise():
+    model = sv.VAE(beta=1.0, num_latent=2)
+    model.build((1, 8, 8))
+    image = np.zeros((1, 8, 8, 1), np.float32)
+    codes = [sv.representation_function(model, "sampled", seed=s)(image) for s in (3, np.int64(3))]
+    assert np.array_equal(*codes)
+    with pytest.raises(ValueError, match="-1: expected 0"):
+        sv.representation_function(model, "sampled", seed=-1)
+
+
 def test_networks_that_are_objects_are_loaded_with_their_model(tmp_path):
     images = np.random.default_rng(0).random((12, 8, 8), dtype=np.float32)
 

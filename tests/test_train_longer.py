@@ -131,6 +131,89 @@ def test_fewer_steps_than_done_and_another_rate_are_refused(tmp_path, data):
         trained(tmp_path, data, 9, resume=True, learning_rate=0.02)
 
 
+def test_another_loss_is_another_configuration(tmp_path):
+    images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+
+    def go(steps, loss, **how):
+        model = VAE(1.0, num_latent=2, reconstruction_loss=loss)
+        return fit(model, images, tmp_path, steps=steps, **SETTINGS, **how)
+
+    go(1, "bernoulli")
+    with pytest.raises(ValueError, match=r"lines that differ: model.model.reconstruction_loss ="):
+        go(2, "gaussian", resume=True)
+    go(2, "bernoulli", resume=True)
+
+
+def test_a_training_of_no_steps_can_have_more(tmp_path, data):
+    whole, _ = trained(tmp_path / "whole", data, 4)
+    trained(tmp_path / "longer", data, 0)
+    longer, _ = trained(tmp_path / "longer", data, 4, resume=True)
+    assert same_weights(whole, longer)
+
+
+def test_a_built_model_is_said_to_be_built_anew(tmp_path, data, caplog):
+    model = vae()
+    model.build((1, 64, 64))
+    fit(model, data, tmp_path / "built", steps=1, **SETTINGS)
+    assert "its weights are replaced by new ones" in caplog.text
+    caplog.clear()
+    fit(vae(), data, tmp_path / "new", steps=1, **SETTINGS)
+    assert "replaced" not in caplog.text
+
+
+def test_an_optimizer_is_resumed_where_it_is_now(tmp_path, data):
+    """Of a checkpoint of a captured step, which has `capturable`, on a CPU, which has not."""
+
+    class Capturable(torch.optim.AdamW):
+        def state_dict(self):
+            content = super().state_dict()
+            for group in content["param_groups"]:
+                group["capturable"] = True
+            return content
+
+    whole, _ = trained(tmp_path / "whole", data, 4, optimizer="AdamW")
+    trained(tmp_path / "longer", data, 3, optimizer=Capturable)
+    path = TrainingDirectory(tmp_path / "longer").files.checkpoint
+    content = torch.load(path, weights_only=True)
+    assert content["optimizers"]["vae"]["param_groups"][0]["capturable"]
+    longer, _ = trained(tmp_path / "longer", data, 4, optimizer=Capturable, resume=True)
+    assert same_weights(whole, longer)
+
+
+class Tied(VAE):
+    """Has a second name for a weight."""
+
+    def build(self, observation_shape):
+        super().build(observation_shape)
+        self.again = next(self.decoder.parameters())
+
+
+def test_tied_weights_are_kept_under_both_names(tmp_path):
+    images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+    model, _ = fit(Tied(1.0, num_latent=2), images, tmp_path / "run", steps=1, **SETTINGS)
+    save_weights(model, tmp_path / "w.safetensors", (1, 8, 8))
+    kept = load_file(tmp_path / "w.safetensors")
+    assert torch.equal(kept["again"], model.again.detach())
+    assert len(kept) == len(model.state_dict())
+
+
+@pytest.mark.parametrize("name", ["clip_norm", "clip_value", "ema_decay"])
+def test_none_is_no_number(tmp_path, data, name):
+    with pytest.raises(ValueError, match=rf"model\.{name} = None: expected a number, 0 for none"):
+        trained(tmp_path, data, 1, **{name: None})
+
+
+def test_logs_keep_their_names(tmp_path):
+    class Wavering(VAE):
+        def losses(self, x, step):
+            found = super().losses(x, step)
+            return found._replace(logs=found.logs | ({"now": found.logs["loss"]} if step else {}))
+
+    images = np.random.default_rng(0).random((8, 8, 8), dtype=np.float32)
+    with pytest.raises(ValueError, match=r"gave vae, .*now, and vae, .*expected the same names"):
+        fit(Wavering(1.0, num_latent=2), images, tmp_path / "run", steps=2, **SETTINGS)
+
+
 def test_an_average_is_the_formulas(tmp_path):
     model = torch.nn.Linear(1, 1, bias=False)
     model.weight.data.fill_(1.0)

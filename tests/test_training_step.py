@@ -124,7 +124,7 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_the_batch_is_wanted(data)
 # --- capture: the same without a GPU, where what is recorded is run again ---
 
 
-def run_again(function):
+def run_again(function, device):
     """Stands in for a CUDA graph: the outputs lie in the same memory after each replay."""
     outputs = function()
 
@@ -189,11 +189,27 @@ def test_recording_a_step_leaves_no_trace_in_what_it_changes():
     before = [p.clone() for p in model.parameters()], torch.get_rng_state()
     state = optimizers["vae"].state[model.weight]
     moments = {name: value.clone() for name, value in state.items()}
-    step = CapturedStep(take, model, optimizers, CPU, record=lambda f: (lambda: None, f()))
+    step = CapturedStep(take, model, optimizers, CPU, record=lambda f, _: (lambda: None, f()))
     step(torch.ones(4, 3), 1)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before[0], strict=True))
     assert torch.equal(torch.get_rng_state(), before[1])
     assert all(torch.equal(state[name], value) for name, value in moments.items())
+
+
+def test_a_recorded_step_refuses_another_learning_rate():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizers = {"vae": torch.optim.Adam([weight])}
+
+    def take(drawn, step):
+        return Losses({"vae": weight.sum()}, {})
+
+    model = torch.nn.ParameterList([weight])
+    step = CapturedStep(take, model, optimizers, CPU, record=lambda f, _: (lambda: None, f()))
+    step(torch.zeros(1), 0)
+    step(torch.zeros(1), 1)
+    optimizers["vae"].param_groups[0]["lr"] *= 0.5
+    with pytest.raises(ValueError, match=r"such as its learning rate, were changed.*'plain'"):
+        step(torch.zeros(1), 2)
 
 
 # --- what is captured, and what is not ---
@@ -222,7 +238,7 @@ def test_what_cannot_be_captured_is_said(caplog):
         assert choose_step("auto", gpu, vae, sgd) == "plain"
     assert "Own.losses is not marked" in caplog.messages[0]
     assert "vae_optimizer is SGD" in caplog.messages[1]
-    with pytest.raises(ValueError, match=r"model\.step = 'captured': it needs a GPU.*is cpu"):
+    with pytest.raises(ValueError, match=r"it needs an NVIDIA GPU, and the device is cpu"):
         choose_step("captured", CPU, vae, adam)
     with pytest.raises(ValueError, match=r"SGD, not Adam or AdamW; leave it at 'auto'"):
         choose_step("captured", gpu, vae, sgd)

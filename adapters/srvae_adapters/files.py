@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.config.optional import require
-from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData
+from srvae_plugin.data.ground_truth import FactorGrid, GroundTruthData, names_of
+from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.files import write_bytes
 from srvae_plugin.interchange.exporters import Exported, Trained
@@ -23,7 +24,7 @@ from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.directory import RunDirectory
 from srvae_plugin.runs.representation import CachedRepresentation, RepresentationFunction
 
-__all__ = ["Rows", "dci_importance", "encode_rows", "export_npz", "export_parquet", "factor_names"]
+__all__ = ["Rows", "dci_importance", "encode_rows", "export_npz", "export_parquet"]
 
 
 logger = logging.getLogger("srvae_plugin")
@@ -60,7 +61,7 @@ def encode_rows(
         ValueError: for a number that the data set does not have.
     """
     random_state = np.random.RandomState(seed)
-    if not isinstance(data, FactorGrid | FactorTable):
+    if not isinstance(data, FactorGrid | FactorTable | ImagesOnly):
         num = _checked(num_observations, _SAMPLED)
         factors, observations = data.sample(num, random_state)
         return Rows(None, factors, np.asarray(function(observations)))
@@ -81,12 +82,6 @@ def _checked(num: int | None, default: int, at_most: int | None = None) -> int:
         most = f" to {at_most}, all that the data set has" if at_most else ""
         raise ValueError(f"num_observations = {num!r}: expected a number from 1{most}")
     return num
-
-
-def factor_names(data: GroundTruthData) -> list[str]:
-    """Name of each factor; "factor 0" and so on for a data set that does not name them."""
-    unnamed = [f"factor {i}" for i in range(data.num_factors)]
-    return list(getattr(data, "factor_names", unnamed))
 
 
 @gin.register("export_npz", module="srvae_adapters", denylist=["trained", "folder"])
@@ -123,7 +118,7 @@ def export_npz(
     arrays: dict[str, Any] = {
         "factors": rows.factors,
         "codes": rows.codes,
-        "factor_names": np.array(factor_names(data), dtype=np.str_),
+        "factor_names": np.array(names_of(data), dtype=np.str_),
         "factors_num_values": np.array(data.factors_num_values, dtype=np.int64),
     }
     if rows.indices is not None:
@@ -184,7 +179,7 @@ def export_parquet(
     pandas, _ = require("parquet", "pandas", "pyarrow")
     data = trained.data
     rows = encode_rows(data, trained.function, num_observations, seed)
-    names = factor_names(data) + [f"latent_{i}" for i in range(rows.codes.shape[1])]
+    names = names_of(data) + [f"latent_{i}" for i in range(rows.codes.shape[1])]
     if len(set(names)) < len(names):
         raise ValueError(f"two columns have the same name, of {names}: rename the factors")
     columns = [*rows.factors.T, *rows.codes.T]

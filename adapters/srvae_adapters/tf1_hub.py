@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,10 @@ def export(description: dict[str, Any], arrays: dict[str, Any], folder: str) -> 
             largest = max(largest, difference / max(1.0, float(np.abs(expected).max())))
         if not largest <= TOLERANCE:
             raise ValueError(f"the module's codes differ by {largest:.2g} from the model's")
-        made.export(folder, session)
+        unfinished = folder + ".tmp"  # an interrupted export is no module
+        shutil.rmtree(unfinished, ignore_errors=True)
+        made.export(unfinished, session)
+        os.rename(unfinished, folder)
     return largest
 
 

@@ -171,7 +171,7 @@ class _Terminated(BaseException):
     """SIGTERM arrived outside training, where there is nothing to checkpoint."""
 
 
-def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
+def run_command(name: str, work: Callable[[], None], debug: bool, resumes: bool = True) -> None:
     """Run a command and end the process as the commands' help says.
 
     Bad input and a lack of memory (ValueError, OSError, RuntimeError, MemoryError) become one line
@@ -188,7 +188,8 @@ def run_command(name: str, work: Callable[[], None], debug: bool) -> None:
         sys.stdout.flush()
     except (KeyboardInterrupt, _Terminated) as stop:
         status = 130 if isinstance(stop, KeyboardInterrupt) else 143
-        _fail(name, "stopped; finished steps are kept, and --resume continues", status)
+        kept = "; finished steps are kept, and --resume continues" if resumes else ""
+        _fail(name, f"stopped{kept}", status)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():
             sys.exit(128 + signal.SIGPIPE)

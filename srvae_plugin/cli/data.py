@@ -46,7 +46,7 @@ def data_main(arguments: Sequence[str] | None = None) -> None:
     verify.add_argument("--path", metavar="FILE", help="the original .npz or .hdf5")
     options = parser.parse_args(arguments)
     work = _draw_sheet if options.command == "sheet" else _verify_dsprites
-    run_command("srvae-data", lambda: work(options), options.debug)
+    run_command("srvae-data", lambda: work(options), options.debug, resumes=False)
 
 
 def _draw_sheet(options: argparse.Namespace) -> None:

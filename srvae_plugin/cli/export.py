@@ -151,4 +151,4 @@ def export_main(arguments: Sequence[str] | None = None) -> None:
         for name, value in done.facts.items():
             print(f"  {name}: {value:.2g}" if isinstance(value, float) else f"  {name}: {value}")
 
-    run_command("srvae-export", work, options.debug)
+    run_command("srvae-export", work, options.debug, resumes=False)

@@ -97,4 +97,4 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
         if done.notes:
             print(f"notes   {done.notes}, under Failures on the page")
 
-    run_command("srvae-report", work, options.debug)
+    run_command("srvae-report", work, options.debug, resumes=False)

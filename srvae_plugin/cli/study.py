@@ -17,6 +17,7 @@ from srvae_plugin.cli.command_line import (
     make_parser,
     run_command,
 )
+from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.study.definition import read_study
 from srvae_plugin.study.directory import (
     RunState,
@@ -33,7 +34,6 @@ from srvae_plugin.study.engine import (
     cores,
     gpus,
 )
-from srvae_plugin.study.locks import only_study_in
 from srvae_plugin.study.plan import PlannedRun, plan
 from srvae_plugin.study.table import counts
 from srvae_plugin.version import __version__
@@ -171,7 +171,7 @@ def _run(options: argparse.Namespace, runs: Sequence[PlannedRun]) -> None:
     output = options.output
     check_directory(output, options.resume, options.overwrite)
     configs = configurations(runs)
-    with only_study_in(output):
+    with only_writer(output):
         check_directory(output, options.resume, options.overwrite)
         # Whatever may fail comes before runs are deleted.
         see = planned if options.overwrite else look

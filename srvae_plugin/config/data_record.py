@@ -82,8 +82,8 @@ def other_content(saved: str, now: str) -> str:
         return ""
     was = place(before)
     return (
-        f"the data is not the same: {place(after)} has another content now than "
-        f"{'it' if was == place(after) else was} had then (sha256 {after['digest'][:12]}, then "
+        f"the data has changed: the content of {place(after)} is not that of "
+        f"{'before' if was == place(after) else was} (sha256 {after['digest'][:12]}, then "
         f"{before['digest'][:12]})"
     )
 

@@ -293,11 +293,13 @@ def _parse_binding(binding: str, reader: gin_sources.Reader) -> None:
 
 
 def bound(name: str) -> Any:
-    """Value that gin binds to `configurable.parameter`; None if there is none."""
+    """Value that gin binds to `configurable.parameter`, of a macro its value; None if none."""
     try:
-        return gin.query_parameter(name)
+        value = gin.query_parameter(name)
     except ValueError:
         return None
+    is_macro = getattr(value, "config_key", ("", ""))[1] == "gin.macro"
+    return copy.deepcopy(value) if is_macro else value
 
 
 def values_of(selector: str) -> dict[str, Any]:

@@ -11,7 +11,14 @@ from typing import Any
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import parse_json
 
-__all__ = ["NOT_OF_THE_MODEL", "dataset_bindings", "gin_dict", "record_in", "with_record"]
+__all__ = [
+    "NOT_OF_THE_MODEL",
+    "dataset_bindings",
+    "gin_dict",
+    "record_in",
+    "value_in",
+    "with_record",
+]
 
 
 _DATA_LINE = "# data set: "
@@ -40,17 +47,20 @@ def dataset_bindings(path: Path) -> dict[str, Any]:
         ValueError: it is damaged; nothing in it is evaluated but numbers, texts and lists of them.
     """
     bound = gin_dict(manifest.checked_text(path))
-    found = {key: value for key, value in bound.items() if key.startswith("dataset.")}
+    keys = [key for key in bound if key.startswith("dataset.")]
     try:
-        return {
-            key.partition(".")[2]: ast.literal_eval(bound.get(value.removeprefix("%"), value))
-            for key, value in found.items()
-        }
+        return {key.partition(".")[2]: value_in(bound, key) for key in keys}
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         raise ValueError(
             f"{path} is damaged or was not written by gin: what it binds under dataset is not a "
             "Python value"
         ) from None
+
+
+def value_in(bound: Mapping[str, str], key: str) -> Any:
+    """A Python value among the bindings of `gin_dict`, of a macro its value; None if unbound."""
+    value = bound.get(key, "None")
+    return ast.literal_eval(bound.get(value.removeprefix("%"), value))
 
 
 def with_record(config: str, record: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data import teapots_renderer as renderer
 from srvae_plugin.data.image_table import ImageTable, bin_factors
+from srvae_plugin.data.sampling.held_out import SomeImages
 from srvae_plugin.data.storage.array_cache import streamed_array
 from srvae_plugin.data.storage.locate import expanded
 from srvae_plugin.data.storage.mapped_images import MappedImages, StoredImages
@@ -110,7 +111,7 @@ def teapots(
     chosen = np.concatenate([rows, tests])
     return ImageTable(
         bin_factors(factors, factor_bins)[chosen],
-        _Selected(images, chosen).at,
+        SomeImages(images, chosen).at,
         images.image_shape,
         list(FACTOR_NAMES),
         len(tests),
@@ -202,16 +203,6 @@ class RenderedTeapots:
     def at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Images of these indices: float32 (num, 64, 64, 3) in [0, 1]."""
         return np.divide(_bytes(self.factors[indices]), 255, dtype=np.float32)
-
-
-class _Selected:
-    """Some of the images, in another order."""
-
-    def __init__(self, images: StoredImages, rows: NDArray[np.int64]) -> None:
-        self.images, self.rows = images, rows
-
-    def at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self.images.at(self.rows[indices])
 
 
 def _bytes(factors: NDArray[np.float64]) -> NDArray[np.uint8]:

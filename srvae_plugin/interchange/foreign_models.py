@@ -78,8 +78,8 @@ class FileFunction:
         images = np.moveaxis(observations, 3, 1) if self.layout == "NCHW" else observations
         outputs = self.file.run(np.ascontiguousarray(images, dtype=np.float32))
         first = outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
-        if isinstance(first, torch.Tensor):
-            first = first.cpu().numpy()
+        if isinstance(first, torch.Tensor):  # numpy has no bfloat16
+            first = (first.float() if first.dtype == torch.bfloat16 else first).cpu().numpy()
         if not isinstance(first, np.ndarray) or first.ndim != 2 or len(first) != len(images):
             found = getattr(first, "shape", type(first).__name__)
             raise ValueError(f"it returns {found}, expected ({len(images)}, latent)")
@@ -161,19 +161,20 @@ class OnnxFile:
                 f"{path} takes {found}: expected one input, float images with four axes"
             )
         self._name, self.shape = inputs[0].name, inputs[0].shape
+        self._output = self._session.get_outputs()[0].name
         self._dtype = _ONNX_TYPES[inputs[0].type]
 
     def run(self, images: NDArray[np.float32]) -> Any:
-        """All outputs of the graph, in its order."""
+        """The first output of the graph."""
         size = self.shape[0] if isinstance(self.shape[0], int) else len(images)
         parts = []
         for start in range(0, len(images), size):
             part = images[start : start + size]
             filled = np.zeros((size, *images.shape[1:]), self._dtype)
             filled[: len(part)] = part
-            outputs = self._session.run(None, {self._name: filled})
-            parts.append([np.asarray(output)[: len(part)] for output in outputs])
-        return [np.concatenate(output) for output in zip(*parts, strict=True)]
+            (output,) = self._session.run([self._output], {self._name: filled})
+            parts.append(np.asarray(output)[: len(part)])
+        return np.concatenate(parts)
 
     @property
     def declares(self) -> Sequence[Any]:

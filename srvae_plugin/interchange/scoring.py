@@ -96,14 +96,22 @@ def function_of(representation: Any, data: Any) -> Callable[[NDArray[np.float32]
 
 
 def _of_module(module: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
-    """Codes of a torch module in eval mode; of several outputs the first, the means."""
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    module.eval()
+    """Codes of a torch module in eval mode; of several outputs the first, the means.
+
+    Between calls the module is in the mode that it had.
+    """
+    example = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
 
     @torch.inference_mode()
     def encode(images: NDArray[np.float32]) -> NDArray[Any]:
-        x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1))).to(device)
-        codes = module(x)
+        x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1))).to(example)
+        modes = [(each, each.training) for each in module.modules()]
+        module.eval()
+        try:
+            codes = module(x)
+        finally:
+            for each, training in modes:
+                each.training = training
         if isinstance(codes, Mapping):  # of pythae's encoders
             codes = codes.get("embedding", codes)
         while isinstance(codes, tuple | list) and codes:

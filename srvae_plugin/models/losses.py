@@ -7,6 +7,7 @@ disentanglement_lib's names and meaning.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -59,6 +60,7 @@ def gaussian_kl(mean: Latents, logvar: Latents) -> Latents:
         >>> gaussian_kl(torch.tensor([[0.0, 2.0]]), torch.zeros(1, 2))
         tensor([[0., 2.]])
     """
+    mean, logvar = _at_least_single(mean), _at_least_single(logvar)
     return 0.5 * (mean.square() + logvar.exp() - logvar - 1)
 
 
@@ -256,9 +258,10 @@ def make_reconstruction_loss(
 def bound_activation() -> str:
     """Activation that gin binds to `reconstruction_loss.activation`; "logits" if none."""
     try:
-        return gin.query_parameter("srvae_plugin.reconstruction_loss.activation")
+        bound = gin.query_parameter("srvae_plugin.reconstruction_loss.activation")
     except ValueError:
         return "logits"
+    return str(copy.deepcopy(bound))  # of a macro its value
 
 
 RECONSTRUCTION_LOSSES: dict[str, tuple[Callable[[Images, Images], PerImage], str]] = {

@@ -190,8 +190,13 @@ class ResidualVAE(BaseVAE):
         return squared_error(output, x)
 
     def mean_image(self, logits: Images) -> Images:
-        """Intensities: the sigmoid, but for `linear_mse`, whose outputs are intensities."""
-        return logits.clamp(0, 1) if self.likelihood == "linear_mse" else torch.sigmoid(logits)
+        """Intensities: the sigmoid, but for `linear_mse`, whose outputs are intensities.
+
+        Vectors, (batch, features, 1, 1), may have any values and are left as they are then.
+        """
+        if self.likelihood != "linear_mse":
+            return torch.sigmoid(logits)
+        return logits if logits.shape[-2:] == (1, 1) else logits.clamp(0, 1)
 
     def encode(self, x: Images) -> Gaussian:
         """Posterior of the deterministic chain: d encoder and d - 1 decoder passes."""

@@ -46,6 +46,8 @@ _GIVEN = ["num_latent", "factor_sizes"]
 
 
 class _OfLabels(nn.Module):
+    _values: Tensor
+
     def __init__(self, num_latent: int, factor_sizes: Sequence[int]):
         super().__init__()
         if num_latent < len(factor_sizes):
@@ -54,10 +56,12 @@ class _OfLabels(nn.Module):
                 "each label"
             )
         self.sizes = [int(size) for size in factor_sizes]
+        # A copy to the device at each step would wait for it.
+        self.register_buffer("_values", torch.tensor(self.sizes, dtype=torch.float32), False)
 
     def normalized(self, labels: LabelRows) -> LabelRows:
         """Labels over the number of their values."""
-        return labels / torch.tensor(self.sizes, dtype=labels.dtype, device=labels.device)
+        return labels / self._values
 
 
 @gin.register("l2", module="srvae_plugin", denylist=_GIVEN)

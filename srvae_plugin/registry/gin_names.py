@@ -82,3 +82,12 @@ def alias(full_name: str, ours: str) -> None:
         ours: such as "mig".
     """
     _names.aliases[full_name] = f"{_OURS}{ours}"
+
+
+def forget_aliases(*roots: str) -> None:
+    """Undo `alias` for the full names that begin with one of these packages."""
+    begin = tuple(f"{root}." for root in roots)
+    kept = {name: ours for name, ours in _names.aliases.items() if not name.startswith(begin)}
+    _names.aliases.clear()
+    for name, ours in kept.items():
+        _names.aliases[name] = ours

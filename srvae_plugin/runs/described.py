@@ -16,6 +16,8 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.sampling.pairs import PairedData
 from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.models.networks.choice import DECODERS, ENCODERS, default_names
+from srvae_plugin.training.optimizers import torch_optimizers
+from srvae_plugin.training.plain import described_value
 from srvae_plugin.training.settings import TrainingSettings
 
 __all__ = [
@@ -142,16 +144,28 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def described_training(settings: TrainingSettings, learning_rate: Any) -> list[str]:
-    """Bindings of the plain settings under `model`, and the learning rate if it is a number."""
+def described_training(settings: TrainingSettings, optimizer: Any, learning_rate: Any) -> list[str]:
+    """Bindings of the plain settings under `model`, of optimizers and learning rates.
+
+    What gin has no name for, such as a function that makes an optimizer, is described by a macro
+    called `optimizer` or `learning_rate`: runs that differ in it are not seeds of one model.
+    """
     lines = [
         f"model.{field.name} = {value!r}"
         for field in dataclasses.fields(settings)
         if isinstance(value := getattr(settings, field.name), _PLAIN) and field.name != "built"
     ]
+    groups = [f"{group}_optimizer" for group in settings.model.parameter_groups()]
+    name = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
+    if optimizer == name or torch_optimizers().get(name) is optimizer:
+        # torch's Adam by its name is ours, gin's default.
+        lines += [f"{g}.optimizer_fn = @{name}" for g in groups if optimizer != "Adam"]
+    else:
+        lines.append(f"optimizer = {described_value(optimizer)!r}")
     if isinstance(learning_rate, int | float):
-        groups = settings.model.parameter_groups()
-        lines += [f"{group}_optimizer.learning_rate = {learning_rate!r}" for group in groups]
+        lines += [f"{group}.learning_rate = {learning_rate!r}" for group in groups]
+    elif learning_rate is not None:
+        lines.append(f"learning_rate = {described_value(learning_rate)!r}")
     return lines
 
 

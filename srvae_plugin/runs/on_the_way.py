@@ -29,6 +29,7 @@ from srvae_plugin.runs.scoring.score import (
 from srvae_plugin.runs.scoring.score_all import MetricsFailedError, Scores
 from srvae_plugin.runs.scoring.scores import flat_scores
 from srvae_plugin.training.callbacks import Callback, Start
+from srvae_plugin.training.plain import described_value
 from srvae_plugin.training.weights import digest_of_weights
 
 __all__ = ["Evaluations", "Found", "Scoring", "named_scoring", "usual_metrics"]
@@ -166,7 +167,7 @@ def named_scoring(data: GroundTruthData, metrics: Metrics, seed: int) -> Scoring
         return Found({"mean": scores}, {})
 
     texts = {
-        name: "\n".join(f"{name}.{key} = {value!r}" for key, value in sorted(of.items()))
+        name: "\n".join(f"{name}.{k} = {described_value(v)!r}" for k, v in sorted(of.items()))
         for name, of in settings.items()
     }
     return Scoring(score, {"mean": texts})

@@ -17,6 +17,7 @@ from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.sampling.held_out import to_score
+from srvae_plugin.files import require_one
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.directory import (
     Records,
@@ -29,27 +30,21 @@ from srvae_plugin.runs.locks import only_writer_of
 
 # The steps and what they are made of are asked for here, by plug-ins too.
 from srvae_plugin.runs.plan import (
-    REPRESENTATIONS as REPRESENTATIONS,
     RunPlan as RunPlan,
     function_of as function_of,
-    kind_of as kind_of,
     run_plan as run_plan,
 )
 from srvae_plugin.runs.represent import (
-    PostprocessSettings as PostprocessSettings,
     in_use as in_use,
     load_model as load_model,
     load_representation as load_representation,
-    mean_representation as mean_representation,
     represent as represent,
     representation_function as representation_function,
-    sampled_representation as sampled_representation,
 )
 from srvae_plugin.runs.scoring.one_metric import (
     Beside as Beside,
     EvaluationSettings as EvaluationSettings,
     cached as cached,
-    described_factors as described_factors,
     needs_factors as needs_factors,
     require_factors as require_factors,
     score as score,
@@ -110,6 +105,7 @@ def train_with_gin(
         resume: go on from a checkpoint in `model_dir`, of a finished training too if it is to have
             more steps; otherwise do nothing if the step is complete.
     """
+    require_one(resume, overwrite)
     directory = TrainingDirectory(Path(model_dir))
     with (
         only_writer_of(directory.path),
@@ -163,7 +159,8 @@ def train_in(
 def _goes_on(directory: TrainingDirectory, settings: TrainingSettings) -> bool:
     """Whether a finished training is to have more steps; ValueError if it cannot."""
     done = int(directory.read()["global_step"])
-    if done >= settings.training_steps:
+    checkpoint.require_more_steps(str(directory.path), done, settings.training_steps)
+    if done == settings.training_steps:
         return False
     if not directory.files.checkpoint.is_file():
         raise ValueError(

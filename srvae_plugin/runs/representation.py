@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.progress import Progress
 from srvae_plugin.training.batches import DeviceImages, source_of
 from srvae_plugin.training.numerics import memory_format, numerics
+from srvae_plugin.training.settings import check_seed
 
 __all__ = [
     "CachedRepresentation",
@@ -82,7 +84,8 @@ class Representation:
                 "width))"
             )
         self.model = model.eval()
-        self.kind, self.seed = kind, seed
+        self.kind, self.seed = kind, operator.index(seed)  # numpy's integers serve as well
+        check_seed("representation", self.seed)
         self._device = parameter.device
         self._layout = memory_format(self._device)
         self.batch_size = batch_size or (_ON_GPU if self._device.type == "cuda" else 64)

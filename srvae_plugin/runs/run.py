@@ -23,6 +23,7 @@ from srvae_plugin.config.gin_config import Config, Uses
 from srvae_plugin.config.gin_files import Choice, ConfigError, Texts
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.files import require_one
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.runs import pipeline
@@ -130,6 +131,7 @@ def run(
         study: the model of a study that `files` and `bindings` are of: it has seeds and settings
             for each of the steps after training.
     """
+    require_one(resume, overwrite)
     directory = RunDirectory(Path(output))
     checked = check(files, bindings, study)
     with only_writer_in(directory.path):
@@ -141,7 +143,7 @@ def run(
 
 
 def _steps(
-    directory: RunDirectory, checked: Checked, study: StepChoices | None, changed: bool
+    directory: RunDirectory, checked: Checked, study: StepChoices | None, changed: Sequence[str]
 ) -> RunSummary:
     """All steps that are not finished yet; in a directory that is locked."""
     plan, data = checked.plan, checked.bound.data
@@ -165,11 +167,11 @@ def _steps(
 
 
 def _train(
-    directory: RunDirectory, checked: Checked, study: StepChoices | None, changed: bool
+    directory: RunDirectory, checked: Checked, study: StepChoices | None, changed: Sequence[str]
 ) -> Callable[[], DisentanglementModel]:
     """Train if that is not done; return what gives the trained model.
 
-    `changed` says whether the configuration that is there has other numbers of steps.
+    `changed` are names of bindings that the configuration that is there has otherwise.
     """
     settings, plan = checked.settings, checked.plan
     if plan.evaluate_every or directory.evaluations.path.exists():
@@ -187,6 +189,11 @@ def _train(
         checked.uses.repeat()
         trained = pipeline.train_in(
             directory.model, settings, lambda: checked.bound.data, resume=True, begin=begin
+        )
+    unused = [name for name in changed if name != "run.evaluate_every"]
+    if trained is None and unused:
+        logger.warning(
+            "%s: without effect, the training is finished: %s", directory.path, ", ".join(unused)
         )
     if trained is None and plan.evaluate_every and not directory.evaluations.steps():
         logger.warning(
@@ -227,11 +234,11 @@ def _require_factors(metrics: Sequence[str], data: GroundTruthData) -> None:
         logger.warning("not to be scored, since there are no factors: %s", ", ".join(refused))
 
 
-def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool) -> bool:
-    """Make the run directory, or check that it may be gone on with.
+def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool) -> list[str]:
+    """Make the run directory, or check that it may be continued.
 
     Returns:
-        Whether it was made with other numbers of steps.
+        Names of the bindings that it was made with other values of.
     """
     output, saved = directory.path, directory.config
     if directory.entries() and not overwrite:
@@ -249,8 +256,8 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
                 "--overwrite"
             )
         changed = differing_lines(before, config)
-        steps = all(line.partition(" = ")[0] in FREE for line in changed)
-        if changed and not steps:
+        names = sorted({line.partition(" = ")[0] for line in changed})
+        if not FREE.issuperset(names):
             raise ValueError(
                 f"{output} was made with another configuration; lines that differ: "
                 f"{'; '.join(changed)}. Choose another --output, or --overwrite; "
@@ -263,7 +270,7 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
                 "%s was made by an older version: it does not say what its data contained, which "
                 "is assumed to be the same", output,
             )  # fmt: skip
-        return bool(changed)
+        return names
     if overwrite and output.exists():
         if directory.entries() and not saved.is_file():
             raise ValueError(f"{output} is not a run directory: --overwrite does not delete it")
@@ -271,4 +278,4 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
     elif resume:
         logger.info("%s has nothing to continue from: starting at step 0", output)
     directory.write_config(config)
-    return False
+    return []

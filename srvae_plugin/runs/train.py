@@ -16,7 +16,7 @@ from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.sampling.pairs import plain_data
-from srvae_plugin.files import delete_folder
+from srvae_plugin.files import delete_folder, require_one
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import (
     described_data,
@@ -114,6 +114,7 @@ def train(
         >>> sorted(run.history.columns)[:2]
         ['elbo', 'kl_0']
     """
+    require_one(resume, overwrite)
     begun, run = time.monotonic(), RunDirectory(Path(directory))
     options: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seed": seed}
     options |= {"learning_rate": learning_rate, "optimizer": optimizer, "keep_every": keep_every}
@@ -137,7 +138,8 @@ def train(
         )
         shape, record = shape_of(plain), record_of(plain)
         save_weights(model, run.model.weights, shape)
-        lines = described_model(model, shape) + described_training(ready, learning_rate)
+        lines = described_model(model, shape)
+        lines += described_training(ready, optimizer, learning_rate)
         lines += described_pairs(source)
         bound = described_data(plain)
         text = "\n".join([*lines, *bound, ""])

@@ -104,7 +104,7 @@ class Run:
         return Representation(self.model, kind)(self._observations(images))
 
     def reconstruct(self, images: Any) -> NDArray[np.float32]:
-        """The model's output (num, height, width, channel) for images, in [0, 1]."""
+        """The model's output (num, height, width, channel) for images, as `mean_image` has it."""
         return pictures.reconstructions(self.model, self._observations(images))
 
     def traverse(

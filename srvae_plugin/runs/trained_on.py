@@ -93,7 +93,7 @@ def say_other_data(step: StepDirectory, data: GroundTruthData) -> None:
         before, now = ({k: b[k] for k in b if k not in paths} for b in (before, now))
     elif comparable and now == before:
         logger.warning(
-            "%s was trained on %s with another content than that of %s, which it is scored on",
+            "%s was trained on %s; the content of %s, which it is scored on, is different",
             step.path, place(record), place(known),
         )  # fmt: skip
     if before and now != before:

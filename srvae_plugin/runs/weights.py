@@ -36,21 +36,19 @@ def shape_in(path: Path) -> Shape:
     return channel, height, width
 
 
-def load(model: DisentanglementModel, path: Path, build: bool = True) -> None:
-    """Load weights into a model; ValueError if they are missing, damaged or do not fit.
+def load(model: DisentanglementModel, path: Path) -> None:
+    """Build a model and load weights; ValueError if they are missing, damaged or do not fit.
 
     Args:
-        model: not built yet, unless `build` is false.
-        path: a file of `training.weights.save_weights`.
-        build: build the model for the shape in the file.
+        model: not built yet.
+        path: a file of `training.weights.save_weights`, which has the shape, too.
     """
     manifest.check(path)
-    shape = shape_in(path) if build else None
+    shape = shape_in(path)
     try:
         tensors = load_file(path)
-        if shape is not None:
-            _require_fit(model, shape, tensors)
-            model.build(shape)
+        _require_fit(model, shape, tensors)
+        model.build(shape)
         model.load_state_dict(tensors)
     except (
         OSError,
@@ -91,8 +89,8 @@ def require_same(model: DisentanglementModel, path: Path) -> None:
         own = parameter.detach().cpu()
         if name not in saved or not torch.equal(saved[name], own):
             raise ValueError(
-                f"the model in memory is not the one that {path} holds, one of them was trained "
-                "since: load_run reads the directory again, sv.score(model, data) scores what is "
+                f"the model in memory differs from the one in {path}: one of them has been trained "
+                "further; load_run reads the directory again, sv.score(model, data) scores what is "
                 "in memory"
             )
 

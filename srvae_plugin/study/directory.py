@@ -115,13 +115,13 @@ def read_study_json(study: Path) -> dict[str, Any]:
 def _check_entry(study: Path, entry: Mapping[str, Any]) -> None:
     folder, status, error = entry["folder"], entry["status"], entry.get("error")
     if status not in STATUSES or not isinstance(error, str | None):
-        raise ValueError(f"no status of a run: {status!r:.40}, {error!r:.40}")
+        raise ValueError(f"not a run status: {status!r:.40}, {error!r:.40}")
     if not (study / folder).resolve().is_relative_to(study.resolve()):
         raise ValueError(f"a run in {folder!r}, outside the study")
 
 
 def check_directory(study: Path, resume: bool, overwrite: bool) -> bool:
-    """Whether there is a study in a directory that may be gone on with or overwritten.
+    """Whether there is a study in a directory that may be continued or overwritten.
 
     Raises:
         ValueError: if there is something and neither is asked for, or it is no study.

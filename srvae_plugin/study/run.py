@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import logging
 import signal
 import time
@@ -10,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from srvae_plugin.config.text import gin_dict
+from srvae_plugin.config.text import gin_dict, value_in
 from srvae_plugin.runs.weights import require_start
 from srvae_plugin.study.config import dataset_lines, prepare_datasets
 from srvae_plugin.study.directory import (
@@ -54,8 +53,8 @@ def to_do(states: Sequence[RunState], retry_failed: bool) -> list[RunState]:
 
 def require_starts_elsewhere(study: Path, states: Sequence[RunState]) -> None:
     """Raise ValueError if a run starts from weights in a study that is about to be deleted."""
-    sources = (gin_dict(state.config).get("model.init_from", "''") for state in states)
-    for source in dict.fromkeys(map(ast.literal_eval, sources)):
+    sources = (value_in(gin_dict(state.config), "model.init_from") for state in states)
+    for source in dict.fromkeys(sources):
         if source:
             require_start(source, study)
 

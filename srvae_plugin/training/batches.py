@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,7 +26,6 @@ __all__ = [
     "Batches",
     "DeviceImages",
     "DevicePairs",
-    "Draw",
     "HostImages",
     "HostPairs",
     "Prefetched",
@@ -43,8 +41,6 @@ _SHARE = 0.5
 """Of the device's free memory that a data set may take."""
 _AHEAD = 3
 """Batches that are made before they are needed."""
-
-Draw = Callable[[], Tensor]
 
 
 class Source(Protocol):
@@ -224,6 +220,9 @@ class Batches:
         """What the next batch is made of."""
         return self._make(self._random_state)
 
+    def settle(self) -> None:
+        """Return when nothing reads the data set."""
+
     def _make(self, random_state: np.random.RandomState) -> Tensor:
         drawn = self._source.draw(self._num, random_state)
         return drawn.pin_memory() if self._pin else drawn
@@ -257,6 +256,10 @@ class Prefetched(Batches):
         drawn, state = self._ahead.popleft().result()
         self._random_state.set_state(state)
         return drawn
+
+    def settle(self) -> None:
+        """Return when nothing reads the data set."""
+        wait(self._ahead)
 
     def _make_ahead(self, random_state: np.random.RandomState) -> tuple[Tensor, Any]:
         return self._make(random_state), random_state.get_state()

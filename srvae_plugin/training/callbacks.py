@@ -15,18 +15,17 @@ random states, weights and mode are what they were. What a callback raises ends 
 from __future__ import annotations
 
 import contextlib
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from srvae_plugin.models.base import DisentanglementModel, Shape
 from srvae_plugin.training.files import TrainingFiles
+from srvae_plugin.training.random_states import kept_random_states
 from srvae_plugin.training.weights import save_weights
 
-__all__ = ["Callback", "Callbacks", "Snapshots", "Start", "kept_random_states"]
+__all__ = ["Callback", "Callbacks", "Snapshots", "Start"]
 
 
 class Start(NamedTuple):
@@ -143,21 +142,6 @@ class Callbacks:
     def _scores(self, step: int, values: Mapping[str, float] | None) -> None:
         for callback in self._callbacks if values else ():
             callback.on_scores(step, values or {})
-
-
-@contextlib.contextmanager
-def kept_random_states() -> Iterator[None]:
-    """Put torch's, numpy's and Python's global generators back as they were."""
-    host, own, pythons = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    device = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    try:
-        yield
-    finally:
-        torch.set_rng_state(host)
-        np.random.set_state(own)
-        random.setstate(pythons)
-        if device:
-            torch.cuda.set_rng_state_all(device)
 
 
 class Snapshots(Callback):

@@ -27,7 +27,6 @@ __all__ = [
     "STEPS",
     "CapturedStep",
     "Record",
-    "Step",
     "choose_step",
     "record_graph",
     "refuse_to_wait",
@@ -38,10 +37,9 @@ _WARM_UP = 3
 _CAPTURABLE = (Adam, AdamW)
 """Optimizers whose state is all tensors, zero at the start."""
 
-Step = Callable[[Tensor, int], Losses]
-"""One update from what was drawn at a step: forward, backward, optimizers."""
-Record = Callable[[Callable[[], Losses]], tuple[Callable[[], None], Losses]]
-"""Records a function; returns what replays it, and what it returned, in memory that lasts."""
+Record = Callable[[Callable[[], Losses], torch.device], tuple[Callable[[], None], Losses]]
+"""Records a function on a device; returns what replays it, and what it returned, in memory that
+lasts."""
 
 
 def choose_step(
@@ -67,7 +65,7 @@ def _why_not(
     device: torch.device, model: DisentanglementModel, optimizers: Mapping[str, Any]
 ) -> str | None:
     if device.type != "cuda":
-        return f"it needs a GPU of NVIDIA's, and the device is {device}"
+        return f"it needs an NVIDIA GPU, and the device is {device}"
     if not getattr(type(model).losses, "takes_tensor_step", False):
         return (
             f"{type(model).__name__}.losses is not marked with "
@@ -83,11 +81,13 @@ def _why_not(
     return None
 
 
-def record_graph(function: Callable[[], Losses]) -> tuple[Callable[[], None], Losses]:
+def record_graph(
+    function: Callable[[], Losses], device: torch.device
+) -> tuple[Callable[[], None], Losses]:
     """Record a function as a CUDA graph, without doing what it does."""
-    graph = torch.cuda.CUDAGraph()
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
     # Other threads, which make batches, may allocate memory meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         outputs = function()
     return graph.replay, outputs
 
@@ -130,10 +130,24 @@ class CapturedStep:
             self._capture()
         if self._replay is None:
             return self._take(drawn, step)
+        if self._settings() != self._recorded:
+            raise ValueError(
+                "the optimizer's settings, such as its learning rate, were changed during the "
+                "training, and a step that is captured as a CUDA graph keeps those of the first: "
+                "take model.step = 'plain' (in Python step='plain')"
+            )
         self._drawn.copy_(drawn, non_blocking=True)
         self._step.fill_(step)
         self._replay()
         return self._losses
+
+    def _settings(self) -> list[dict[str, Any]]:
+        """Numbers of every parameter group, which a recording does not follow."""
+        return [
+            {key: value for key, value in group.items() if key != "params"}
+            for optimizer in self._optimizers.values()
+            for group in optimizer.param_groups
+        ]
 
     def _run(self) -> Losses:
         losses = self._take(self._drawn, self._step)  # type: ignore[arg-type]
@@ -144,20 +158,26 @@ class CapturedStep:
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["capturable"] = True
+            for parameter, state in optimizer.state.items():
+                for key, value in state.items():  # Adam counts its steps on the CPU otherwise
+                    state[key] = value.to(parameter.device)
         before = _Snapshot(self._model, self._optimizers, self._device)
         waits = self._warm_up()
         for parameter in self._model.parameters():
             parameter.grad = None
         if waits is None:
-            self._replay, self._losses = self._record(self._run)
+            self._replay, self._losses = self._record(self._run, self._device)
+            self._recorded = self._settings()
         else:
             # Recording would fail, and leave torch's generator and allocator in pieces.
-            _log.warning("the training step is not captured, for it waits for the GPU: %s", waits)
+            _log.warning(
+                "the training step is not captured because it waits for the GPU: %s", waits
+            )
         before.restore()
         self._forget()
 
     def _warm_up(self) -> str | None:
-        """Run a few times; what waits for the device, if anything does."""
+        """Run the step a few times; return what waits for the device, or None."""
         if self._device.type != "cuda":
             self._run()
             return None

@@ -41,10 +41,12 @@ _FORMATS = (1, 2)
 _MARK = b"\nsrvae_plugin sha256 "
 _TAIL = len(_MARK) + 64
 _BLOCK = 1 << 20
+_PLACE = ("capturable",)
+"""Settings of an optimizer that go with the device."""
 _NO_STEPS = ("training_steps", "eval_steps", "checkpoint_every", "keep_every", "keep_checkpoint")
 _WATCHED = ("run.evaluate_every", "run.keep_every")
 FREE = frozenset((*(f"model.{name}" for name in _NO_STEPS), *_WATCHED))
-"""Bindings that change nothing of a step: a checkpoint may be gone on from with others.
+"""Bindings that change nothing of a step: a checkpoint may be continued with others.
 
 A schedule that depends on the number of steps has it in a binding of its own, which must not
 change.
@@ -66,12 +68,14 @@ class State(NamedTuple):
     model, optimizers: as they are.
     random_state: what the next batches are drawn with; those drawn ahead do not count.
     average: the average of the weights, if one is kept.
+    device: where they are.
     """
 
     model: nn.Module
     optimizers: dict[str, Optimizer]
     random_state: np.random.RandomState
     average: WeightAverage | None = None
+    device: torch.device = torch.device("cpu")
 
 
 def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
@@ -87,6 +91,7 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
     Raises:
         OSError: the file cannot be written; an earlier checkpoint is then still there.
     """
+    on_gpu = state.device.type == "cuda"
     content: dict[str, Any] = {
         "format": _FORMATS[-1],
         "step": at.step,
@@ -96,7 +101,7 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
         "model": state.model.state_dict(),
         "optimizers": {name: each.state_dict() for name, each in state.optimizers.items()},
         "torch_rng": torch.get_rng_state(),
-        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda_rng": [torch.cuda.get_rng_state(state.device)] if on_gpu else [],
         "numpy_rng": _pack(state.random_state),
     }
     if state.average is not None:
@@ -163,7 +168,7 @@ def load(path: Path, config: str, state: State) -> Checkpoint:
     try:
         model.load_state_dict(content["model"])
         for name, optimizer in state.optimizers.items():
-            optimizer.load_state_dict(content["optimizers"][name])
+            _load(optimizer, content["optimizers"][name])
         if average is not None:
             average.load_state_dict(content["average"])
     except (RuntimeError, KeyError, ValueError) as error:
@@ -173,10 +178,20 @@ def load(path: Path, config: str, state: State) -> Checkpoint:
             "overwrite"
         ) from None
     torch.set_rng_state(content["torch_rng"])
-    if content["cuda_rng"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(content["cuda_rng"])
+    if content["cuda_rng"] and state.device.type == "cuda":
+        # Older versions kept the states of all GPUs.
+        place = min(state.device.index or 0, len(content["cuda_rng"]) - 1)
+        torch.cuda.set_rng_state(content["cuda_rng"][place], state.device)
     _unpack(content["numpy_rng"], state.random_state)
     return Checkpoint(content["step"], content["seconds"], content.get("curve"))
+
+
+def _load(optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    """Load an optimizer's state but for where it is computed, which may have changed since."""
+    own = [{k: group[k] for k in _PLACE if k in group} for group in optimizer.param_groups]
+    optimizer.load_state_dict(saved)
+    for group, place in zip(optimizer.param_groups, own, strict=True):
+        group |= place
 
 
 def steps_done(path: Path) -> int | None:
@@ -191,11 +206,11 @@ def steps_done(path: Path) -> int | None:
     return int(_read_either(path)[1]["step"]) if path.is_file() else None
 
 
-def require_more_steps(path: Path, done: int, asked: int) -> None:
-    """Raise ValueError if a training has more steps behind it than are asked for."""
+def require_more_steps(what: str, done: int, asked: int) -> None:
+    """Raise ValueError if a training, named by `what`, took more steps than are asked for."""
     if done > asked:
         raise ValueError(
-            f"checkpoint {path} has {done} steps behind it, model.training_steps = {asked} asks "
+            f"{what} has {done} steps behind it, model.training_steps = {asked} asks "
             f"for fewer: bind at least {done}, or train another run; snapshots (model.keep_every) "
             "keep earlier weights"
         )
@@ -290,5 +305,5 @@ def _unpack(packed: dict[str, Any], random_state: np.random.RandomState) -> None
 def seed_everything(seed: int) -> None:
     """Seed torch's, numpy's and Python's global generators."""
     torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed)
     random.seed(seed)

@@ -24,7 +24,7 @@ def refuse_to_go_on(what: str, step: int, path: Path) -> NoReturn:
     last = f"the last good checkpoint is {path}" if path.is_file() else "there is no checkpoint yet"
     raise NonFiniteLossError(
         f"training stopped at step {step}: {what}; {last}. Try a smaller learning rate "
-        "(vae/AdamOptimizer.learning_rate)"
+        "(vae_optimizer.learning_rate; in Python learning_rate=)"
     )
 
 
@@ -42,10 +42,15 @@ class FiniteCheck:
         self._never = torch.full((), _NEVER, device=device)
         self._objectives: list[str] = []
         self._logs: list[str] = []
+        self._names: tuple[str, ...] = ()
         self._first: Tensor | None = None
 
     def note(self, losses: Losses, step: int | Tensor) -> None:
-        """Look at the losses of a step."""
+        """Look at the losses of a step.
+
+        Raises:
+            ValueError: they have other names than those of the step before.
+        """
         values = [value.detach() for value in losses.objectives.values()]
         values += [value.detach() for value in losses.logs.values()]
         flat = torch.cat(
@@ -54,7 +59,13 @@ class FiniteCheck:
         if self._first is None:
             self._objectives = list(losses.objectives)
             self._logs = [name for name, value in losses.logs.items() for _ in range(value.numel())]
+            self._names = (*losses.objectives, *losses.logs)
             self._first = torch.full(flat.shape, _NEVER, device=self._device)
+        elif (names := (*losses.objectives, *losses.logs)) != self._names:
+            raise ValueError(
+                f"losses() gave {', '.join(names)}, and {', '.join(self._names)} at the step "
+                "before: expected the same names at every step"
+            )
         finite = flat - flat == 0  # of infinity the difference is not a number
         now = torch.where(finite, self._never, step)
         torch.minimum(self._first, now, out=self._first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,12 +26,11 @@ from srvae_plugin.training.files import TrainingFiles
 from srvae_plugin.training.finite import FiniteCheck, refuse_to_go_on
 from srvae_plugin.training.interrupts import InterruptedTrainingError, stop_signals
 from srvae_plugin.training.numerics import memory_format, numerics
-from srvae_plugin.training.random_states import RandomStates
+from srvae_plugin.training.random_states import RandomStates, kept_random_states
 from srvae_plugin.training.scalars import Rows, ScalarLog, TensorBoard, flatten
 from srvae_plugin.training.schedules import set_learning_rates
 from srvae_plugin.training.settings import (
     TrainingSettings,
-    check_seed as check_seed,  # the pipeline looks for it here
     find_device,
     shape_of,
 )
@@ -39,6 +39,7 @@ from srvae_plugin.training.weights import load_weights
 
 __all__ = ["build_early", "train"]
 
+_log = logging.getLogger("srvae_plugin")
 _SHOWN = ("loss", "reconstruction_loss", "kl_loss")
 
 
@@ -60,7 +61,8 @@ def train(
         config: text that identifies the configuration; a checkpoint of another one is refused.
         resume: go on from the checkpoint if there is one, of a training that was
             stopped or of one that is to have more steps now.
-        begin: called when all is checked, before the first file changes.
+        begin: called when the checkpoint and the table of scalars are checked, before either
+            changes; callbacks have started by then.
 
     Raises:
         NonFiniteLossError: a loss or a weight is not finite.
@@ -83,7 +85,13 @@ def train(
     if isinstance(settings.built, RandomStates):
         settings.built.put_back()
     elif not settings.built:
+        given = {id(parameter) for parameter in model.parameters()}
         model.build(shape_of(data))
+        if not resumed and given - {id(parameter) for parameter in model.parameters()}:
+            _log.warning(
+                "the model was built already: its weights are replaced by new ones, drawn with the "
+                "seed; init_from starts from the weights of a run or a file"
+            )
     if settings.init_from and not resumed:
         load_weights(model, settings.init_from)
     layout = memory_format(device, settings.channels_last)
@@ -98,9 +106,9 @@ def train(
     clipping = Clipping(settings.clip_norm, settings.clip_value)
     clipped = (clipping,) if any(clipping) else ()
 
-    state = checkpoint.State(model, optimizers, batches, average)
+    state = checkpoint.State(model, optimizers, batches, average, device)
     at = checkpoint.load(path, config, state) if resumed else checkpoint.Checkpoint(0, 0.0)
-    checkpoint.require_more_steps(path, at.step, settings.training_steps)
+    checkpoint.require_more_steps(f"checkpoint {path}", at.step, settings.training_steps)
     step, begun = at.step, time.monotonic() - at.seconds
     rows = Rows(step, settings.log_every, resumed and step == settings.training_steps, at.curve)
 
@@ -164,12 +172,15 @@ def train(
                 progress.advance(values={k: shown[k] for k in _SHOWN if k in shown})
                 if callbacks.due(step):
                     require_finite(weights=True)
+                    drawn.settle()  # a callback may read the data set
                     with average.applied() if average is not None else contextlib.nullcontext():
                         callbacks.interval(step, model)
                 if stopped or step % settings.checkpoint_every == 0 or last:
                     save()
                 if stopped:
                     raise InterruptedTrainingError(stopped[0], step, path)
+            if not resumed and step == 0:
+                save()  # a training of no steps can be given more, too
 
         model.eval()
         if average is not None:
@@ -196,14 +207,11 @@ def build_early(settings: TrainingSettings, data: GroundTruthData | PairedData) 
 
     The global random generators are left as they were.
     """
-    before = RandomStates.now()
     settings.model.training_data(data)
-    try:
+    with kept_random_states():
         checkpoint.seed_everything(settings.random_seed)
         settings.model.build(shape_of(data))
         settings.built = RandomStates.now()
-    finally:
-        before.put_back()
 
 
 def _callbacks(settings: TrainingSettings) -> list[Callback]:

@@ -12,14 +12,14 @@ __all__ = ["memory_format", "numerics"]
 
 @contextlib.contextmanager
 def numerics(device: torch.device, tf32: bool, benchmark: bool = False) -> Iterator[None]:
-    """Meanwhile take convolutions that give the same bits every time, and TF32 or float32.
+    """Within this context, use deterministic convolutions, and TF32 or float32.
 
     TF32 rounds the factors of a product to 10 bits, which torch does in convolutions unless told
-    not to. Nothing changes on another device than a GPU of NVIDIA's.
+    not to. Nothing changes on another device than an NVIDIA GPU.
 
     Args:
-        device: where is computed.
-        tf32: round so, in convolutions and matrix products.
+        device: the device that computes.
+        tf32: allow that rounding, in convolutions and matrix products.
         benchmark: let cuDNN time its kernels and take the fastest for each size; another process
             may find another one the fastest, whose sums differ in the last bits.
     """
@@ -41,7 +41,7 @@ def memory_format(device: torch.device, channels_last: bool | str = "auto") -> t
 
     Args:
         device: where is computed.
-        channels_last: whether channels come last; "auto": not on a GPU of NVIDIA's, elsewhere yes.
+        channels_last: whether channels come last; "auto": not on an NVIDIA GPU, elsewhere yes.
     """
     last = device.type != "cuda" if channels_last == "auto" else channels_last
     return torch.channels_last if last else torch.contiguous_format

@@ -24,7 +24,7 @@ from srvae_plugin.models.vae import BaseVAE
 from srvae_plugin.training.optimizers import Rate, optimizers_from
 from srvae_plugin.training.settings import TrainingSettings, shape_of
 
-__all__ = ["Prepared", "prepared"]
+__all__ = ["Prepared", "described_value", "prepared"]
 
 _BATCH_SIZE, _LOOKED_AT = 64, 256
 _FEWEST_EVALUATED, _MOST_EVALUATED = 10, 1000
@@ -94,8 +94,8 @@ def prepared(
     source = model.training_data(plain)
     lines = _described_model(model) + _described_settings(made)
     lines += [
-        f"optimizer = {_described(optimizer)!r}",
-        f"learning_rate = {_described(learning_rate)!r}",
+        f"optimizer = {described_value(optimizer)!r}",
+        f"learning_rate = {described_value(learning_rate)!r}",
     ]
     if isinstance(source, PairedData):
         described = source.described()  # what gin has no binding for counts, too
@@ -111,8 +111,8 @@ def _require_known(settings: Iterable[str]) -> None:
         if name not in fields or name in _OWN:
             meant = _CALLED_ELSEWHERE.get(name, name)
             raise ValueError(
-                f"unknown setting {name!r}{nearest(meant, (*_ARGUMENTS, *others))}; known besides: "
-                f"{', '.join(others)}"
+                f"unknown setting {name!r}{nearest(meant, (*_ARGUMENTS, *others))}; other known "
+                f"settings: {', '.join(others)}"
             )
 
 
@@ -134,9 +134,14 @@ def _require_range(model: DisentanglementModel, data: GroundTruthData) -> None:
         )
 
 
-def _described_model(model: nn.Module) -> list[str]:
-    names = inspect.signature(type(model)).parameters  # not what build() adds
-    plain = {k: v for k, v in vars(model).items() if k in names and isinstance(v, _PLAIN)}
+def _described_model(model: DisentanglementModel) -> list[str]:
+    """Its class and arguments: attributes of their names as they are now, others as given."""
+    signature = inspect.signature(type(model))
+    now = {k: v for k, v in vars(model).items() if k in signature.parameters}
+    plain = {k: v for k, v in now.items() if isinstance(v, _PLAIN)}
+    args, kwargs = model.made_with
+    given = signature.bind_partial(*args, **kwargs).arguments
+    plain |= {k: described_value(v) for k, v in given.items() if k not in plain and v is not None}
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     return [f"model.model = {kind!r}", *(f"model.model.{k} = {v!r}" for k, v in plain.items())]
 
@@ -147,12 +152,14 @@ def _described_settings(settings: TrainingSettings) -> list[str]:
     return [f"model.{k} = {v!r}" for k, v in values.items() if isinstance(v, _PLAIN)]
 
 
-def _described(value: Any) -> Any:
-    """A text that is the same in the next process."""
+def described_value(value: Any) -> Any:
+    """An argument as plain data or a text, the same in the next process."""
     if isinstance(value, Optimizer):
         return f"{type(value).__name__} {sorted(value.defaults.items(), key=str)}"
     if isinstance(value, functools.partial):
-        return f"{_described(value.func)} {value.args} {sorted(value.keywords.items())}"
+        return f"{described_value(value.func)} {value.args} {sorted(value.keywords.items())}"
+    if isinstance(value, nn.Module):
+        return f"{type(value).__module__}.{type(value).__qualname__}()"
     if callable(value):
         return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value))}"
     return value

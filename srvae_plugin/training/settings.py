@@ -40,7 +40,7 @@ MakeOptimizers = Callable[[Mapping[str, Iterable[nn.Parameter]]], dict[str, Opti
 @gin.register("model", module="srvae_plugin", denylist=["optimizers", "built"])
 @dataclass
 class TrainingSettings:
-    """What gin binds under `model`; the first six names are disentanglement_lib's.
+    """What gin binds under `model`; the first twelve names are disentanglement_lib's.
 
     Args:
         model: the model with its hyperparameters, not yet built (`@sr_vae()`).
@@ -140,6 +140,10 @@ class TrainingSettings:
             raise ValueError(
                 f"model.channels_last = {self.channels_last!r}: expected True, False or 'auto'"
             )
+        for name in ("ema_decay", "clip_norm", "clip_value"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float):
+                raise ValueError(f"model.{name} = {value!r}: expected a number, 0 for none")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"model.ema_decay = {self.ema_decay}: expected 0 up to below 1")
         for callback in self.callbacks:
@@ -188,8 +192,8 @@ def check_seed(step: str, seed: int) -> None:
 
 
 def find_device(name: str) -> torch.device:
-    """Resolve "auto" to cuda, mps or cpu; ValueError for a device torch does not know."""
-    if name == "auto":
+    """Resolve "auto" (and None) to cuda, mps or cpu; ValueError for one torch does not know."""
+    if name in ("auto", None):
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -15,10 +15,10 @@ __all__ = ["Clipping", "compiled", "update_parameters"]
 
 
 def compiled(losses: Callable[[Tensor, Any], Losses]) -> Callable[[Tensor, Any], Losses]:
-    """Compile them so that one graph may be gone back through once for every objective.
+    """Compile the losses so that their graph can be backpropagated through once per objective.
 
-    torch may by default give the graph's memory to its first way back, and then refuses a second
-    one, which FactorVAE's two objectives need.
+    By default torch may donate its buffers to the first backward pass and then refuse a second,
+    which FactorVAE needs.
     """
     import torch._functorch.config as functorch
 
@@ -32,7 +32,7 @@ def compiled(losses: Callable[[Tensor, Any], Losses]) -> Callable[[Tensor, Any],
 
 
 class Clipping(NamedTuple):
-    """How long a gradient may be; 0 for any length.
+    """Limits on gradients; 0 for none.
 
     norm: of all the parameters of one optimizer together.
     value: of each number, cut before the norm is taken.

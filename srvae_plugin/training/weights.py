@@ -41,7 +41,14 @@ def save_weights(model: nn.Module, path: Path, observation_shape: Sequence[int])
     Raises:
         OSError: the file cannot be written.
     """
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        kept = tensor.cpu().contiguous()
+        place = kept.untyped_storage().data_ptr()
+        # safetensors takes no tied weights: each name gets its own copy.
+        tensors[name] = kept.clone() if place in seen else kept
+        seen.add(place)
     metadata = {"observation_shape": json.dumps(list(observation_shape))}
     try:
         with replacing(path) as temporary:

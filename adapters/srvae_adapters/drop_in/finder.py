@@ -62,6 +62,7 @@ def uninstall() -> None:
     """Undo every `install`; modules that were imported are forgotten."""
     for name in [name for name in sys.modules if _finder.root_of(name)]:
         del sys.modules[name]
+    gin_names.forget_aliases(*_finder.roots)
     _finder.roots.clear()
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)

@@ -38,7 +38,8 @@ __all__ = [
 ]
 
 OWN_KEYS = re.compile(
-    r"(.*:)?num_factors_scored|active_latents|.*_active|.*_real(_norm)?"
+    r"(.*:)?num_(continuous_)?factors_scored|active_latents|.*_active|.*_real(_norm)?"
+    r"|.*_asked|.*_accuracy_varying_factors|r2_(train|test)"
     r"|largest_deviation|median_deviation|prune_threshold"
 )
 """What our metrics report beside the original's scores."""

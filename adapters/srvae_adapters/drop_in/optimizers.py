@@ -13,7 +13,7 @@ from typing import Any
 
 import gin
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from srvae_plugin.training import optimizers
@@ -54,6 +54,7 @@ class Minimizer:
             optimizer = self._of(trained)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
+            _leave_alone(optimizer, trained)
             set_learning_rates({"vae": optimizer}, self._steps)
             optimizer.step()
             self._steps += 1
@@ -66,14 +67,30 @@ class Minimizer:
     def _of(self, trained: Sequence[Tensor]) -> Optimizer:
         if self._optimizer is None:
             self._optimizer = self._make(trained)
+        held = {id(tensor) for tensor in _held(self._optimizer)}
+        if others := [tensor for tensor in trained if id(tensor) not in held]:
+            self._optimizer.add_param_group({"params": others})
         return self._optimizer
 
     @property
     def _learning_rate_tensor(self) -> float:
         """The rate of the next step, by the original's name."""
-        optimizer = self._of([torch.zeros(1, requires_grad=True)])
+        # Before the first step nobody knows what is trained.
+        optimizer = self._optimizer or self._make([nn.Parameter(torch.zeros(1))])
         set_learning_rates({"vae": optimizer}, self._steps)
         return float(optimizer.param_groups[0]["lr"])
+
+
+def _held(optimizer: Optimizer) -> list[Tensor]:
+    return [tensor for group in optimizer.param_groups for tensor in group["params"]]
+
+
+def _leave_alone(optimizer: Optimizer, trained: Sequence[Tensor]) -> None:
+    """Drop the gradients of what a step of another loss trains."""
+    chosen = {id(tensor) for tensor in trained}
+    for tensor in _held(optimizer):
+        if id(tensor) not in chosen:
+            tensor.grad = None
 
 
 def _leaves(value: Tensor) -> list[Tensor]:

@@ -17,13 +17,15 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.own.given_factors import array_of, given_factors
-from srvae_plugin.data.own.image_scale import Layout, extent
+from srvae_plugin.data.own.image_scale import Layout, extent, warn_of_dark_images
 from srvae_plugin.data.storage.byte_table import ByteTable
 from srvae_plugin.data.storage.locate import as_typed
 
 __all__ = ["ArrayData", "ArrayImages", "DatasetImages", "as_data", "loader_batch_size"]
 
 _CHANNELS = (1, 3)
+_LOOKED_AT = 16
+"""Items of a Dataset that tell how its values are to be read."""
 _IMAGE_KEYS = ("image", "images", "x", "x_targ")  # the last is disent's, in a tuple
 _EXPECTED = (
     "expected uint8 (0 to 255), bool, or floating point in [0, 1], of shape (images, height, "
@@ -72,7 +74,10 @@ def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
     if isinstance(data, tuple) and len(data) == 2:
         return _with_factors(*data, layout)
     if hasattr(data, "__array__"):
-        return ArrayData(ArrayImages(array_of(data), layout), "array")
+        images = ArrayImages(array_of(data), layout)
+        if not images.are_vectors:
+            _warn_of_dark("data", images.extent[1])
+        return ArrayData(images, "array")
     if hasattr(data, "__getitem__") and not isinstance(data, str | bytes | dict | list | tuple):
         return ImagesOnly(DatasetImages(data, layout), type(data).__name__)
     said = f"data: got {type(data).__name__}; expected a data set, an array, a tensor, a pair "
@@ -131,8 +136,8 @@ class ArrayImages:
 
     def __init__(self, array: NDArray[Any], layout: Layout | None = None) -> None:
         self._array = _channels_last(array, layout)
-        self._are_vectors = array.ndim == 2
-        _require_scale(array)
+        self.are_vectors = array.ndim == 2
+        self._extent = _require_scale(array)
 
     def __len__(self) -> int:
         return len(self._array)
@@ -152,7 +157,7 @@ class ArrayImages:
         if images.dtype == np.uint8:
             return np.divide(images, 255, dtype=np.float32)
         images = images.astype(np.float32)
-        if self._are_vectors:
+        if self.are_vectors:
             if not np.isfinite(images).all():
                 raise ValueError(f"data: got vectors that are not finite; {_EXPECTED}")
             return images
@@ -163,7 +168,7 @@ class ArrayImages:
     @property
     def extent(self) -> tuple[float, float]:
         """Smallest and largest value, as `at` gives them."""
-        low, high = extent(self._array)
+        low, high = self._extent
         return (low / 255, high / 255) if self._array.dtype == np.uint8 else (low, high)
 
     def byte_table(self) -> ByteTable | None:
@@ -218,6 +223,11 @@ class DatasetImages:
                 "nor continued where a run stopped"
             )
         self._shape = self._one(0).shape
+        some = [self._raw(i) for i in range(0, self._length, -(-self._length // _LOOKED_AT))]
+        if len({(each.dtype, each.shape) for each in some}) == 1:  # `at` refuses others
+            looked_at = np.stack(some)
+            high = _require_scale(looked_at)[1] / (255 if looked_at.dtype == np.uint8 else 1)
+            _warn_of_dark(f"data, {len(some)} items looked at", high)
 
     def __len__(self) -> int:
         return self._length
@@ -256,7 +266,7 @@ class DatasetImages:
             )
         return images[0]
 
-    def _one(self, index: int) -> NDArray[np.float32]:
+    def _raw(self, index: int) -> NDArray[Any]:
         item = self._dataset[index]
         if isinstance(item, dict):
             item = self._in_dictionary(item, index)
@@ -268,8 +278,22 @@ class DatasetImages:
                 "expected an image as array or tensor, or a tuple or dictionary with one: add "
                 "torchvision's ToTensor() to its transforms, say"
             )
+        mode = getattr(item, "mode", None)
+        if isinstance(mode, str) and mode not in (
+            "1",
+            "L",
+            "RGB",
+        ):  # of a PIL image; others hold no intensities
+            raise ValueError(
+                f"data: item {index} is an image of mode {mode!r}; expected '1', 'L' or 'RGB': add "
+                ".convert('RGB')"
+            )
+        return array_of(item)
+
+    def _one(self, index: int) -> NDArray[np.float32]:
+        raw = self._raw(index)
         try:
-            return ArrayImages(array_of(item)[None], self._layout).at(np.zeros(1, np.int64))[0]
+            return ArrayImages(raw[None], self._layout).at(np.zeros(1, np.int64))[0]
         except ValueError as error:
             raise ValueError(f"item {index}: {error}") from None
 
@@ -300,8 +324,13 @@ def _channels_last(array: NDArray[Any], layout: Layout | None) -> NDArray[Any]:
     return np.moveaxis(array, 1, 3) if channels_first else array
 
 
-def _require_scale(array: NDArray[Any]) -> None:
-    """Refuse values that are not what they are taken for."""
+def _warn_of_dark(where: str, high: float) -> None:
+    remedy = f"multiply them by {1 / high:g} if that is white" if high > 0 else ""
+    warn_of_dark_images(where, high, 1.0, remedy=remedy)
+
+
+def _require_scale(array: NDArray[Any]) -> tuple[float, float]:
+    """Refuse values that are not what they are taken for; return the least and the greatest."""
     if array.dtype != np.uint8 and array.dtype.kind not in "bf":
         raise ValueError(f"data: got {array.dtype}; {_EXPECTED}")
     low, high = extent(array)
@@ -311,9 +340,10 @@ def _require_scale(array: NDArray[Any]) -> None:
             "white; pass images.astype(bool) or images * 255"
         )
     if array.ndim == 2 and np.isfinite([low, high]).all():
-        return
+        return low, high
     if array.dtype.kind == "f" and not (low >= 0 and high <= 1):
         raise ValueError(
             f"data: got {array.dtype} with values {low:g} to {high:g}; expected finite values in "
             "[0, 1]: divide by 255, or undo the normalisation (mean and std) of your transforms"
         )
+    return low, high

@@ -95,7 +95,9 @@ def found_scale(where: str, array: NDArray[Any], scale: Scale) -> tuple[float, f
     return white, black
 
 
-def warn_of_dark_images(where: str, high: float, white: float, black: float = 0.0) -> None:
+def warn_of_dark_images(
+    where: str, high: float, white: float, black: float = 0.0, remedy: str = ""
+) -> None:
     """Say what was assumed if the largest value is far from what is taken as white."""
     brightest = (high - black) / (white - black)
     if brightest >= DARK:
@@ -103,10 +105,11 @@ def warn_of_dark_images(where: str, high: float, white: float, black: float = 0.
     if brightest <= 0:
         _log.warning("%s: every value is %g: all images are black", where, high)
         return
+    bind = f"bind dataset.white = {high:g} if that is white, or dataset.white = {white:g} if they "
     _log.warning(
         "%s: the largest value is %g; taken as %g to %g, so that images are dark, at most %.2g of "
-        "1: bind dataset.white = %g if that is white, or dataset.white = %g if they are meant so",
-        where, high, black, white, brightest, high, white,
+        "1: %s",
+        where, high, black, white, brightest, remedy or f"{bind}are meant so",
     )  # fmt: skip
 
 

@@ -93,7 +93,11 @@ class Origin:
         """Returns the error for files that are not there."""
         expected = what or " or ".join(self.names)
         if by_path:
-            place = f"{searched} does not have it" if searched.exists() else f"no such {searched}"
+            place = (
+                f"{searched} does not have it"
+                if searched.exists()
+                else f"no such file or folder: {searched}"
+            )
         else:
             is_set = "" if os.environ.get(DATA_FOLDER) else f" (${DATA_FOLDER} is not set)"
             place = f"searched {searched.absolute()}{is_set}"

@@ -30,7 +30,6 @@ MANIFEST = "manifest.sha256"
 _HEAD = "# srvae_plugin"
 _DEPTH = 6
 """So many folders above a file may its manifest lie."""
-_BLOCK = 1 << 20
 _ADVICE = {
     "train": "restore the file from a copy (postprocessed/<kind> of the run has one of the weights "
     "and results), or train anew: srvae-run --overwrite",
@@ -44,11 +43,8 @@ _ADVICE = {
 
 def sha256_of(path: Path) -> str:
     """Digest of a file's bytes; OSError if it cannot be read."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(

@@ -2,7 +2,7 @@
 
 torch's own are slow where a layer has a single channel on one side (the first and the last of every
 network on black-and-white images). On a CPU they also take the gradient of a transposed
-convolution's bias along with another one of its weights; on a GPU of NVIDIA's the gradient of those
+convolution's bias along with another one of its weights; on an NVIDIA GPU the gradient of those
 layers' weights took two fifths of a step, colour images included. These layers compute the same
 sums by other routes. Where they cannot, they are torch's.
 """

@@ -13,7 +13,7 @@ from typing import Any
 import gin
 from torch import nn
 
-from srvae_plugin.models.networks.encoder import initialize
+from srvae_plugin.models.networks.encoder import initialize, positive
 
 __all__ = ["fc_discriminator", "make_discriminator"]
 
@@ -31,8 +31,7 @@ def fc_discriminator(
     Raises:
         ValueError: a width below 1.
     """
-    if width < 1:
-        raise ValueError(f"fc_discriminator.width = {width}: expected an integer of at least 1")
+    positive("fc_discriminator.width", width)
     layers: list[nn.Module] = []
     for inputs in (num_latent, *[width] * 5):
         layers += [nn.Linear(inputs, width), nn.LeakyReLU(0.2)]

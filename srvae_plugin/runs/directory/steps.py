@@ -249,7 +249,7 @@ class TrainingDirectory(StepDirectory):
         return self.files.checkpoint.is_file() or self.is_complete()
 
     def prepare(self, resume: bool = False, overwrite: bool = False) -> None:
-        """Make the folder, or check that it may be gone on with or replaced.
+        """Make the folder, or check that it may be continued or replaced.
 
         Raises:
             ValueError: if it holds something, unless `resume` or `overwrite`, and, whatever these
