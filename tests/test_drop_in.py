@@ -186,10 +186,10 @@ def test_uninstall_leaves_gin_as_it_was(no_original):
     before = gin.configurable
     drop_in.install()
     full = "disentanglement_lib.evaluation.metrics.mig.mig"
-    assert gin.config._REGISTRY.matching_selectors(full)
+    assert gin.config._REGISTRY.aliases.get_all_matches(full)
     gin.configurable("drop_in_probe", module="tests", blacklist=["x"])(lambda x, y=1: y)
     drop_in.uninstall()
-    assert not gin.config._REGISTRY.matching_selectors(full)
+    assert not gin.config._REGISTRY.aliases.get_all_matches(full)
     assert gin.configurable is before
     assert not [name for name in sys.modules if name.startswith("disentanglement_lib")]
     with pytest.raises(TypeError):
