@@ -6,11 +6,10 @@
 
 rewrites them, the tables between the page's two marks. `--print` only prints the tables.
 
-A claim compares two models by a 95 % bootstrap interval of the mean paired difference over seeds,
-or of the difference of standard deviations. It is "supported" if the whole interval is on the
-claim's side of 0, "not supported" if it is on the other side, and else "not decided", as with fewer
-than five seeds. With so few seeds such intervals are too narrow: a supported claim is a lead, not a
-proof.
+A claim compares two models by a 95 % t interval of the mean paired difference over seeds, or by a
+bootstrap interval of the difference of standard deviations, which is too narrow with few seeds. It
+is "supported" if the whole interval is on the claim's side of 0, "contradicted" if it is on the
+other side, and otherwise "not decided", as with fewer than five seeds.
 """
 
 from __future__ import annotations
@@ -18,27 +17,28 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from evidence_curves import chart, difference_rows, found_in, step_rows
+from evidence_curves import chart, difference_rows, found_in, step_rows, t_interval
 from evidence_record import RECORDS, read_rows
-from numpy.typing import ArrayLike
+from evidence_steps import IMAGES
+from numpy.typing import ArrayLike, NDArray
 
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.report.comparison.bootstrap import bootstrap_interval
 from srvae_plugin.report.comparison.gaps import planned_metrics
-from srvae_plugin.report.comparison.pairs import Bootstrap
+from srvae_plugin.report.comparison.pairs import FEWEST, Bootstrap
 from srvae_plugin.report.comparison.protocol import (
     PUBLISHED_DATA_SETS,
     beside_published,
     published_by_row,
 )
 from srvae_plugin.report.comparison.published import published_scores
-from srvae_plugin.report.comparison.statistics import mean, probability_of_improvement
+from srvae_plugin.report.comparison.statistics import mean, probability_of_improvement, third
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.losses import reconstruction_of
 from srvae_plugin.report.models import Model
@@ -68,11 +68,11 @@ COLUMNS = {
 FIGURES = FACTOR_VAE, FOREST_D, RECONSTRUCTION, SQUARED_ERROR
 ON_THE_WAY = FACTOR_VAE, "MIG", "DCI D", RECONSTRUCTION
 PUBLISHED = FACTOR_VAE, FOREST_D, "Lasso D"
-FEWEST_SEEDS = 5
 CHECKPOINT = re.compile("; (?:the last|there is no)")
 """Where an error goes on with what is left to resume from."""
 Values = dict[int, float]
 """Score of each seed."""
+Ends = tuple[float, float]
 
 
 class Claim(NamedTuple):
@@ -92,7 +92,7 @@ CLAIMS = [
     *(Claim("better reconstruction", "SR-VAE", m, RECONSTRUCTION) for m in BASELINES),
     Claim("the sequence matters", "SR-VAE", "ResVAE", FACTOR_VAE),
     Claim("the skip connection matters", "SR-VAE", "SeqVAE", FACTOR_VAE),
-    Claim("beta > 1 does not help", "SR-VAE", "SR-beta-VAE", FACTOR_VAE),
+    Claim("beta = 1 is better than beta = 4", "SR-VAE", "SR-beta-VAE", FACTOR_VAE),
     *(Claim("less spread over seeds", "SR-VAE", m, FACTOR_VAE, True) for m in BASELINES),
     *(Claim("less spread over seeds", "SR-VAE", m, FOREST_D, True) for m in BASELINES),
 ]
@@ -160,8 +160,11 @@ def columns_of(record: Record) -> dict[str, Table]:
     by_name = {}
     for table in score_tables(record.models, Bootstrap()):
         name = COLUMNS.get((table.score.metric, table.score.key))
-        squared = name == RECONSTRUCTION and is_squared(table.rows[0].model)
-        by_name[SQUARED_ERROR if squared else name] = table
+        if name == RECONSTRUCTION and is_squared(table.rows[0].model):
+            name = SQUARED_ERROR
+        if name in by_name and name is not None:
+            raise ValueError(f"{record.name}: {name} was computed in two ways")
+        by_name[name] = table
     return {name: by_name[name] for name in (*COLUMNS.values(), SQUARED_ERROR) if name in by_name}
 
 
@@ -184,13 +187,12 @@ def shown(value: float, table: Table) -> str:
     return f"{value:.{1 if table.score.metric == 'training' else 3}f}"
 
 
-def interval(statistic: Callable[[ArrayLike], float], values: ArrayLike, table: Table) -> str:
+def with_interval(value: float, ends: Ends, seeds: int, table: Table) -> str:
     """A statistic and its interval; the statistic alone of fewer seeds than an interval takes."""
-    low, high = bootstrap_interval(statistic, values)
-    text = shown(statistic(values), table)
-    if len(values) < FEWEST_SEEDS or np.isnan(low):
+    text = shown(value, table)
+    if seeds < FEWEST or np.isnan(ends[0]):
         return text
-    return f"{text} [{shown(low, table)}, {shown(high, table)}]"
+    return f"{text} [{shown(ends[0], table)}, {shown(ends[1], table)}]"
 
 
 def table_of(header: Sequence[str], rows: Iterator[Sequence[object]]) -> list[str]:
@@ -202,17 +204,17 @@ def score_rows(record: Record, columns: dict[str, Table]) -> Iterator[list[objec
     for model in record.models:
         values = [list(by_seed(table, model.label).values()) for table in columns.values()]
         cells = [
-            interval(mean, found, table) if found else ""
+            with_interval(mean(found), t_interval(found), len(found), table) if found else ""
             for found, table in zip(values, columns.values(), strict=True)
         ]
         failed = sum(not run.finished for run in model.runs)
         yield [model.label, len(model.runs) - failed, failed or "", *cells]
 
 
-def worse_spread(values: ArrayLike) -> float:
-    """Standard deviation of the second column less that of the first."""
-    one, two = np.nanstd(values, axis=0, ddof=1)
-    return float(two - one)
+def spread_difference(values: NDArray[np.float64]) -> float:
+    """Standard deviation of the first column less that of the second."""
+    one, two = np.std(values, axis=0, ddof=1) if len(values) > 1 else (math.nan, math.nan)
+    return float(one - two)
 
 
 def claim_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
@@ -227,33 +229,36 @@ def claim_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
         pair = np.array([[one[seed], two[seed]] for seed in seeds])
         sign = 1 if table.score.higher_is_better else -1
         if claim.spread:
-            statistic, values, side, chance = worse_spread, pair, 1, ""
+            difference, ends = spread_difference(pair), bootstrap_interval(spread_difference, pair)
+            side, chance = -1, ""
         else:
-            statistic, values, side = mean, pair[:, 0] - pair[:, 1], sign
+            differences = pair[:, 0] - pair[:, 1]
+            difference, ends, side = mean(differences), t_interval(differences), sign
             won = probability_of_improvement(*(sign * pair.T))
-            chance = f"{won:.2f}" if len(seeds) >= FEWEST_SEEDS else ""
-        told = "" if claim.spread and len(seeds) == 1 else interval(statistic, values, table)
+            chance = f"{won:.2f}" if len(seeds) >= FEWEST else ""
+        told = with_interval(difference, ends, len(seeds), table)
         yield [
-            claim.text, f"{claim.better}, {claim.worse}", claim.column, len(seeds), told, chance,
-            verdict(side * np.array(bootstrap_interval(statistic, values)), len(seeds)),
+            claim.text, f"{claim.better}, {claim.worse}", claim.column, len(seeds),
+            "" if np.isnan(difference) else told, chance,
+            verdict(side * np.array(ends), len(seeds)),
         ]  # fmt: skip
 
 
 def verdict(ends: ArrayLike, seeds: int) -> str:
     """The verdict of an interval that lies above 0 if the claim holds."""
-    if seeds < FEWEST_SEEDS:
-        return f"not decided: fewer than {FEWEST_SEEDS} seeds"
+    if seeds < FEWEST:
+        return f"not decided: fewer than {FEWEST} seeds"
     if np.min(ends) > 0:
         return "**supported**"
-    return "**not supported**" if np.max(ends) < 0 else "not decided"
+    return "**contradicted**" if np.max(ends) < 0 else "not decided"
 
 
 def best_rows(record: Record, table: Table) -> Iterator[list[object]]:
     """What the paper's protocol does to a score: it averages the best third of the seeds."""
     for model in record.models:
         values = sorted(by_seed(table, model.label).values(), reverse=table.score.higher_is_better)
-        if len(values) >= FEWEST_SEEDS:
-            best = values[: math.ceil(len(values) / 3)]
+        if len(values) >= FEWEST:
+            best = values[: third(len(values))]
             means = (shown(float(np.mean(of)), table) for of in (values, best))
             yield [model.label, *means, f"{len(best)} of {len(values)}"]
 
@@ -269,7 +274,7 @@ def published_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
             ours = beside.row.summary.mean
             yield [
                 beside.row.model.label, column, shown(ours, table), f"{number.mean:g}",
-                f"{ours - number.mean:+.3f}", number.source,
+                f"{ours - number.mean:+.3f}", number.hyperparameters, number.source,
             ]  # fmt: skip
 
 
@@ -314,9 +319,11 @@ def on_the_way(record: Record, with_figures: bool) -> Iterator[str]:
         found = {run: of for run, of in found.items() if run[0] in names}
         if not found:
             continue
+        training = metric == "training"  # of other images than the table of the last step is
         steps = sorted(set.intersection(*(set(of) for of in found.values())))
-        digits = 1 if metric == "training" else 3
-        header = [f"{title} after", "seeds", *(f"{step:,} steps" for step in steps)]
+        digits = 1 if training else 3
+        asked = f"{title} of {IMAGES:,} fixed images after" if training else f"{title} after"
+        header = [asked, "seeds", *(f"{step:,} steps" for step in steps)]
         rows = [*step_rows(found, names, steps, digits)]
         rows += difference_rows(found, "SR-VAE", names, steps, digits)
         rows += difference_rows(found, "SR-VAE-gaussian", ["VAE-gaussian"], steps, digits)
@@ -326,6 +333,10 @@ def on_the_way(record: Record, with_figures: bool) -> Iterator[str]:
                 f"{record.name}_{title.split()[0].lower()}_steps", chart(found, names, title)
             )
             yield from [f"![{title} over steps, every seed]({address})", ""]
+    scored = {row["model"] for row in record.on_the_way}
+    waiting = [name for name in every if scored and name not in scored]
+    if waiting:
+        yield from [f"Not yet scored over steps: {', '.join(waiting)}.", ""]
 
 
 def chapter(record: Record, with_figures: bool) -> list[str]:
@@ -347,7 +358,8 @@ def chapter(record: Record, with_figures: bool) -> list[str]:
         lines += table_of(header, iter(rows))
     lines += on_the_way(record, with_figures)
     lines += table_of(
-        ["model", "score", "here", "published", "difference", "source"], published_rows(columns)
+        ["model", "score", "here", "published", "difference", "published for", "source"],
+        published_rows(columns),
     )
     return [*lines, *failures(record), ""]
 

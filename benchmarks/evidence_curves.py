@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
-from srvae_plugin.report.comparison.bootstrap import bootstrap_interval
-from srvae_plugin.report.comparison.statistics import mean
+from srvae_plugin.report.comparison.pairs import FEWEST
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.parts.curves import Curve, curve_chart
 from srvae_plugin.report.parts.svg import color, document, element
@@ -18,6 +18,20 @@ _WIDTH, _HEIGHT, _LEFT, _COLUMN, _LINE = 440.0, 285.0, 58.0, 125.0, 18.0
 """Below a chart of the report there are three names on each line."""
 Found = dict[tuple[str, int], dict[int, float]]
 """Value at each step, by model and seed."""
+
+
+def t_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Student's interval of the mean of independent normal values; NaN for a single one.
+
+    Example:
+        >>> [round(end, 3) for end in t_interval([1.0, 2.0, 3.0])]
+        [-0.484, 4.484]
+    """
+    found = np.asarray(values, np.float64)
+    if len(found) < 2:
+        return math.nan, math.nan
+    half = float(stats.t.ppf((1 + level) / 2, len(found) - 1) * stats.sem(found))
+    return float(found.mean()) - half, float(found.mean()) + half
 
 
 def found_in(rows: Iterable[Mapping[str, str]], metric: str, key: str) -> Found:
@@ -33,7 +47,7 @@ def found_in(rows: Iterable[Mapping[str, str]], metric: str, key: str) -> Found:
 def step_rows(
     found: Found, models: Sequence[str], steps: Sequence[int], digits: int
 ) -> Iterator[list[object]]:
-    """Each model's mean over seeds at each step, with its interval from five seeds on."""
+    """Each model's mean over seeds at each step, with its interval for five or more seeds."""
     for model in models:
         runs = [of for (name, _), of in sorted(found.items()) if name == model]
         if runs:
@@ -53,10 +67,10 @@ def difference_rows(
 
 
 def _cell(values: Sequence[float], digits: int) -> str:
-    """The mean and its interval; below five seeds the values themselves."""
-    if len(values) < 5:
+    """The mean and its interval; of too few seeds for one, the values themselves."""
+    if len(values) < FEWEST:
         return ", ".join(f"{value:.{digits}f}" for value in values)
-    low, high = bootstrap_interval(mean, values)
+    low, high = t_interval(values)
     return f"{np.mean(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 

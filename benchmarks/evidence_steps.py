@@ -71,8 +71,7 @@ def rows_of(entry: Entry, folder: Path, steps: Iterable[int]) -> list[Row]:
 def flat(scores: dict[str, Any]) -> Iterator[Row]:
     for metric, found in scores.items():
         for key, value in numbers(found).items():
-            if key != "elapsed_time":
-                yield {"metric": metric, "key": key, "value": value}
+            yield {"metric": metric, "key": key, "value": value}
 
 
 def reconstruction(checked: Checked) -> float:
