@@ -40,7 +40,7 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def trained(folder, data, name, *bindings, resume=False):
-    bindings = [*TINY, *STEPS, f"model.model = @{name}()", *MODELS[name], *bindings]
+    bindings = [*TINY, *STEPS, f"model.model = @{name}()", *MODELS.get(name, []), *bindings]
     with gin_files.only(bindings=bindings):
         model, losses = loop.train(
             pipeline.training_settings(), data, TrainingDirectory(folder).files, resume=resume
@@ -257,6 +257,17 @@ def test_an_unknown_step_is_refused():
 
 WAITING = {"item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__"}
 WAITING |= {"nonzero", "masked_select", "unique", "is_nonzero", "__array__", "equal", "allclose"}
+WAITING |= {"tensor", "as_tensor"}  # numbers of Python's, copied to the device
+OF_PAIRS = {
+    "group_vae_argmax": ["group_vae.beta = 1.0", "dynamics.k = -1"],
+    "group_vae_labels": ["group_vae.beta = 1.0", "dynamics.k = 1"],
+    "mlvae_argmax": ["mlvae.beta = 1.0", "dynamics.k = -1"],
+    **{
+        f"s2_{name}": [line.replace(name, f"s2_{name}"), f"s2_{name}.gamma_sup = 1.0"]
+        for name, line in {"vae": "vae.beta = 1.0", "factor_vae": "factor_vae.gamma = 1.0"}.items()
+    },
+}
+"""Models of pairs and of labels."""
 
 
 class RefuseInPython(TorchFunctionMode):
@@ -288,7 +299,7 @@ def test_the_dispatch_mode_refuses_an_index_by_a_mask():
         torch.ones(3)[torch.tensor([True, False, True])]
 
 
-@every_model
+@pytest.mark.parametrize("name", MODELS | OF_PAIRS)
 @pytest.mark.parametrize("how", [int, torch.tensor])
 def test_no_step_waits_for_the_device(tmp_path, data, name, how, monkeypatch):
     taken = []
@@ -303,7 +314,7 @@ def test_no_step_waits_for_the_device(tmp_path, data, name, how, monkeypatch):
 
     monkeypatch.setattr(loop, "choose_step", lambda *given: "captured")
     monkeypatch.setattr(loop, "CapturedStep", Refusing)
-    trained(tmp_path, data, name)
+    trained(tmp_path, data, name, *OF_PAIRS.get(name, []), "encoder.num_latent = 5")
     assert taken == list(range(7))
 
 
