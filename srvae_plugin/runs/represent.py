@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsIndex
 
 import gin
 
@@ -95,7 +96,7 @@ def in_use(
 
 
 def representation_function(
-    model: DisentanglementModel | str | Path, kind: str = "mean", seed: int = 0
+    model: DisentanglementModel | str | Path, kind: str = "mean", seed: SupportsIndex = 0
 ) -> Representation:
     """Representation function (NHWC in [0, 1] -> codes) of a model or of a run directory.
 

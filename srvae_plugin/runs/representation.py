@@ -6,7 +6,7 @@ import hashlib
 import operator
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ class Representation:
         self,
         model: DisentanglementModel,
         kind: str = "mean",
-        seed: int = 0,
+        seed: SupportsIndex = 0,
         batch_size: int | None = None,
     ):
         if kind not in ("mean", "sampled"):
