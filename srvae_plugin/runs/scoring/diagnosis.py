@@ -17,11 +17,11 @@ from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.metrics.diagnosis import Findings, diagnose_codes
 from srvae_plugin.metrics.diagnosis.scoring import METRICS
 from srvae_plugin.metrics.diagnosis.words import (
-    SOUND,
     changes,
     listed,
     rows_of,
     short,
+    sound,
     what_then,
     where,
 )
@@ -94,11 +94,11 @@ class Diagnosis:
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        record = self.record
+        record, rows = self.record, rows_of(self.record)
         lines = [
             f"{len(record['factors'])} factors in {len(record['latents'])} latents, "
             f"{record['num_points']:,} points",
-            *_columns(rows_of(self.record)),
+            *_columns(rows),
             "",
             f"scores as they are: {listed(self.scores)}",
         ]
@@ -111,7 +111,7 @@ class Diagnosis:
             lines += [f"   {what_then(one, record)}"] if one["scores"] else []
             lines += [f"   try: {one['advice']}"]
         if not self.findings:
-            lines += ["", SOUND]
+            lines += ["", sound(rows)]
         if self.mended != self.scores:
             lines += ["", f"with all of this undone: {changes(self.scores, self.mended)}"]
         return "\n".join([*lines, *(f"note: {note}" for note in record["notes"])])
