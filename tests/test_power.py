@@ -177,6 +177,7 @@ def test_the_command_by_published_spreads(tmp_path, capsys):
     # A study of single runs has none of its own.
     make_run(tmp_path / "a", 0, {"factor_vae_score": 0.5}, "vae")
     said = printed(capsys, "--power", 0.05, "--metric", "factor_vae_score", "--output", tmp_path)
+    assert "on dsprites_full: 1 model, 1 seed each" in said
     assert "single runs have no spread of their own" in said
     assert "published standard deviation" in said
 

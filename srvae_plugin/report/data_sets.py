@@ -28,7 +28,7 @@ def from_record(record: Mapping[str, Any]) -> DataSet | None:
 
 
 def from_config(config: Settings, source: Any = None) -> DataSet | None:
-    """The data set that gin bound, of runs that say nothing of its content."""
+    """The data set that gin bound, of runs that say nothing about its content."""
     name = config.get("dataset.name", "").strip("'\"")
     if not name:
         return None

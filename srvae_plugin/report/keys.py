@@ -154,7 +154,7 @@ def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
 
 
 def order(score: Score) -> tuple[bool, float, int, str, str]:
-    """Sort key: the training's last; known scores by their metric's place, others behind them."""
+    """Sort key: the training's last; known scores by their metric's place, others after them."""
     known = [each.key for each in known_scores(score.function or score.metric)]
     place, rank = math.inf, 0
     if score.key in known:

@@ -163,7 +163,7 @@ def _count(what: str, here: str | None, published: int | None) -> Difference | N
 
 
 def _learning_rate(config: Settings, published: float | None) -> Difference | None:
-    """Nothing if the publication says nothing of it."""
+    """Nothing if the publication says nothing about it."""
     here = number(config.get("vae/AdamOptimizer.learning_rate"))
     if published is None or here == published:
         return None
