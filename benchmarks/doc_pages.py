@@ -23,7 +23,7 @@ from metric_pictures import core_of, metrics_of_codes
 
 import srvae_plugin
 from srvae_plugin.config import plugins
-from srvae_plugin.report.comparison.published import published_scores
+from srvae_plugin.report.comparison.published import is_by, published_scores
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -114,7 +114,7 @@ def _range(low: float, high: float) -> str:
 
 def _settings(name: str, info: Any) -> Iterator[str]:
     count = sum(
-        score.metric == headline.published and score.mean is not None
+        score.metric == headline.published and score.mean is not None and is_by(score, name)
         for headline in info.headlines
         if headline.published
         for score in published_scores()

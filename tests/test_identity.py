@@ -345,7 +345,7 @@ def test_runs_of_older_versions_are_read_and_what_is_not_known_is_said(place):
         path.write_text(json.dumps(kept))
     tables, found = tables_of(place / "runs")
     assert len({run.data_set for run in found.runs}) == 2
-    assert any("do not record what it contained" in note for note in found.notes)
+    assert any("the content is not recorded" in note for note in found.notes)
     assert all([len(row.runs) for row in table.rows] == [1] for table in tables)
 
 

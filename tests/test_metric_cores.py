@@ -24,7 +24,7 @@ from srvae_plugin.metrics.codes import CodesAndFactors
 from srvae_plugin.metrics.common.aggregation import merges, precision_curve
 from srvae_plugin.metrics.downstream_task import check_sizes, compute_downstream_task
 from srvae_plugin.metrics.fairness import fairness_scores, inter_group_fairness
-from srvae_plugin.metrics.irs import irs
+from srvae_plugin.metrics.irs import compute_irs, irs
 from srvae_plugin.metrics.learners.predictors import Task, predict
 from srvae_plugin.metrics.modularity_explicitness import (
     compute_modularity_explicitness,
@@ -154,6 +154,15 @@ def test_unsupervised_scores_by_hand():
     distance = 4 - 2 * (np.sqrt(1.5) + np.sqrt(0.5))
     assert wasserstein_by_eigenvalues(covariance) == pytest.approx(distance)
     assert gaussian_wasserstein_correlation(covariance) == pytest.approx(distance)
+
+
+def test_irs_is_negative_where_groups_lie_far_apart_and_never_below_its_range():
+    """Each group has one point where the other is: twice the largest deviation from the mean."""
+    factors = np.repeat([0, 1], 50)[:, None]
+    codes = np.where(np.arange(100) % 50 == 0, -1.0, 1.0) * (2 * factors[:, 0] - 1)
+    score = irs(codes[:, None], factors, diff_quantile=1)["IRS"]
+    low, high = compute_irs.info.headlines[0].range
+    assert low < score < -0.9 < high == 1
 
 
 def test_unsupervised_scores_are_mended_where_a_latent_is_dead():

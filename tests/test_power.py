@@ -155,7 +155,7 @@ def test_the_command_by_the_studys_own_spread(tmp_path, capsys):
     seeds = math.ceil(their_solution(0.05 / deviation))
     assert f"takes {seeds} seeds of each model (80 %, two-sided, paired)" in said
     seen = visible_difference(Spread(deviation, 3, True), 3)
-    assert f"with 3 seeds it could have seen a difference of {seen:.3g}" in said
+    assert f"with 3 seeds it could have detected a difference of {seen:.3g}" in said
 
 
 def their_solution(effect):
@@ -167,7 +167,7 @@ def their_solution(effect):
 
 def test_the_command_by_published_spreads(tmp_path, capsys):
     said = printed(capsys, "--power", 0.05, "--metric", "factor_vae_score")
-    assert "factor_vae on MPI3D-toy: 2 published models" in said
+    assert "factor_vae on MPI3D-toy: 2 published spreads" in said
     # DisDiff .070 and EncDiff .049, 15 seeds each.
     deviation = math.sqrt((0.07**2 + 0.049**2) / 2)
     assert f"within a model: {deviation:.3g} " in said
@@ -177,6 +177,7 @@ def test_the_command_by_published_spreads(tmp_path, capsys):
     # A study of single runs has none of its own.
     make_run(tmp_path / "a", 0, {"factor_vae_score": 0.5}, "vae")
     said = printed(capsys, "--power", 0.05, "--metric", "factor_vae_score", "--output", tmp_path)
+    assert "on dsprites_full: 1 model, 1 seed each" in said
     assert "single runs have no spread of their own" in said
     assert "published standard deviation" in said
 

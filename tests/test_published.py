@@ -52,7 +52,7 @@ def test_every_packaged_number_is_read_as_it_stands():
         assert score.std == (float(row["std"]) if row["std"] else None)
         assert score.n_seeds == (int(row["n_seeds"]) if row["n_seeds"] else None)
     assert {score.confidence for score in scores} == set(published.CONFIDENCE) - {"own"}
-    assert sum(score.approximate for score in scores) == 1
+    assert sum(score.approximate for score in scores) == 4
     assert all(score.mean is not None or score.statement for score in scores)
 
 
@@ -67,6 +67,7 @@ def test_the_papers_own_numbers():
         "beta-VAE": 0.72,
         "FactorVAE": 0.81,
     }
+    assert all(score.approximate for score in found.values())  # "around", says the paper
     stated = found["SR-VAE"].stated
     assert (stated.batch_size, stated.num_latent, stated.training_steps) == (64, 10, None)
     assert stated.selection == "mean of the best 10 of 30 seeds"
@@ -168,7 +169,7 @@ def test_only_encdiff_is_primary_in_its_table():
 @pytest.mark.parametrize(
     ("name", "digest"),
     [
-        ("published_baselines.csv", "98dfc2d52349dfea"),
+        ("published_baselines.csv", "3ec466fb5d6ada99"),
         ("published_protocols.csv", "2b321a6f05b83102"),
     ],
 )
@@ -252,7 +253,7 @@ def test_the_list_shows_source_and_confidence():
     text = published.as_text(published_scores())
     lines = text.splitlines()
     line = next(line for line in lines if line.split()[:2] == ["dSprites", "SR-VAE"])
-    assert line.split()[-4:-1] == ["0.86", "10", "primary"]
+    assert line.split()[-4:-1] == ["~0.86", "10", "primary"]
     number = line.split()[-1]
     source = next(line for line in lines if line.startswith(f"{number} "))
     assert "ICLR 2020" in source

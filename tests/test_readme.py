@@ -181,3 +181,13 @@ def test_gin_blocks_name_configurables_and_parameters_that_exist(tmp_path):
             file.write_text(text, encoding="utf-8")
             with gin_files.configured([str(file)], []):
                 pass
+
+
+def test_the_command_for_ones_own_images_takes_the_file_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = np.linspace(0, 1, 32 * 32 * 40, dtype=np.float32).reshape(40, 32, 32, 1)
+    np.savez("my_images.npz", images=images)
+    (words,) = [words for words in shell_lines("docs/data.md") if words[0] == "srvae-run"]
+    few = ("model.training_steps = 1", "run.metrics = []", "run.pictures = False")
+    run.run_main([*words[1:], "--output", "a", *(part for one in few for part in ("--bind", one))])
+    assert Path("a/model/model.safetensors").is_file()

@@ -17,7 +17,7 @@ import numpy as np
 import oracle
 import pytest
 import report_runs
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from report_runs import (
     SCORES,
     SETTINGS,
@@ -35,9 +35,10 @@ from srvae_plugin.config import gin_files
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.files import read_scalars
 from srvae_plugin.report.comparison import bootstrap
-from srvae_plugin.report.comparison.pairs import Bootstrap
+from srvae_plugin.report.comparison.pairs import Bootstrap, Comparison, Row
 from srvae_plugin.report.comparison.protocol import STUDY_SETTINGS, beside_published
 from srvae_plugin.report.comparison.published import published_scores
+from srvae_plugin.report.comparison.verdicts import sentences
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.keys import headlines, metric_name
 from srvae_plugin.report.models import Model, group_by_model
@@ -51,7 +52,7 @@ from srvae_plugin.report.parts.pictures import (
     importance,
 )
 from srvae_plugin.report.parts.svg import axis, element
-from srvae_plugin.report.scores import score_tables
+from srvae_plugin.report.scores import Table, score_tables
 from srvae_plugin.report.write import write_report
 from srvae_plugin.runs.directory import StepDirectory
 
@@ -345,7 +346,7 @@ def test_what_a_study_has_still_to_do_is_no_failure(tmp_path):
     assert "P(first better)" not in text
     assert "scores" not in page.tables
     assert "one seed of each model" in page.text["overview"]
-    assert "takes at least 2 seeds of each model" in page.text["overview"]
+    assert "At least 2 seeds of each model are needed" in page.text["overview"]
 
 
 def test_names_are_escaped(tmp_path):
@@ -451,6 +452,26 @@ def test_the_originals_table_of_all_results(tmp_path):
         assert one.scores == other.scores
         assert one.config == other.config
         assert one.data_set == other.data_set
+
+
+def test_a_table_of_results_with_a_short_path_is_named_by_its_row(tmp_path):
+    write_json(tmp_path / "all.json", {"path": {"7": "a/evaluation.json"}})
+    with pytest.raises(ValueError, match=r"all\.json, row 7: the path 'a/evaluation\.json' is too"):
+        read_runs([tmp_path / "all.json"])
+
+
+def test_a_function_is_known_by_its_name_in_gin_with_and_without_a_module(tmp_path):
+    """As disentanglement_lib's gin writes it where a script registered the same short name."""
+    for seed, written in enumerate(("@vae()", "@srvae_plugin.vae()", "@scope/vae()")):
+        run = make_run(tmp_path / "runs" / str(seed), seed, {"mig": 0.5}, "vae",
+                       {"model.model": written, "vae.beta": "4.0"})  # fmt: skip
+        path = run / "metrics/mean/mig/results/aggregate/evaluation.json"
+        whole = '"@srvae_plugin.runs.represent.mean_representation"'
+        path.write_text(path.read_text().replace('"@mean_representation"', whole))
+    runs = read_runs([tmp_path / "runs"]).runs
+    assert all(set(run.scores) >= {("mean", "mig")} for run in runs)
+    models = group_by_model(runs)
+    assert {(model.name, model.settings) for model in models} == {("beta-VAE", "vae.beta = 4.0")}
 
 
 def test_scores_of_a_representation_without_a_training(tmp_path):
@@ -693,6 +714,23 @@ def test_regressors_stand_beside_published_numbers_of_the_same(
     assert [number.mean for number in numbers if number] == [published]
 
 
+@pytest.mark.parametrize(("metric", "by_trees"), [("dci", True), ("dci_regression", False)])
+def test_trees_and_regressors_stand_beside_numbers_of_their_own(
+    tmp_path, monkeypatch, metric, by_trees
+):
+    monkeypatch.setitem(report_runs.KEYS, metric, "disentanglement")
+    for data_set in ("teapots", "dsprites_full"):
+        config = {"dataset.name": f"'{data_set}'"}
+        make_run(tmp_path / data_set, 0, {metric: 0.5}, "vae", config | {"vae.beta": "4.0"})
+    tables = score_tables(group_by_model(read_runs([tmp_path]).runs), QUICK)
+    found = [one.published for one in beside_published(tables, published_scores())]
+    assert found
+    for one in found:
+        assert one.metric == "dci_disentanglement"
+        named = "Random Forest" in one.hyperparameters or "Lasso" in one.hyperparameters
+        assert named != by_trees
+
+
 def test_lower_is_better_for_losses(tmp_path):
     for seed, loss in enumerate((30.0, 10.0, 20.0)):
         make_run(tmp_path / f"vae{seed}", seed, {}, "vae", loss=loss)
@@ -747,7 +785,7 @@ def test_the_best_is_bold_only_where_the_paired_interval_excludes_0(tmp_path, sh
         power = pytest.importorskip("statsmodels.stats.power").TTestPower()
         effect = differences.mean() / differences.std(ddof=1)
         exact = power.solve_power(effect_size=effect, nobs=None, alpha=0.05, power=0.8)
-        assert "No model is ahead" in said
+        assert "In no score is the best model ahead of another beyond chance." in said
         assert f"{int(np.ceil(np.squeeze(exact))) - 6:,} more for SR-VAE against VAE in MIG" in said
     row = {r["model"]["text"]: r for r in Page(text).rows("overview")}["SR-VAE"]
     (cell,) = [value for name, value in row.items() if name.startswith("MIG")]
@@ -755,11 +793,49 @@ def test_the_best_is_bold_only_where_the_paired_interval_excludes_0(tmp_path, sh
     assert "n = 6" in cell["text"]
 
 
+def test_complete_separation_has_no_interval_of_no_width(tmp_path):
+    five_seeds(tmp_path, 0.5)
+    rows = {
+        t.score.metric: t for t in score_tables(group_by_model(read_runs([tmp_path]).runs), QUICK)
+    }
+    (pair,) = rows["mig"].comparisons
+    assert pair.probability in (0, 1)
+    assert np.isnan(pair.probability_interval).all()
+    assert np.isfinite(pair.difference_interval).all()
+
+
+def compared(difference, spread=0.1, pairs=5, interval=(-1.0, 1.0)):
+    models = Model("A", "", {}), Model("B", "", {})
+    ends = bootstrap.Interval(*interval)
+    none = bootstrap.Interval(np.nan, np.nan)
+    return Comparison(*models, pairs, difference, ends, spread, 0.5, none)
+
+
+def test_verdicts_of_equal_means_and_of_no_seed_in_common():
+    table = Table(headlines("mig", ["discrete_mig"])[0], "sampled", "d", [], [], "")
+    best = Row(Model("A", "", {}), [], np.zeros(0), bootstrap.summarize([0.5]))
+    no_pair = compared(np.nan, np.nan, 0, (np.nan, np.nan))
+    equal = "The means of the best model and the others are equal."
+    assert equal in sentences([(table, best, [compared(0.0)])])
+    said = " ".join(sentences([(table, best, [no_pair, compared(0.2)])]))
+    assert "A against B in MIG (sampled) (difference 0.200" in said
+    assert "no seed in common" in " ".join(sentences([(table, best, [no_pair])]))
+
+
+def test_a_model_without_scores_is_named_below_the_table(tmp_path):
+    make_run(tmp_path / "runs/good", 0, {"mig": 0.5}, "vae")
+    for seed in range(2):
+        make_unfinished(tmp_path / f"runs/bad-{seed}", seed)
+    text, _ = report(tmp_path, tmp_path / "runs")
+    said = Page(text).text["overview"]
+    assert "Not in the table: SR-VAE, unfinished (2 runs, all failed)." in said
+
+
 def test_the_published_value_has_a_footnote_for_each_difference_of_protocol(written):
     text, page, _ = written
     row = {r["model"]["text"]: r for r in page.rows("overview")}["SR-VAE"]
     (cell,) = [value for name, value in row.items() if name.startswith("FactorVAE")]
-    letters = re.search(r"published 0\.86((?:[a-z] ?)+)$", cell["text"].strip())[1].split()
+    letters = re.search(r"published ~0\.86((?:[a-z] ?)+)$", cell["text"].strip())[1].split()
     (beside,) = [
         r for r in page.rows("published")
         if r["model"]["text"].startswith("SR-VAE") and r["score"]["text"] == "FactorVAE score"
@@ -813,14 +889,16 @@ def test_bad_runs_are_failures_and_never_stop_a_report(tmp_path):
     path = nested / "metrics/mean/mig/results/aggregate/evaluation.json"
     path.write_text('{"a": ' * 100_000)
     make_run(runs / "seed", 4, {"mig": 0.9}, "vae", {"model.random_seed": "x"})
+    write_json(runs / "good/evaluations/step_9/scores.json", {"scores": {"mean": [0.5]}})
     (runs / "config").mkdir()
     (runs / "config/config.gin").write_bytes(b"\xff\xfe model")
     entries = [{"folder": "new", "seed": [1], "status": "failed"}]
     write_json(runs / "study.json", {"study": ["no text"], "runs": entries})
     text, rows = report(tmp_path, runs)
     said = Page(text).text["failures"]
-    for words in ("decomposition.png is", "matrix.npy is damaged", "nested too deeply",
-                  "the seed is [1], no whole number", "config.gin is damaged"):  # fmt: skip
+    for words in ("decomposition.png is", "matrix.npy is damaged",
+                  "scores.json does not list scores by representation", "nested too deeply",
+                  "the seed is [1], not a whole number", "config.gin is damaged"):  # fmt: skip
         assert words in said
     assert {row["value"] for row in rows if row["key"] == "discrete_mig"} == {
         "0.5", "0.6", "0.95", "0.9"
@@ -848,6 +926,12 @@ def test_latents_stand_in_the_order_of_the_traversals(tmp_path):
     text, _ = report(tmp_path, run, overwrite=True)
     assert "latents in the order of the traversals" in text
     assert re.findall(r">(z\d)</text>", text) == ["z2", "z0", "z1"]
+    # Whatever picture lies there: a PNG's comment is text.
+    named = PngImagePlugin.PngInfo()
+    named.add_text("comment", "latents 1 2 0")
+    greys[0].save(run / "visualizations/traversals.gif", "PNG", pnginfo=named)
+    text, _ = report(tmp_path, run, overwrite=True)
+    assert re.findall(r">(z\d)</text>", text) == ["z1", "z2", "z0"]
 
 
 def test_many_models_are_compared_with_one(tmp_path):

@@ -40,7 +40,8 @@ def column(table, place):
 
 def text_of(*places, **options):
     output = places[0].parent / "page.html"
-    write_report(list(places), output, bootstrap=QUICK, overwrite=True, **options)
+    options = {"bootstrap": QUICK, "overwrite": True} | options
+    write_report(list(places), output, **options)
     return output.read_text()
 
 
@@ -65,6 +66,26 @@ def test_without_a_diagnosis_there_is_no_such_section(tmp_path):
     assert 'id="why"' not in text_of(tmp_path / "runs")
 
 
+def test_a_damaged_animation_does_not_drop_the_diagnosis(tmp_path):
+    run = run_with(tmp_path / "runs/a", diagnosis(rotated_pair))
+    (run / "visualizations").mkdir()
+    (run / "visualizations/traversals.gif").write_bytes(b"GIF89a")
+    page = Page(text_of(tmp_path / "runs"))
+    assert column(page.tables["why"][0], 0) == NAMES
+    assert page.text["failures"].count("traversals.gif is damaged") == 1
+    assert "diagnosis.json" not in page.text["failures"]
+
+
+def test_a_faint_factor_is_not_called_sound(tmp_path):
+    record = diagnosis().record
+    faint = type(diagnosis())({**record, "told": [0.3, *record["told"][1:]]})
+    assert f"\nNothing to undo, but {NAMES[0]} is encoded only faintly." in repr(faint)
+    run_with(tmp_path / "runs/a", faint)
+    said = Page(text_of(tmp_path / "runs")).text["why"]
+    assert "is encoded only faintly" in said
+    assert "Nothing is wrong" not in said
+
+
 @pytest.mark.parametrize("content", ["{", "{}", '{"shares": [[1]], "latents": [], "factors": []}'])
 def test_a_damaged_diagnosis_is_named(tmp_path, content):
     run = run_with(tmp_path / "runs/a", None)
@@ -79,7 +100,7 @@ def test_more_diagnoses_than_fit_are_counted(tmp_path):
         run_with(tmp_path / f"runs/{seed:02}", diagnosis(ring_noise_and_dead), seed)
     text = text_of(tmp_path / "runs")
     assert len(Page(text).tables["why"]) == MOST
-    assert "2 more diagnoses are not shown" in text
+    assert "the first 12 diagnoses are shown, and 2 more are not" in text
 
 
 def test_names_of_factors_are_text(tmp_path):
@@ -114,7 +135,11 @@ def test_intervals_are_said_to_be_uncorrected(tmp_path):
     for seed in range(5):
         run_with(tmp_path / f"runs/{seed}", None, seed)
     text = text_of(tmp_path / "runs")
-    assert text.count("Intervals are not corrected for how many there are: one in 20 true") == 2
+    said = "about one in 20 looks decided by chance; with only 5 seeds about one in six, because"
+    assert text.count(said) == 2
+    few = Bootstrap(confidence=0.9, resamples=50)
+    said = "about one in 10 looks decided by chance; more of them do with few seeds."
+    assert text_of(tmp_path / "runs", bootstrap=few).count(said) == 2
 
 
 def test_one_dot_is_no_figure(tmp_path):

@@ -23,6 +23,9 @@ def test_losses_are_told_from_what_gin_bound():
     for written in ("@l2_loss", "@srvae_plugin.l2_loss", "@some_scope/l2_loss"):
         assert told("vae", **{"reconstruction_loss.loss_fn": written}) == "squared error"
     assert told("vae", **{"reconstruction_loss.loss_fn": "@mine"}) == "mine"
+    # What a model of the user's own computes is known only where gin binds it.
+    assert told("my_vae") == "that of my_vae"
+    assert told("my_vae", **{"reconstruction_loss.loss_fn": "@l2_loss"}) == "squared error"
     entropy = {"bernoulli_loss.subtract_true_image_entropy": "True"}
     with_loss = entropy | {"reconstruction_loss.loss_fn": "@bernoulli_loss"}
     assert told("vae", **with_loss) == "cross-entropy less the images' entropy"

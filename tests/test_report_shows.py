@@ -7,10 +7,10 @@ import pytest
 from report_runs import add_importance, add_pictures, make_run
 from test_report import QUICK, Page, report
 
-from srvae_plugin.report.comparison.verdicts import number
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.parts.curves import Curve, curve_chart, line_key
 from srvae_plugin.report.parts.svg import COLORS
+from srvae_plugin.report.words import number
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,17 @@ def test_two_seeds_have_a_mean_and_no_median(two_seeds):
 
 def test_two_seeds_decide_nothing_and_their_spread_is_a_guess(two_seeds):
     said = two_seeds[1].text["overview"]
-    assert "dsprites_full: mean over seeds; a dot is a seed, an upright line the mean." in said
+    assert "dsprites_full: mean over seeds; a dot is a seed, a vertical line is the mean." in said
     assert "Bold" not in said
-    assert "Not decided, because an interval takes 5 seeds: VAE against SR-VAE in MIG" in said
+    assert "because an interval needs at least 5 seeds: VAE against SR-VAE in MIG" in said
+    assert "beyond chance" not in said  # nothing was tested
     assert "a rough guess, because so few seeds leave the spread uncertain." in said
 
 
 def test_a_difference_larger_than_the_scale_is_none_that_could_be_seen(two_seeds):
     (row,) = [r for r in two_seeds[1].rows("seeds") if r["score"]["text"] == "MIG"]
-    assert row["could have seen"]["text"] == "nothing"
-    assert float(row["could have seen"]["v"]) > 1
+    assert row["could have detected"]["text"] == "nothing"
+    assert float(row["could have detected"]["v"]) > 1
     assert row["differences"]["text"] == "0.02, 0.05, 0.1"
 
 
@@ -170,5 +171,5 @@ def test_a_metric_that_does_not_say_which_way_is_better_is_shown_so(tmp_path):
         make_run(tmp_path / f"r/{model}", 0, {"my_error": value, "mig": value}, model)
     text, _ = report(tmp_path, tmp_path / "r")
     ways = re.findall(r'<span class="way">([^<]+)', text)
-    assert ways == ["higher is better", "higher is taken to be better", "lower is better"]
-    assert "Higher is taken to be better: the metric does not say." in text
+    assert ways == ["higher is better", "higher is assumed to be better", "lower is better"]
+    assert "Higher is assumed to be better: the metric does not say." in text

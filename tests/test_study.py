@@ -216,7 +216,7 @@ def test_12600_runs_are_listed_in_5_seconds():
     assert len(lines) == 12601
     assert lines[0].startswith("runs/0 ")
     assert "model.random_seed = 49" in lines[-2]
-    assert lines[-1] == "12600 runs"
+    assert lines[-1] == "12,600 runs"
 
 
 def test_listing_into_head_is_no_error():

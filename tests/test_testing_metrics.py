@@ -96,7 +96,7 @@ DEFECTS = [
     (
         "its_info_tells_of_its_scores",
         with_info(MetricInfo("Correlation", "here", (Headline("r", "r"),))),
-        "the headline 'r' of its info is no score: expected one of correlation",
+        "the headline 'r' of its info is not a score: expected one of correlation",
     ),
     (
         "its_info_tells_of_its_scores",

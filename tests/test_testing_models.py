@@ -200,7 +200,7 @@ DEFECTS = [
     (
         "groups_hold_every_parameter_once",
         {"parameter_groups": lambda self: {"vae": [*self.parameters(), nn.Parameter(ONE)]}},
-        "the group 'vae' holds a tensor that is no parameter of the model: expected parameters",
+        "the group 'vae' holds a tensor that is not a parameter of the model: expected parameters",
     ),
     (
         "every_group_has_an_optimizer",

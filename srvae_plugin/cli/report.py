@@ -16,7 +16,7 @@ Write an HTML page about runs, and a CSV of all its numbers, named after the pag
 Give study directories, run directories, any folders of run directories (disentanglement_lib's too),
 or JSON files written by its aggregate_results_to_json. The page opens with a table of models and
 metrics and the conclusions it allows. It then shows every seed, with mean, median and interquartile
-mean and their bootstrap intervals (from 5 seeds on), published numbers and the differences in
+mean and their bootstrap intervals (for 5 or more seeds), published numbers and the differences in
 protocol, paired differences, how many seeds are needed, learning curves, traversals and failures.
 It needs no other file and no network.
 """
@@ -83,7 +83,7 @@ def report_main(arguments: Sequence[str] | None = None) -> None:
             print(published.as_text(published.published_scores(options.published_csv)))
             return
         from srvae_plugin.report.comparison.pairs import Bootstrap
-        from srvae_plugin.report.comparison.verdicts import counted
+        from srvae_plugin.report.words import counted
         from srvae_plugin.report.write import write_report
 
         done = write_report(

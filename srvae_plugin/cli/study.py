@@ -18,6 +18,7 @@ from srvae_plugin.cli.command_line import (
     run_command,
 )
 from srvae_plugin.data.storage.lock import only_writer
+from srvae_plugin.report.words import counted
 from srvae_plugin.study.definition import read_study
 from srvae_plugin.study.directory import (
     RunState,
@@ -157,7 +158,7 @@ def _list(runs: Sequence[PlannedRun], output: Path | None) -> None:
         for run, status in zip(runs, known, strict=True)
     )
     try:
-        print("\n".join([*lines, f"{len(runs)} runs"]), flush=True)
+        print("\n".join([*lines, counted(len(runs), "run")]), flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -242,8 +242,8 @@ def dci_es(
     duplicated latents.
 
     Use it: beside DCI's D and C, to say how easy a representation is to use. It depends on the
-    family and the sizes of the probes: compare only equal ones, and report `informativeness` with
-    it.
+    family and the sizes of the probes: compare only scores from the same probes, and report
+    `informativeness` with it.
 
     Published settings: the number of trees, their depths and the features per split are the
     authors'. `explicitness_authors` is their formula, with a lowest loss of 0 in Z.

@@ -80,7 +80,7 @@ def irs(
     latents is hardly punished.
 
     Use it: for a causal reading of modularity. The score rises as the number of points per factor
-    value falls: compare only equal numbers of points.
+    value falls: compare only scores from equal numbers of points.
 
     Published settings: the defaults are those of disentanglement_lib; the paper takes the true
     maximum, `diff_quantile` = 1.
@@ -93,7 +93,7 @@ def irs(
             `discretizer.discretizer_fn`, or the histogram.
 
     Returns:
-        `IRS`, at most 1, and negative only if groups of values lie far apart; `active_latents`, the
+        `IRS` in [-1, 1], negative only if groups of values lie far apart; `active_latents`, the
         number of latents that vary; `num_active_dims`, kept from disentanglement_lib, which is the
         sum of the codes of those latents and has no meaning.
 
@@ -138,7 +138,7 @@ def irs(
     MetricInfo(
         "IRS",
         "Suter et al., Robustly Disentangled Causal Mechanisms (2018), arXiv 1811.00007",
-        (Headline("IRS", "IRS"),),
+        (Headline("IRS", "IRS", range=(-1, 1)),),
         place=70,
     )
 )

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Titles", "published_name", "titles_of"]
+__all__ = ["Titles", "is_packaged", "published_name", "titles_of"]
 
 
 class Titles(NamedTuple):
@@ -64,6 +64,13 @@ def titles_of(gin_name: str) -> Titles:
         module, _, name = entry_point.value.partition(":")
         return _in_source(module, name)
     return Titles()
+
+
+@functools.cache
+def is_packaged(gin_name: str) -> bool:
+    """Whether gin knows a model of this package by that name."""
+    found = entry_points(group="srvae_plugin.models", name=gin_name) if gin_name else ()
+    return any(entry_point.value.startswith("srvae_plugin.") for entry_point in found)
 
 
 def _own_first(entry_point: EntryPoint) -> bool:

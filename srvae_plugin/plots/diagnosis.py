@@ -1,4 +1,4 @@
-"""What each latent tells of each factor, as a picture."""
+"""What each latent carries of each factor, as a picture."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def told_figure(
     factors: Sequence[str],
     said: Sequence[str],
 ) -> Figure:
-    """Share of each factor (column) that each latent (row) tells, and all of them together.
+    """Share of each factor (column) that each latent (row) carries, and all of them together.
 
     Args:
         shares: (latent, factor), 0 to 1.
-        told: (factor,) what a large probe tells from all latents.
+        told: (factor,) what a large probe predicts from all latents.
         latents: names of the rows.
         factors: names of the columns.
         said: (factor,) what was found, below each column.
@@ -49,6 +49,6 @@ def told_figure(
             axes.text(
                 column, row, f"{share:.2f}", ha="center", va="center", color=shade, fontsize=8
             )
-    axes.set_title("share of the factor that a latent tells", fontsize=9)
+    axes.set_title("share of each factor's entropy that a latent carries", fontsize=9)
     figure.tight_layout()
     return figure

@@ -20,7 +20,7 @@ from srvae_plugin.report.data_sets import (
     name_scored_data,
 )
 from srvae_plugin.report.foreign import told_apart
-from srvae_plugin.report.keys import TRAINING, metric_name
+from srvae_plugin.report.keys import TRAINING, gin_function, metric_name
 from srvae_plugin.report.reading import texts
 from srvae_plugin.report.run import DataSet, Run, Settings
 from srvae_plugin.report.study import study_name, with_study
@@ -158,8 +158,13 @@ def _from_table(place: Path) -> Iterator[_Record]:
         ) from None
     for row, values in rows.items():
         # The path of evaluation.json, three folders below that of the step.
-        path = Path(str(values.get("path", f"{place}/{row}/results/aggregate/x"))).parents[2]
-        yield _Record(path, str(path), values)
+        file = Path(str(values.get("path", f"{place}/{row}/results/aggregate/x")))
+        if len(file.parents) < 3:
+            raise ValueError(
+                f"{place}, row {row}: the path {str(file)!r} is too short: expected one such as "
+                "run/metrics/mig/results/aggregate/evaluation.json"
+            )
+        yield _Record(file.parents[2], str(file.parents[2]), values)
 
 
 def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
@@ -190,8 +195,8 @@ def _add(record: _Record, by_uuid: dict[str, Run], notes: list[str]) -> None:
 def _add_scores(run: Run, record: _Record, notes: list[str]) -> None:
     settings = record.settings("evaluation")
     folder = record.path.name if scored_kind(record.path) else ""
-    kind = record.settings("postprocess").get("postprocess.postprocess_fn", "")
-    kind = kind.removeprefix("@").removesuffix("_representation") or "mean"
+    function = gin_function(record.settings("postprocess").get("postprocess.postprocess_fn", ""))
+    kind = function.removesuffix("_representation") or "mean"
     where = (kind, metric_name(settings.get("evaluation.evaluation_fn", ""), folder))
     if where in run.scores:
         notes.append(f"{record.name} is left out: {run.name} has scores of {where[1]} already")

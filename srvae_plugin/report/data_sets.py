@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from srvae_plugin.report.run import DataSet, Run, Settings
+from srvae_plugin.report.words import counted
 
 __all__ = ["from_config", "from_record", "name_data_sets", "name_scored_data"]
 
@@ -27,7 +28,7 @@ def from_record(record: Mapping[str, Any]) -> DataSet | None:
 
 
 def from_config(config: Settings, source: Any = None) -> DataSet | None:
-    """The data set that gin bound, of runs that say nothing of its content."""
+    """The data set that gin bound, of runs that say nothing about its content."""
     name = config.get("dataset.name", "").strip("'\"")
     if not name:
         return None
@@ -118,14 +119,14 @@ def _keys(runs: Sequence[Run], notes: list[str]) -> list[_Key]:
             keys.append(_Key(data.name, data.options, "", data.place))
             unknown[f"{data.name} ({data.place})"] += bool(data.place) and run.finished
     notes += [
-        f"{count} runs on {name} do not record what it contained (made by an older version or "
-        "another program): taken for the same data set as that of the others"
+        f"{counted(count, 'run')} on {name}: the content is not recorded (made by an older version "
+        "or another program): taken for the same data set as that of the others"
         for name, count in joined.items()
         if count
     ]
     notes += [
-        f"{count} runs on {name} do not record what it contained (made by an older version or "
-        "another program): the data set is identified by name, options and path"
+        f"{counted(count, 'run')} on {name}: the content is not recorded (made by an older version "
+        "or another program): the data set is identified by name, options and path"
         for name, count in unknown.items()
         if count
     ]

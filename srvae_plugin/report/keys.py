@@ -46,14 +46,18 @@ class Score(NamedTuple):
     function: str = ""
     """What computes it, if `metric` is a gin scope of that."""
     is_stated: bool = True
-    """Whether its metric says which way is better; else higher is taken to be."""
+    """Whether its metric says which way is better; else higher is assumed to be."""
 
     @property
     def way(self) -> str:
         """Which way is better, in words."""
         if not self.is_stated:
-            return "higher is taken to be better"
+            return "higher is assumed to be better"
         return "higher is better" if self.higher_is_better else "lower is better"
+
+    def titled(self, kind: str) -> str:
+        """Its title, and the representation that it is of, unless that is the mean one."""
+        return self.title if kind in ("mean", "") else f"{self.title} ({kind})"
 
 
 _LOSSES = (
@@ -150,7 +154,7 @@ def headlines(metric: str, keys: list[str], function: str = "") -> list[Score]:
 
 
 def order(score: Score) -> tuple[bool, float, int, str, str]:
-    """Sort key: the training's last; known scores by their metric's place, others behind them."""
+    """Sort key: the training's last; known scores by their metric's place, others after them."""
     known = [each.key for each in known_scores(score.function or score.metric)]
     place, rank = math.inf, 0
     if score.key in known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from srvae_plugin.models.readings import READINGS
+from srvae_plugin.models.titles import is_packaged
 from srvae_plugin.report.keys import gin_function
 from srvae_plugin.report.run import Settings
 
@@ -22,7 +23,8 @@ def reconstruction_of(config: Settings) -> str:
         config: what gin bound for the training, as it is written.
 
     Returns:
-        "cross-entropy", "squared error", or the name of a loss that is not one of ours.
+        "cross-entropy", "squared error", or the name of a loss that is not one of ours. A model of
+        the user's own that has none bound computes what only its code says: "that of my_vae".
 
     Example:
         >>> reconstruction_of({"model.model": "@vae()", "reconstruction_loss.loss_fn": "@l2_loss"})
@@ -35,6 +37,8 @@ def reconstruction_of(config: Settings) -> str:
         or (reading.likelihood if reading else _bound(config, f"{model}.reconstruction_loss"))
         or _bound(config, "reconstruction_loss.loss_fn")
     )
+    if not loss and model and not is_packaged(model):
+        return f"that of {model}"
     if loss == "bernoulli_loss" and config.get(f"{loss}.subtract_true_image_entropy") == "True":
         return f"{_CROSS_ENTROPY} less the images' entropy"
     return _NAMES.get(loss, loss)

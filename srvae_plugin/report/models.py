@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from srvae_plugin.config.text import NOT_OF_THE_MODEL
 from srvae_plugin.models import titles
+from srvae_plugin.report.keys import gin_function
 from srvae_plugin.report.run import Run, Settings
 
 _LABEL_SETTINGS = 4
@@ -45,7 +46,7 @@ class Model:
     @property
     def settings(self) -> str:
         """Its own hyperparameters as gin bindings."""
-        prefix = f"{_function(self.config)}."
+        prefix = f"{gin_function(self.config.get('model.model', ''))}."
         return ", ".join(
             f"{key} = {value}"
             for key, value in sorted(self.config.items())
@@ -189,14 +190,9 @@ def _with_settings(base: str, config: Settings, names: list[str]) -> str:
     return f"{base} ({', '.join(shown)})" if shown else base
 
 
-def _function(config: Settings) -> str:
-    """Name of the model in gin, as in `@sr_vae()`."""
-    return config.get("model.model", "").removeprefix("@").removesuffix("()").rpartition("/")[2]
-
-
 def published_name(config: Settings) -> str:
     """The model's name in publications; empty for a run without a training configuration."""
-    function = _function(config)
+    function = gin_function(config.get("model.model", ""))
     own = {key.removeprefix(f"{function}."): value for key, value in config.items()}
     return titles.published_name(function, own)
 

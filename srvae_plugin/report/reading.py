@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ __all__ = [
     "MOST_PIXELS",
     "matrix_in",
     "opened_picture",
+    "or_note",
     "seed_of",
     "texts",
 ]
@@ -25,11 +26,22 @@ _KINDS = ("GIF", "JPEG", "PNG")
 MOST_PIXELS = 50_000_000
 """Of a picture, all of its frames together."""
 _MOST_CELLS = 4_000_000
+_T = TypeVar("_T")
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:
     """Gin bindings of a record: they are texts, and what is none has not been written by gin."""
     return {key: value for key, value in values.items() if isinstance(value, str)}
+
+
+def or_note(work: Callable[[], _T], notes: list[str]) -> _T | None:
+    """What is damaged is said in the report, once, and does not stop it."""
+    try:
+        return work()
+    except (OSError, ValueError, MemoryError) as error:
+        if str(error) not in notes:
+            notes.append(str(error))
+        return None
 
 
 def seed_of(value: Any) -> int | None:

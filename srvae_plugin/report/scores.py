@@ -42,6 +42,11 @@ class Table(NamedTuple):
     reference: str
     """The model that others are compared with, if not all pairs are."""
 
+    @property
+    def title(self) -> str:
+        """The score's title, and the representation."""
+        return self.score.titled(self.kind)
+
 
 def value_of(run: Run, where: Where, key: str) -> float | None:
     """A number of a run; None if it does not have it."""

@@ -31,8 +31,8 @@ def with_study(runs: list[Run], path: Path, notes: list[str]) -> list[Run]:
         said = str(error) if isinstance(error, ValueError) else f"it does not list runs: {error!r}"
         notes.append(
             f"{path} is damaged ({said}): the names that it gives to runs and what it says of "
-            "unfinished ones are left out; delete it, and the study's command with --resume writes "
-            "it anew"
+            "unfinished ones are left out; delete it, and the study's command with --resume will "
+            "write it again"
         )
         return runs
     by_folder = {run.folder.resolve(): run for run in runs}
@@ -64,7 +64,9 @@ def _describe(run: Run, entry: Mapping[str, Any]) -> None:
     status = str(entry.get("status", "finished"))
     if "seed" in entry:
         if (seed := seed_of(entry["seed"])) is None:
-            run.problems.append(f"study.json: the seed is {entry['seed']!r:.40}, no whole number")
+            run.problems.append(
+                f"study.json: the seed is {entry['seed']!r:.40}, not a whole number"
+            )
         else:
             run.config.setdefault("model.random_seed", str(seed))
     run.status = status

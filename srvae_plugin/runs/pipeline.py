@@ -165,8 +165,8 @@ def _goes_on(directory: TrainingDirectory, settings: TrainingSettings) -> bool:
     if not directory.files.checkpoint.is_file():
         raise ValueError(
             f"{directory.path} has {done} steps and cannot continue to {settings.training_steps}: "
-            "it kept no checkpoint (model.keep_checkpoint); train anew, or start from its weights "
-            f"with model.init_from = '{directory.path}'"
+            "it kept no checkpoint (model.keep_checkpoint); train it again, or start from its "
+            f"weights with model.init_from = '{directory.path}'"
         )
     return True
 

@@ -28,9 +28,8 @@ class RunPlan:
             have a scope, as in "trees/downstream_task", with bindings of its own
             (`trees/predictor.predictor_fn = ...`); its results are then called by the scope.
         pictures: draw traversals, reconstructions, decomposition and curves.
-        evaluate_every: steps of the training between evaluations on the way, each of which scores
-            the representations with the metrics, as a run that ends there would be, and draws the
-            traversals; 0 for none.
+        evaluate_every: training steps between evaluations; each scores the representations exactly
+            as a run ending at that step would be scored, and draws the traversals; 0 for none.
         keep_every: the same as `model.keep_every`: steps between snapshots of the weights.
     """
 

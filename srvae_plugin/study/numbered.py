@@ -192,7 +192,7 @@ def find_study(name: str) -> Study:
     if name not in STUDIES:
         raise ValueError(
             f"--study {name!r}: unknown study{nearest(name, STUDIES)}; known: {', '.join(STUDIES)} "
-            "(weakly and semi-supervised models have no numbered study: see "
+            "(weakly and semi-supervised models are not in numbered studies: see "
             "models/group_vae_argmax.gin and models/s2_vae.gin)"
         )
     return STUDIES[name]

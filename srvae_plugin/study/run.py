@@ -137,7 +137,7 @@ class _UnderWay:
     def stop(self, view: StudyView) -> None:
         """Ask them to write a checkpoint and end, and wait for that a while."""
         if self._states:
-            view.say(f"stopping {len(self)} runs; they write checkpoints first")
+            view.say("stopping: every run writes a checkpoint first")
             self._engine.stop()
         deadline = time.monotonic() + GRACE_SECONDS
         while self._states and time.monotonic() < deadline:

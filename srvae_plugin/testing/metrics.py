@@ -60,7 +60,7 @@ def scores_are_plain_finite_numbers(metric: Metric) -> None:
             raise CheckError(f"it returns {kind_of(scores)}: expected a dict of str to float")
         for key, value in scores.items():
             if not isinstance(key, str):
-                raise CheckError(f"the key {key!r} of its scores is no str: expected one")
+                raise CheckError(f"the key {key!r} of its scores is not a str: expected one")
             if type(value) not in (float, int):
                 raise CheckError(
                     f"the score {key!r} is {kind_of(value)}: expected a Python float; float(...)"
@@ -83,7 +83,7 @@ def its_info_tells_of_its_scores(metric: Metric) -> None:
         for headline in info.headlines:
             if headline.key not in scores:
                 raise CheckError(
-                    f"the headline {headline.key!r} of its info is no score: expected one of "
+                    f"the headline {headline.key!r} of its info is not a score: expected one of "
                     f"{', '.join(scores)}"
                 )
             low, high = headline.range

@@ -52,7 +52,7 @@ def groups_hold_every_parameter_once(make: MakeModel, shape: Shape) -> None:
     found: dict[int, str] = {}
     for group, parameters in _groups(model).items():
         for parameter in parameters:
-            key = names.get(id(parameter), "a tensor that is no parameter of the model")
+            key = names.get(id(parameter), "a tensor that is not a parameter of the model")
             if id(parameter) in found:
                 raise CheckError(
                     f"{key!r} is in the groups {found[id(parameter)]!r} and {group!r} of "

@@ -149,8 +149,8 @@ class TrainingSettings:
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise ValueError(
-                    f"model.callbacks: {callback!r} is no Callback; in gin they are written with "
-                    "parentheses, [@wandb_callback()]"
+                    f"model.callbacks: {callback!r} is not a Callback; in gin they are written "
+                    "with parentheses, [@wandb_callback()]"
                 )
         least: dict[str, float] = {"training_steps": 0, "eval_steps": 0, "keep_every": 0}
         least |= {"clip_norm": 0, "clip_value": 0}

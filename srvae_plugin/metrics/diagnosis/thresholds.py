@@ -36,7 +36,7 @@ FALSE_ALARM = 0.01
 SHUFFLES = 499
 """Shuffles of the factor's values in that test."""
 NOT_ENCODED = 0.05
-"""A factor of which all latents together tell less than this share counts as not encoded, even if
+"""A factor of which all latents together carry less than this share counts as not encoded, even if
 the test is sure that it is not nothing."""
 CARRIES = 0.2
 """A latent takes part in a factor from this share of what the best latent tells of it, if that is
@@ -58,8 +58,8 @@ RING = 0.7
 SHARED = 0.1
 """A latent that tells this share of a second factor holds both."""
 DEAD = 0.05
-"""Part of the usual variance below which a latent without information is dead and not noise; the
-threshold of FactorVAE's published metric."""
+"""A latent without information is dead, and not noise, if its variance is at most this part of the
+median variance of the latents in use."""
 TAKES_PART = 0.15
 """Part of a direction's length that a latent gives it at least, to be named as part of a rotation:
 the sine of 9 degrees."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["SOUND", "changes", "listed", "rows_of", "short", "what_then", "where"]
+__all__ = ["changes", "listed", "rows_of", "short", "sound", "what_then", "where"]
 
-SOUND = (
-    "Nothing is wrong: every factor is in one latent of its own, and a linear read-out finds it."
-)
 _FAINT = 0.5
 """A factor of which less is told is called faint."""
 
@@ -37,6 +34,18 @@ def rows_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def sound(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What is said where nothing was found, of the rows of the factors."""
+    faint = [row["factor"] for row in rows if row["found"] == "faint"]
+    if faint:
+        is_ = "is" if len(faint) == 1 else "are"
+        return f"Nothing to undo, but {', '.join(faint)} {is_} encoded only faintly."
+    return (
+        "Nothing is wrong: every factor is in one latent of its own, and a linear read-out "
+        "finds it."
+    )
 
 
 def where(one: Mapping[str, Any]) -> str:

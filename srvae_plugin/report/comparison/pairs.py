@@ -89,6 +89,7 @@ class Comparison(NamedTuple):
     NaN where either has a single run: it could only be 0 or 1.
     """
     probability_interval: Interval
+    """None of a probability of 0 or 1: every resample has the same."""
 
     def decided(self, higher_is_better: bool) -> bool:
         """Whether the first is better beyond chance: the interval lies on its side of 0."""
@@ -122,7 +123,8 @@ def compare(first: Row, second: Row, score: Score, bootstrap: Bootstrap) -> Comp
     pairs = len(difference)
     sign = 1 if score.higher_is_better else -1
     better = sign * first.values, sign * second.values
-    enough = min(first.sound, second.sound) >= FEWEST
+    fewest = min(first.sound, second.sound)
+    probability = probability_of_improvement(*better) if fewest > 1 else np.nan
     options = bootstrap._asdict()
     return Comparison(
         first.model,
@@ -131,8 +133,10 @@ def compare(first: Row, second: Row, score: Score, bootstrap: Bootstrap) -> Comp
         mean(difference) if pairs else np.nan,
         bootstrap_interval(mean, difference, **options) if pairs >= FEWEST else _NONE,
         float(np.std(difference, ddof=1)) if pairs > 1 else np.nan,
-        probability_of_improvement(*better) if min(first.sound, second.sound) > 1 else np.nan,
-        improvement_interval(*better, **options) if enough else _NONE,
+        probability,
+        improvement_interval(*better, **options)
+        if fewest >= FEWEST and 0 < probability < 1
+        else _NONE,
     )
 
 

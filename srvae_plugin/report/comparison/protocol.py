@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from srvae_plugin.report.comparison.pairs import Row
-from srvae_plugin.report.comparison.published import PublishedScore
+from srvae_plugin.report.comparison.published import PublishedScore, is_by
 from srvae_plugin.report.keys import Score
 from srvae_plugin.report.models import number
 from srvae_plugin.report.run import Run, Settings
@@ -77,28 +77,24 @@ class Beside(NamedTuple):
 
     table: Table
     row: Row
-    published: PublishedScore | None
-    """None if nothing is published for this model, data set and score."""
+    published: PublishedScore
     differences: list[Difference]
 
 
 def beside_published(tables: Sequence[Table], published: Sequence[PublishedScore]) -> list[Beside]:
-    """Every model and score that publications report, once for each published number."""
-    found = []
-    for table in tables:
-        if not table.score.published and not any(_is_same(table.score, p) for p in published):
-            continue
-        for row in table.rows:
-            matches = [p for p in published if _matches(p, table, row)]
-            found += [Beside(table, row, p, differences(table, row, p)) for p in matches]
-            if not matches:
-                found.append(Beside(table, row, None, []))
-    return found
+    """Every score of a model that publications report, once for each published number."""
+    return [
+        Beside(table, row, one, differences(table, row, one))
+        for table in tables
+        for row in table.rows
+        for one in published
+        if _matches(one, table, row)
+    ]
 
 
 def published_by_row(table: Table, beside: Sequence[Beside]) -> list[list[PublishedScore]]:
     """The published numbers of each row of a table, out of `beside_published`."""
-    return [[b.published for b in beside if b.published and b.row is row] for row in table.rows]
+    return [[one.published for one in beside if one.row is row] for row in table.rows]
 
 
 def is_same(table: Table, published: PublishedScore) -> bool:
@@ -123,8 +119,10 @@ def _gin_name(row: Row) -> str:
 
 
 def _has_regressor(published: PublishedScore, table: Table, row: Row) -> bool:
-    """Whether it is by the same regressors, where DCI is by regressors of one's choice."""
+    """Whether it is by the same trees or regressors, where it is DCI."""
     metric = table.score.metric
+    if not is_by(published, table.score.function or metric):
+        return False
     names = (f"{metric}/dci_regression.regressor", "dci_regression.regressor")
     used = [run.settings.get((table.kind, metric), {}) for run in row.runs]
     regressors = {
@@ -165,7 +163,7 @@ def _count(what: str, here: str | None, published: int | None) -> Difference | N
 
 
 def _learning_rate(config: Settings, published: float | None) -> Difference | None:
-    """Nothing if the publication says nothing of it."""
+    """Nothing if the publication says nothing about it."""
     here = number(config.get("vae/AdamOptimizer.learning_rate"))
     if published is None or here == published:
         return None

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 __all__ = [
-    "COLUMNS", "CONFIDENCE", "PROTOCOL_COLUMNS", "SCORES", "Protocol", "PublishedScore", "as_text",
-    "mean_text", "published_scores", "read_published", "std_text",
+    "COLUMNS", "CONFIDENCE", "PROTOCOL_COLUMNS", "REGRESSORS", "SCORES", "Protocol",
+    "PublishedScore", "as_text", "is_by", "mean_text", "published_scores",
+    "read_published", "std_text",
 ]  # fmt: skip
 
 COLUMNS = (
@@ -42,6 +43,8 @@ SCORES = (
     "modularity", "explicitness", "jemmig",
 )  # fmt: skip
 """Metrics in [0, 1]; what was published as a percentage has been divided by 100."""
+REGRESSORS = ("random forest", "lasso")
+"""What DCI's authors fit; hyperparameters name it."""
 
 
 class Protocol(NamedTuple):
@@ -88,6 +91,22 @@ def published_scores(own: Sequence[Path] = ()) -> list[PublishedScore]:
         protocols = {(row["source"], row["dataset"], row["model"]): row for row in rows}
     packaged = [_with_protocol(score, protocols) for score in read_published(_BASELINES)]
     return packaged + [score for path in own for score in read_published(path)]
+
+
+def is_by(score: PublishedScore, metric: str) -> bool:
+    """Whether a published number of DCI is by what a metric of ours fits: trees or regressors.
+
+    Others are of one metric only. The boosted trees of `dci` are what publications fit that do not
+    name a regressor.
+
+    Args:
+        score: the published number.
+        metric: name of our function.
+    """
+    if not score.metric.startswith("dci_"):
+        return True
+    words = score.hyperparameters.lower()
+    return (metric == "dci_regression") == any(name in words for name in REGRESSORS)
 
 
 def read_published(path: Path) -> list[PublishedScore]:

@@ -1,4 +1,4 @@
-"""Seeds that a study takes and what it could have seen: by its own spread, or published ones."""
+"""Seeds that a study takes and what it could have detected, by its own or published spreads."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from srvae_plugin.report.comparison.power import (
 )
 from srvae_plugin.report.comparison.published import PublishedScore
 from srvae_plugin.report.scores import Table
+from srvae_plugin.report.words import counted
 
 __all__ = ["Plan", "in_words", "plans", "published_in_words", "published_spread", "spread_of"]
 
@@ -29,7 +30,7 @@ _RULE = f"{100 * POWER:g} %, two-sided"
 
 
 class Plan(NamedTuple):
-    """What a study could have seen in one score, and the seeds that smaller differences take."""
+    """What a study could have detected in one score, and the seeds that other differences take."""
 
     table: Table
     spread: Spread
@@ -119,8 +120,9 @@ def in_words(table: Table, difference: float, published: Sequence[PublishedScore
         published: numbers of the same score and data set, for studies of single runs.
     """
     counts = [int(np.isfinite(row.values).sum()) for row in table.rows]
-    seeds = f"{min(counts)}" if len({*counts}) == 1 else f"{min(counts)} to {max(counts)}"
-    yield f"{table.score.title} on {table.data_set}: {len(counts)} models, {seeds} seeds each"
+    seeds = counted(max(counts), "seed")
+    seeds = seeds if len({*counts}) == 1 else f"{min(counts)} to {seeds}"
+    yield f"{table.score.title} on {table.data_set}: {counted(len(counts), 'model')}, {seeds} each"
     spread = spread_of(table.rows)
     if spread is not None and spread.deviation < _ROUNDING:
         what = "models differ by the same in every seed" if spread.paired else "all seeds are equal"
@@ -129,7 +131,7 @@ def in_words(table: Table, difference: float, published: Sequence[PublishedScore
     if spread is not None:
         yield from _plan(difference, spread, "this study's")
         seen = visible_difference(spread, spread.seeds)
-        yield f"  with {spread.seeds} seeds it could have seen a difference of {seen:.3g}"
+        yield f"  with {spread.seeds} seeds it could have detected a difference of {seen:.3g}"
         return
     spread = published_spread(published)
     if spread is None:
@@ -145,7 +147,7 @@ def published_in_words(difference: float, scores: Sequence[PublishedScore]) -> I
         same = [score for score in scores if (score.metric, score.dataset) == what]
         if spread := published_spread(same):
             sources = dict.fromkeys(score.source for score in same if score.std and score.n_seeds)
-            yield f"{what[0]} on {what[1]}: {spread.groups} published models"
+            yield f"{what[0]} on {what[1]}: {counted(spread.groups, 'published spread')}"
             yield from _plan(difference, spread, "published")
             yield f"  from {'; '.join(sources)}"
 

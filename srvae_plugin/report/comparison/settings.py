@@ -10,6 +10,7 @@ from typing import NamedTuple
 from srvae_plugin.report.keys import TRAINING
 from srvae_plugin.report.losses import reconstruction_of
 from srvae_plugin.report.run import Run, Settings, Where
+from srvae_plugin.report.words import counted
 
 __all__ = ["Variant", "Variants", "settings_of"]
 
@@ -92,8 +93,8 @@ class Variants:
             lacks = ", ".join(f"{k} = {v}" for k, v in sorted(merged[kind] - kind))
             number = sum(own[id(run)] == kind for run in runs)
             notes.append(
-                f"{where[1]}: {number} runs do not record all settings; taken to be as in the "
-                f"others: {lacks}"
+                f"{where[1]}, {counted(number, 'run')}: not all settings are recorded; assumed to "
+                f"be as in the others: {lacks}"
             )
         used = [_points(where, [r for r in runs if merged[own[id(r)]] == way]) for way in ways]
         texts = _texts(ways, used)

@@ -10,8 +10,9 @@ import numpy as np
 from srvae_plugin.report.comparison.pairs import FEWEST, Comparison, Row
 from srvae_plugin.report.comparison.power import POWER, Spread, seeds_needed
 from srvae_plugin.report.scores import Table
+from srvae_plugin.report.words import counted, number
 
-__all__ = ["Judged", "counted", "more_seeds", "number", "sentences"]
+__all__ = ["Judged", "more_seeds", "sentences"]
 
 Judged = tuple[Table, Row | None, Sequence[Comparison]]
 """A score's table, the row of the best mean, and that beside every other."""
@@ -33,31 +34,32 @@ def sentences(judged: Iterable[Judged]) -> list[str]:
         return [_alone(columns)]
     ahead = [(table, one) for table, one, decided in pairs if decided]
     open_ = [(table, one) for table, one, decided in pairs if not decided and not _equal(one)]
-    said = [_ahead(ahead), _not_decided(open_), _more(open_)]
+    tested = any(math.isfinite(one.difference_interval.low) for _, one, _ in pairs)
+    said = [_ahead(ahead) if tested else "", _not_decided(open_), _more(open_)]
     return [text for text in said if text]
 
 
 def _alone(columns: Sequence[tuple[Table, Row, Sequence[Comparison]]]) -> str:
     table, best, _ = columns[0]
     count = best.summary.runs - best.summary.failed
-    seeds = "one seed, which says nothing of the spread over seeds" if count == 1 else (
-        f"{count} seeds")  # fmt: skip
+    alone = "one seed, which says nothing about the spread over seeds"
+    seeds = alone if count == 1 else counted(count, "seed")
     value = number(best.summary.mean)
     return (
-        f"{best.model.label} has a {table.score.title} of {value} from {seeds}; "
+        f"{best.model.label} has a {table.title} of {value} from {seeds}; "
         "there is no second model to compare it with."
     )
 
 
 def _ahead(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     if not pairs:
-        return "No model is ahead of another beyond chance."
+        return "In no score is the best model ahead of another beyond chance."
     by_pair: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for table in dict.fromkeys(id(table) for table, _ in pairs):
         same = [(t, one) for t, one in pairs if id(t) == table]
         best = same[0][1].first.label
         others = tuple(one.second.label for _, one in same)
-        by_pair.setdefault((best, others), []).append(_title(same[0][0]))
+        by_pair.setdefault((best, others), []).append(same[0][0].title)
     parts = [
         f"{best} is ahead of {_listed(others)} in {_listed(scores)}"
         for (best, others), scores in list(by_pair.items())[:_LISTED]
@@ -76,13 +78,13 @@ def _not_decided(pairs: Sequence[tuple[Table, Comparison]]) -> str:
     if not pairs:
         return ""
     if not _closest(pairs):
-        return "The models do not differ."
+        return "The means of the best model and the others are equal."
     parts = [
-        f"{one.first.label} against {one.second.label} in {_title(table)} ({_difference(one)})"
+        f"{one.first.label} against {one.second.label} in {table.title} ({_difference(one)})"
         for table, one in _closest(pairs)
     ]
     few = all(one.pairs < FEWEST for _, one in pairs)
-    why = f", because an interval takes {FEWEST} seeds" if few else ""
+    why = f", because an interval needs at least {FEWEST} seeds" if few else ""
     return f"Not decided{why}: {_listed(parts, len(pairs))}."
 
 
@@ -106,11 +108,11 @@ def _more(pairs: Sequence[tuple[Table, Comparison]]) -> str:
         if not needed:
             continue
         more = f"{needed:,} more" if needed < _MANY else f"more than {_MANY:,} more"
-        parts.append(f"{more} for {one.first.label} against {one.second.label} in {_title(table)}")
+        parts.append(f"{more} for {one.first.label} against {one.second.label} in {table.title}")
     if not parts and any(one.pairs > 1 for _, one in pairs):
         return ""
     if not parts:
-        return "To say how many seeds would decide it takes at least 2 seeds of each model."
+        return "At least 2 seeds of each model are needed to say how many would decide it."
     few = any(one.pairs < FEWEST for _, one in _closest(pairs))
     guess = "; a rough guess, because so few seeds leave the spread uncertain" if few else ""
     return (
@@ -140,16 +142,14 @@ def _closest(pairs: Sequence[tuple[Table, Comparison]]) -> list[tuple[Table, Com
     first: dict[int, tuple[Table, Comparison]] = {}
     for table, one in pairs:
         kept = first.get(id(table))
-        if not one.difference:
-            continue
-        if kept is None or abs(one.difference) < abs(kept[1].difference):
+        if one.difference and (kept is None or _size(one) < _size(kept[1])):
             first[id(table)] = table, one
     return list(first.values())[:_LISTED]
 
 
-def _title(table: Table) -> str:
-    kind = f" ({table.kind})" if table.kind not in ("mean", "") else ""
-    return f"{table.score.title}{kind}"
+def _size(one: Comparison) -> float:
+    """How large a difference is; what is not known, of models without a common seed, comes last."""
+    return abs(one.difference) if math.isfinite(one.difference) else math.inf
 
 
 def _listed(parts: Sequence[str], of: int = 0) -> str:
@@ -161,16 +161,3 @@ def _listed(parts: Sequence[str], of: int = 0) -> str:
     if more:
         return f"{', '.join(shown_parts)} and {more} more"
     return " and ".join(filter(None, [", ".join(shown_parts[:-1]), shown_parts[-1]]))
-
-
-def counted(count: int, what: str) -> str:
-    """As in: 1 run, 2 runs."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number for people: `digits` decimals below 10, and one less for each further digit."""
-    if not math.isfinite(value):
-        return "infinite" if math.isinf(value) else "–"
-    above = len(str(int(abs(value)))) - 1
-    return f"{value:,.{max(digits - above, 0)}f}".replace("-", "\N{MINUS SIGN}")

@@ -144,7 +144,7 @@ def _quartiles(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
     for model in {curve.model.label: curve.model for curve in curves}.values():
         own = [curve for curve in curves if curve.model.label == model.label]
         steps = np.linspace(0, max(float(curve.steps[-1]) for curve in own), 80)
-        # A run that ended earlier says nothing of later steps.
+        # A run that ended earlier says nothing about later steps.
         values = np.stack([np.interp(steps, c.steps, c.values, right=np.nan) for c in own])
         low, middle, high = np.nanpercentile(values, [25, 50, 75], axis=0)
         lines.append(Curve(model, f"{model.label}: median of {len(own)} runs", steps, middle))

@@ -16,7 +16,7 @@ _KNOWN = {
         "varies least", "Kim and Mnih, ICML 2018"),
     "beta_vae_sklearn": (
         "Accuracy of a linear classifier: which factor two images share, told from the mean "
-        "difference of their codes", "Higgins et al., ICLR 2017"),
+        "absolute difference of their codes", "Higgins et al., ICLR 2017"),
     "mig": (
         "Mutual information gap: between the two latents that know most of a factor, over the "
         "factor's entropy, averaged over factors", "Chen et al., NeurIPS 2018"),
@@ -27,13 +27,15 @@ _KNOWN = {
         "Whether each latent is important for one factor only, by the importances of predictors "
         "of the factors", _DCI),
     "dci.completeness": ("Whether each factor is predicted by one latent only", _DCI),
-    "dci.informativeness_test": ("Accuracy of the predictors of the factors, held-out data", _DCI),
+    "dci.informativeness_test": (
+        "Accuracy of the predictors of the factors on held-out data", _DCI),
     "dci_regression.disentanglement": (
         "DCI disentanglement with regressors: whether each latent is important for one factor "
         "only", _DCI),
     "dci_regression.completeness": (
         "DCI completeness with regressors: whether each factor is predicted by one latent", _DCI),
-    "dci_regression.nrmse_test": ("Error of the regressors, over that of guessing the mean", _DCI),
+    "dci_regression.nrmse_test": (
+        "Error of the regressors relative to that of predicting the mean", _DCI),
     "modularity_explicitness.modularity_score": (
         "Whether each latent has mutual information with one factor only", _RIDGEWAY),
     "modularity_explicitness.explicitness_score_test": (
@@ -67,6 +69,6 @@ def explanation(score: Score) -> str:
     metric = score.function or score.metric
     what, reference = _KNOWN.get(f"{metric}.{score.key}") or _KNOWN.get(metric) or ("", "")
     way = f"{score.way.capitalize()}." if score.is_stated else (
-        "Higher is taken to be better: the metric does not say.")  # fmt: skip
+        "Higher is assumed to be better: the metric does not say.")  # fmt: skip
     said = f"{what} ({reference})." if reference else f"{what}." if what else ""
     return f"{said} {way}".strip()

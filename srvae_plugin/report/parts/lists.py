@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from srvae_plugin.report.keys import Score
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.run import Run
 from srvae_plugin.report.scores import Table, value_of
@@ -49,7 +48,7 @@ def lists(models: Sequence[Model], tables: Sequence[Table], several: bool) -> di
             "model",
             *(["data set"] if several else []),
             "seed",
-            *(_column(*what) for what in shown),
+            *(score.titled(kind) for kind, score in shown),
         ],
         "run_rows": sorted(rows, key=lambda row: row.run.name.lower()),
         "waiting": list(_waiting(models)),
@@ -96,11 +95,7 @@ def _not_finite(tables: Sequence[Table]) -> Iterator[tuple[Run, str]]:
             for run in row.runs:
                 value = value_of(run, (table.kind, table.score.metric), table.score.key)
                 if value is not None and not math.isfinite(value):
-                    yield run, f"{_column(table.kind, table.score)} is {value}"
-
-
-def _column(kind: str, score: Score) -> str:
-    return f"{score.title} ({kind})" if kind not in ("mean", "") else score.title
+                    yield run, f"{table.title} is {value}"
 
 
 def _threads(count: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from srvae_plugin.report.comparison.verdicts import sentences
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.parts.svg import Axis, axis
 from srvae_plugin.report.scores import Table
+from srvae_plugin.report.words import counted
 
 __all__ = ["STRIP", "Cell", "Column", "Overview", "overviews"]
 
@@ -61,6 +62,8 @@ class Overview(NamedTuple):
     notes: dict[str, Difference]
     """Footnotes by letter."""
     sentences: list[str]
+    missing: str
+    """Models without any score, and why; empty if there is none."""
 
     @property
     def rows(self) -> list[Row]:
@@ -77,18 +80,18 @@ class Overview(NamedTuple):
             return "one seed of each model" if len(self.lines) > 1 else "one seed"
         has_intervals = any(np.isfinite(row.summary.mean_interval.low) for row in self.rows)
         said = "mean over seeds"
-        said += f", {percent} interval from {FEWEST} seeds on" if has_intervals else ""
-        said += "; a dot is a seed, an upright line the mean"
-        said += ", a pale bar the interval" if has_intervals else ""
+        said += f", {percent} interval for {FEWEST} or more seeds" if has_intervals else ""
+        said += "; a dot is a seed, a vertical line is the mean"
+        said += ", a pale bar is the interval" if has_intervals else ""
         if has_intervals and len(self.lines) > 1:
             said += ". Bold: the best, where its paired interval against every other excludes 0"
         if has_intervals and len(self.lines) > 2:
-            said += "; it was chosen by these same scores, which flatters it"
+            said += "; it was chosen by these same scores, so its lead is overestimated"
         return said
 
 
 def overviews(
-    tables: Sequence[Table], beside: Sequence[Beside], bootstrap: Bootstrap
+    every: Sequence[Model], tables: Sequence[Table], beside: Sequence[Beside], bootstrap: Bootstrap
 ) -> list[Overview]:
     """One table of all models and scores for each data set."""
     found = []
@@ -101,8 +104,16 @@ def overviews(
             for _, model in sorted(models.items())
         ]
         said = sentences([(c.table, c.best, c.against) for c in columns])
-        found.append(Overview(name, columns, lines, footnotes.by_letter, said))
+        missing = ", ".join(_missing(name, (one for one in every if one.number not in models)))
+        found.append(Overview(name, columns, lines, footnotes.by_letter, said, missing))
     return found
+
+
+def _missing(data_set: str, models: Iterable[Model]) -> Iterator[str]:
+    for model in models:
+        if runs := model.of(data_set):
+            why = "without scores" if any(run.finished for run in runs) else "all failed"
+            yield f"{model.label} ({counted(len(runs), 'run')}, {why})"
 
 
 def _column(table: Table, bootstrap: Bootstrap) -> Column:
@@ -145,13 +156,11 @@ def _cell(
     row = next((row for row in column.table.rows if row.model is model), None)
     if row is None:
         return None
-    known = [
-        one for one in beside if one.row is row and one.published and one.published.mean is not None
-    ]
+    known = [one for one in beside if one.row is row and one.published.mean is not None]
     trust = list(CONFIDENCE)
     nearest = min(
         known,
-        key=lambda b: (len(b.differences), trust.index(b.published.confidence)),  # type: ignore
+        key=lambda one: (len(one.differences), trust.index(one.published.confidence)),
         default=None,
     )
     letters = [footnotes.letter(d) for d in nearest.differences] if nearest else []

@@ -170,7 +170,8 @@ def latent_order(run: Run) -> list[int]:
         return []
     with opened_picture(path) as image:
         comment = image.info.get("comment", b"")
-    words = bytes(comment).decode("ascii", "replace").split() if comment else []
+    # A GIF's is bytes; other formats have text.
+    words = (comment.decode("ascii", "replace") if type(comment) is bytes else str(comment)).split()
     if words[:1] != [LATENTS] or not all(word.isdecimal() for word in words[1:]):
         return []
     return [int(word) for word in words[1:]]
@@ -178,15 +179,15 @@ def latent_order(run: Run) -> list[int]:
 
 def _frames(path: Path) -> list[str]:
     manifest.check(path)
-    try:
-        with opened_picture(path) as image:
-            frames, durations = [], []
+    frames, durations = [], []
+    with opened_picture(path) as image:
+        try:
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
                 frames.append(_uri(image.convert("RGB")))
                 durations.append(image.info.get("duration") or 1)
-    except (*_DAMAGE, EOFError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        except (*_DAMAGE, EOFError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
     # Equal neighbours are stored once, with the time of both.
     times = [round(duration / min(durations)) for duration in durations]
     return [frame for frame, count in zip(frames, times, strict=True) for _ in range(count)]
@@ -202,11 +203,11 @@ def picture(chosen: Chosen, name: str, budget: Budget) -> str:
     if not path.is_file():
         return ""
     manifest.check(path)
-    try:
-        with opened_picture(path) as image:
+    with opened_picture(path) as image:
+        try:
             source = _uri(image.convert("RGB"))
-    except _DAMAGE as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
     return source if budget.take(f"{name} of {chosen.run.name}", source) else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,10 +12,11 @@ from srvae_plugin.report.keys import Score, headlines, numbers, order
 from srvae_plugin.report.models import Model
 from srvae_plugin.report.parts.curves import Curve, curve_chart
 from srvae_plugin.report.run import Run
+from srvae_plugin.runs.directory import EvaluationsDirectory
 
 __all__ = ["Read", "score_charts"]
 
-Read = Callable[[Callable[[], dict[str, Any]]], dict[str, Any] | None]
+Read = Callable[[Callable[[], "dict[_Way, float]"]], "dict[_Way, float] | None"]
 """Calls a function that reads; None if what it reads is damaged."""
 
 
@@ -55,19 +56,31 @@ def _points(run: Run, read: Read) -> dict[_Way, dict[int, float]]:
     found: dict[_Way, dict[int, float]] = {}
     directory = run.directory.evaluations
     for step in directory.steps():
-        content = read(functools.partial(directory.read, step)) or {}
+        for way, value in (read(functools.partial(_scores_at, directory, step)) or {}).items():
+            found.setdefault(way, {})[step] = value
+    return found
+
+
+def _scores_at(directory: EvaluationsDirectory, step: int) -> dict[_Way, float]:
+    """Scores of a step; ValueError if its file is damaged or something else."""
+    content = directory.read(step)
+    found = {}
+    try:
         for kind, metrics in content.get("scores", {}).items():
             for metric, scores in metrics.items():
-                settings = content.get("settings", {}).get(kind, {}).get(metric, "")
+                settings = str(content.get("settings", {}).get(kind, {}).get(metric, ""))
                 values = numbers(scores)
                 for score in headlines(metric, list(values)):
-                    way = _Way(kind, score, settings)
-                    found.setdefault(way, {})[step] = values[score.key]
+                    found[_Way(kind, score, settings)] = values[score.key]
+    except (AttributeError, TypeError) as error:
+        path = directory.scores_in(directory.of(step))
+        said = f"{path} does not list scores by representation and metric: {error}"
+        raise ValueError(said) from None
     return found
 
 
 def _title(way: _Way, ways: Sequence[_Way]) -> str:
-    title = way.score.title if way.kind == "mean" else f"{way.score.title} ({way.kind})"
+    title = way.score.titled(way.kind)
     others = [set(o.settings.splitlines()) for o in ways if o[:2] == way[:2]]
     if len(others) == 1:
         return title

@@ -141,7 +141,9 @@ def table_of(
             return _codes_alone(name, codes)
         data = pipeline.bound_dataset()
     if not isinstance(data, FactorGrid | FactorTable):
-        raise ValueError(f"{name} has no array 'factors', and dataset.name is no finite data set")
+        raise ValueError(
+            f"{name} has no array 'factors', and dataset.name is not a finite data set"
+        )
     if to_score(data) is not data:
         raise ValueError(
             f"{name} has no array 'factors', and dataset.held_out takes rows out of the data set, "

@@ -17,11 +17,11 @@ from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.metrics.diagnosis import Findings, diagnose_codes
 from srvae_plugin.metrics.diagnosis.scoring import METRICS
 from srvae_plugin.metrics.diagnosis.words import (
-    SOUND,
     changes,
     listed,
     rows_of,
     short,
+    sound,
     what_then,
     where,
 )
@@ -76,17 +76,18 @@ class Diagnosis:
         return dict(self.record["mended"])
 
     def to_frame(self) -> pandas.DataFrame:
-        """One row per factor: what the latents tell of it, and what is wrong.
+        """One row per factor: what the latents carry of it, and what is wrong.
 
-        Columns: `factor`; `told`, the share that all latents tell; `linear`, what a linear read-out
-        gets; `latent`, the best one; `best` and `second`, what the best two tell; `found`.
+        Columns: `factor`; `told`, the share that all latents carry; `linear`, what a linear
+        read-out gets; `latent`, the best one; `best` and `second`, what the best two carry;
+        `found`.
         """
         import pandas
 
         return pandas.DataFrame(rows_of(self.record))
 
     def figure(self) -> Figure:
-        """Share of each factor that each latent tells, as a matplotlib figure."""
+        """Share of each factor that each latent carries, as a matplotlib figure."""
         found = [row["found"] for row in rows_of(self.record)]
         return told_figure(
             np.array(self.record["shares"]), self.record["told"], self.record["latents"],
@@ -94,11 +95,11 @@ class Diagnosis:
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        record = self.record
+        record, rows = self.record, rows_of(self.record)
         lines = [
             f"{len(record['factors'])} factors in {len(record['latents'])} latents, "
             f"{record['num_points']:,} points",
-            *_columns(rows_of(self.record)),
+            *_columns(rows),
             "",
             f"scores as they are: {listed(self.scores)}",
         ]
@@ -111,7 +112,7 @@ class Diagnosis:
             lines += [f"   {what_then(one, record)}"] if one["scores"] else []
             lines += [f"   try: {one['advice']}"]
         if not self.findings:
-            lines += ["", SOUND]
+            lines += ["", sound(rows)]
         if self.mended != self.scores:
             lines += ["", f"with all of this undone: {changes(self.scores, self.mended)}"]
         return "\n".join([*lines, *(f"note: {note}" for note in record["notes"])])
@@ -198,7 +199,7 @@ def _record(found: Findings) -> dict[str, Any]:
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A table of the factors."""
-    head = ("factor", "all tell", "linear", "best latent", "second", "found")
+    head = ("factor", "all carry", "linear", "best latent", "second", "found")
     cells = [
         (r["factor"], short(r["told"]), short(r["linear"]), f"{r['latent']} {short(r['best'])}",
          short(r["second"]), r["found"])
