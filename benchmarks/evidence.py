@@ -37,7 +37,7 @@ from srvae_plugin.report.comparison.protocol import (
     beside_published,
     published_by_row,
 )
-from srvae_plugin.report.comparison.published import published_scores
+from srvae_plugin.report.comparison.published import mean_text, published_scores
 from srvae_plugin.report.comparison.statistics import mean, probability_of_improvement, third
 from srvae_plugin.report.keys import metric_name
 from srvae_plugin.report.losses import reconstruction_of
@@ -269,11 +269,11 @@ def published_rows(columns: dict[str, Table]) -> Iterator[list[object]]:
     for column, table in ((c, columns[c]) for c in PUBLISHED if c in columns):
         for beside in beside_published([table], numbers):
             number = beside.published
-            if number is None or number.mean is None or np.isnan(beside.row.summary.mean):
+            if number.mean is None or np.isnan(beside.row.summary.mean):
                 continue
             ours = beside.row.summary.mean
             yield [
-                beside.row.model.label, column, shown(ours, table), f"{number.mean:g}",
+                beside.row.model.label, column, shown(ours, table), mean_text(number),
                 f"{ours - number.mean:+.3f}", number.hyperparameters, number.source,
             ]  # fmt: skip
 

@@ -15,8 +15,8 @@ from srvae_plugin.report.run import Run, Settings
 
 _LABEL_SETTINGS = 4
 _TRAINING_SETTINGS = (
-    "vae/AdamOptimizer.learning_rate", "model.batch_size", "model.training_steps",
-    "encoder.num_latent",
+    "vae/AdamOptimizer.learning_rate", "vae_optimizer.learning_rate", "model.batch_size",
+    "model.training_steps", "encoder.num_latent",
 )  # fmt: skip
 """What belongs to no model in particular: named in the label wherever models differ in it."""
 

@@ -164,7 +164,9 @@ def _count(what: str, here: str | None, published: int | None) -> Difference | N
 
 def _learning_rate(config: Settings, published: float | None) -> Difference | None:
     """Nothing if the publication says nothing about it."""
-    here = number(config.get("vae/AdamOptimizer.learning_rate"))
+    bound = config.get("vae_optimizer.learning_rate", "None")
+    own = config.get("vae/AdamOptimizer.learning_rate")
+    here = number(own if bound == "None" else bound)
     if published is None or here == published:
         return None
     return Difference(
