@@ -163,8 +163,8 @@ def infomec(
         active ones without information about any factor; `num_factors_scored`.
 
     Raises:
-        ValueError: fewer than two varying factors, too few points, discrete latents of which more
-            than half the values are different, or a wrong shape or value.
+        ValueError: fewer than two varying factors, too few points, discrete latents of more
+            than 20 values and half as many as points, or a wrong shape or value.
 
     Special cases: In the authors' code an active latent without information, or a factor that no
     active latent is informative about, makes the scores NaN. Here it counts as 0 in its mean, as if
@@ -191,7 +191,7 @@ def infomec(
     ranges = np.ptp(codes.astype(np.float64), axis=0)
     active = ranges > (0.0 if discrete_latents else active_range * ranges.max())
     most = max(len(np.unique(column)) for column in codes.T) if discrete_latents else 0
-    if most > max(2, len(codes) / 2):
+    if most > max(20, len(codes) / 2):  # of few points a latent may have as many values
         raise ValueError(
             f"discrete_latents = True: a latent has {most} different values among {len(codes)} "
             "points; expected few, as in a quantised model: leave it False for continuous codes."
