@@ -172,6 +172,20 @@ def test_rules_that_cannot_be_used_say_why(rules, part):
         constrained(grid(), **rules)
 
 
+@pytest.mark.parametrize(
+    ("constraints", "repeat", "said"),
+    [
+        ({"shape": ["==", "random"]}, ["coverage", 0.2], "only 0 of the 230 combinations asked"),
+        ({"shape": ["==", 0]}, ["coverage", 0.5], "only 384 of the 576 combinations asked for"),
+        ({"all": ["==", "random"]}, ["count", 0], "leaves out 0 of 1152 combinations; expected"),
+        ({"all": ["==", "random"]}, ["count", 1153], "asks for 1153 combinations to be left out; "),
+    ],
+)
+def test_repeats_that_can_never_be_reached_are_said(constraints, repeat, said):
+    with pytest.raises(ValueError, match=said):
+        left_out({"constraints": constraints, "repeat": repeat}, NAMES, SIZES, 0)
+
+
 def test_an_entry_that_is_not_there_is_said(file):
     with pytest.raises(ValueError, match="has no 'three'; it has base, two"):
         constrained(grid(), f"{file}:three")

@@ -25,6 +25,8 @@ import srvae_plugin as sv
 from srvae_plugin import metrics
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.metrics.diagnosis import KINDS, diagnose_codes
+from srvae_plugin.metrics.diagnosis.causes import Cause, Causes
+from srvae_plugin.metrics.diagnosis.points import points_of
 
 LONG = (split_one_hot, told_together_only, dead_nearly, rotated_unequal, copied_with_noise,
         rotated_scrambled, missing_and_split)  # fmt: skip
@@ -163,6 +165,31 @@ def test_words_and_fractions_are_taken_as_they_are():
     assert any("size: continuous" in note for note in found.notes)
 
 
+def test_two_bent_factors_in_the_same_latents_are_read_together():
+    random = np.random.RandomState(0)
+    factors = random.randint(9, size=(1500, 2))
+    (a, b), noise = (factors - 4).T, random.normal(size=(2, 1500))
+    codes = np.stack([np.abs(a) + 0.25 * b + 0.3 * noise[0], np.abs(b) + 0.8 * noise[1]], axis=1)
+    found = diagnose_codes(codes, factors, names=["a", "b"], metrics=["mig"])
+    assert [(one.kind, one.factors) for one in found.findings] == [("non-linear", ("a", "b"))]
+    assert found.findings[0].measured.count("a large probe tells") == 2
+    assert found.findings[0].codes.shape == (1500, 2)
+
+
+def test_a_cause_is_undone_after_all_that_made_its_latents():
+    _, factors, codes = base()
+    column, streams = codes[:, 0], np.random.RandomState(0)
+    points = points_of(codes, factors, NAMES, (), (5000, streams))
+    work = Causes({f"z{k}": column + k for k in range(3)}, points.factors, 0, streams)
+    work.add(Cause("split", ("a",), ("z0",), "", "w", ("z0",), {"m0": column}))
+    work.add(Cause("dead", (), ("z2",), "", "w", ("z2",)))
+    work.add(Cause("split", ("b",), ("z1",), "", "w", ("z1",), {"m1": column}))
+    work.add(Cause("mixed", ("a", "b"), ("m0", "m1"), "", "w", ("m0", "m1"), {"both": column}))
+    assert list(work.with_mended(3)) == ["z2", "both"]
+    assert list(work.with_mended(2)) == ["z0", "z2", "m1"]
+    assert [cause.needs for cause in work.found] == [(), (), (), (0, 2)]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -171,6 +198,9 @@ def test_words_and_fractions_are_taken_as_they_are():
         ({"metrics": ["udr"]}, "no 'udr' here"),
         ({"unordered": ["d"]}, "no factor is called 'd'"),
         ({"names": ["a"]}, "got 1 for 3"),
+        ({"names": ["a", "b", "a"]}, "expected different names"),
+        ({"num_points": 50}, "num_points must be an integer of at least 200, got 50"),
+        ({"num_points": 0}, "num_points must be an integer of at least 200, got 0"),
     ],
 )
 def test_what_cannot_be_diagnosed_is_one_line(change, said):

@@ -1,10 +1,12 @@
 """Factors of several kinds in one file, words, bins, rows held out, and no factors at all."""
 
+import importlib
 import inspect
 import json
 import logging
 from pathlib import Path
 
+import gin
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,8 +20,16 @@ from srvae_plugin.config import plugins
 from srvae_plugin.data.own.factor_columns import read_columns
 from srvae_plugin.data.own.images import npz
 from srvae_plugin.data.own.table import FactorTable
-from srvae_plugin.metrics import compute_dci, compute_mig, compute_sap
+from srvae_plugin.data.sampling.labellers import permuted_labeller
+from srvae_plugin.metrics import (
+    compute_dci,
+    compute_mig,
+    compute_sap,
+    compute_strong_downstream_task,
+)
 from srvae_plugin.metrics.codes import sample_codes_and_factors
+from srvae_plugin.metrics.validation import compute_validation
+from srvae_plugin.models import semi_supervised  # noqa: F401  registers the labeller
 from srvae_plugin.report.parts.pictures import names_in
 from srvae_plugin.report.run import Run
 from srvae_plugin.runs.codes.files import load_codes
@@ -128,6 +138,40 @@ def test_the_type_of_whole_numbers_and_words_changes_no_score(dtype, caplog):
         assert "text in which every word is a number: read as numbers" in caplog.text
 
 
+def test_numbers_with_underscores_are_words():
+    columns = read_columns({"factors": np.array([["1_2"], ["12"]])}, 2)
+    assert columns.kinds.labels == {0: ("12", "1_2")}
+
+
+def test_on_a_full_grid_continuous_factors_are_neither_targets_nor_shifted(monkeypatch):
+    factors = np.argwhere(np.ones((3, 4, 4))) * [1, 1, 0.25]
+    table = FactorTable(factors, factor_kinds=["class", "class", "continuous"])
+    codes = RNG(0).normal(size=factors.shape)
+    targets = []
+    monkeypatch.setattr(
+        importlib.import_module("srvae_plugin.metrics.strong_downstream_task"),
+        "strong_downstream_task_of",
+        lambda experiments, *_: targets.extend(experiments[100].shifted) or {},
+    )
+    few = {"num_train": [100], "num_test": 50, "n_experiment": 8}
+    compute_strong_downstream_task(table, TabulatedCodes(codes, table), RNG(0), **few)
+    assert table.is_grid
+    assert {target for target, _ in targets} == {0, 1}
+    for target, (train, _) in targets:
+        assert len(np.unique(train.factors[:, 1 - target])) == 1
+
+
+def test_labels_are_of_the_classes_alone():
+    table, function = mixed()
+    with gin.unlock_config():
+        gin.bind_parameter("srvae_plugin.labeller.labeller_fn", permuted_labeller)
+    try:
+        found = compute_validation(table, function, RNG(0), num_labelled_samples=200)
+    finally:
+        gin.clear_config()
+    assert 0 < found["discrete_mig"] < 1
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "U8"])
 def test_whole_numbers_in_a_field_are_what_they_are_in_a_column(dtype, caplog):
     caplog.set_level(logging.INFO)
@@ -198,7 +242,7 @@ def test_sap_measures_each_factor_by_its_kind():
 def test_mig_is_over_the_classes_and_says_what_is_left_out(caplog):
     table, function = mixed()
     scores = compute_mig(table, function, RNG(0), num_train=200)
-    assert "MIG: left out, since they are continuous: 'scale'" in caplog.text
+    assert "MIG: left out because continuous: 'scale'" in caplog.text
     assert "single value" not in caplog.text
     (sample,) = sample_codes_and_factors(table, function, {"num_train": 200}, RNG(0), 16)
     gaps = []
@@ -228,7 +272,7 @@ def test_every_metric_scores_a_mixed_table(metric, caplog):
     scores = compute(table, function, RNG(0), **settings)
     assert all(np.isfinite(value) for value in scores.values())
     scored = [value for key, value in scores.items() if key.endswith("num_factors_scored")]
-    left_out = any(line in caplog.text for line in ("left out, since", "values left out"))
+    left_out = any(line in caplog.text for line in ("left out because", "values are left out"))
     if scored:
         assert (scored[0] == 3) is not left_out
 

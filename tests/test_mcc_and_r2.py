@@ -106,6 +106,17 @@ def test_r2_by_hand():
     assert r2_scores(train, test)["r2_linear"] == pytest.approx(1 - 4 / 0.5)
 
 
+def test_variances_are_in_the_units_of_the_factors():
+    # The kernel ridge is fitted on the first points alone, whose factor varies less.
+    codes = np.random.RandomState(0).normal(size=(300, 1))
+    codes[:100] *= 0.3
+    factors = codes + 0.1 * np.random.RandomState(1).normal(size=codes.shape)
+    train = CodesAndFactors(codes[:200], factors[:200])
+    test = CodesAndFactors(0.3 * codes[200:], 0.3 * factors[200:])
+    given = r2_scores(train, test, num_kernel=100, variances=test.factors.var(axis=0))
+    assert given == pytest.approx(r2_scores(train, test, num_kernel=100))
+
+
 def test_a_parabola_is_seen_by_the_kernel_alone():
     codes = np.random.RandomState(0).uniform(-1, 1, size=(600, 1))
     scores = r2(codes, codes**2)
@@ -132,7 +143,7 @@ def test_classes_without_order_are_left_out_with_a_word(compute, name, caplog):
     few = {"num_train": 200}
     with caplog.at_level(logging.WARNING, logger="srvae_plugin.metrics"):
         scores = compute(table, function, np.random.RandomState(0), **few)
-    assert f"{name}: left out, since they are classes without order: 'kind'" in caplog.text
+    assert f"{name}: left out because classes without order: 'kind'" in caplog.text
     assert scores["num_factors_scored"] == 3
     assert not any(key.endswith("factor_0") for key in scores)
     only = FactorTable(classes[:, None], ["kind"], factor_kinds=FactorKinds(("class",), {}, {0}))

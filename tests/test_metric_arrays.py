@@ -1,5 +1,6 @@
 """Array cores: one signature, whatever holds the numbers and whatever the randomness comes from."""
 
+import functools
 import inspect
 
 import numpy as np
@@ -8,6 +9,7 @@ from metric_cases import GRIDS, IndexGrid, LookUp, noisy_factors
 from sklearn.tree import DecisionTreeClassifier
 
 from srvae_plugin import metrics
+from srvae_plugin.data.own.given_factors import given_factors
 from srvae_plugin.metrics.common.arrays import as_factors, split, with_names
 from srvae_plugin.metrics.common.seeds import random_state_of, seed_of
 from srvae_plugin.metrics.learners.probes import Forest
@@ -70,10 +72,113 @@ def test_frames_and_tensors_score_what_arrays_score(name):
     assert list(named.values()) == list(plain.values())
 
 
+WORDS = np.array(["ant", "bee", "cat", "dog", "elk"])
+NUMERIC = {"mcc", "r2", "dci_regression"}
+
+
 @every_core
 def test_words_score_what_their_numbers_score(name):
-    words = np.array(["ant", "bee", "cat", "dog", "elk"])[FACTORS]
-    assert score(name, factors=words) == score(name)
+    if name in NUMERIC:
+        with pytest.raises(ValueError, match="all factors are classes without order"):
+            score(name, factors=WORDS[FACTORS])
+    elif name == "dci_es":
+        probing = SETTINGS[name]["probing"]._replace(categorical_factors=(0, 1, 2))
+        assert score(name, factors=WORDS[FACTORS]) == score(name, probing=probing)
+    else:
+        assert score(name, factors=WORDS[FACTORS]) == score(name)
+
+
+@pytest.mark.parametrize("name", sorted(NUMERIC))
+def test_metrics_of_numbers_leave_words_out_with_a_warning(name, caplog):
+    table = FACTORS.astype(object)
+    table[:, 0] = WORDS[FACTORS[:, 0]]
+    found = score(name, factors=table)
+    assert f"{found['num_factors_scored']} {name}" == f"2 {name}"
+    assert "left out because classes without order: 0. The score is over the other" in caplog.text
+    assert not any("factor_0" in key for key in found)
+
+
+@every_core
+def test_numbers_that_are_stored_as_text_or_objects_are_numbers(name):
+    many = np.argwhere(np.ones((12, 5))) * [1, 3]
+    codes = many[:, ::-1] + CODES[:60, :2]
+    plain = score(name, codes, many)
+    assert score(name, codes, many.astype(str)) == plain
+    assert score(name, codes, many.astype(object)) == plain
+
+
+def test_what_objects_lack_and_names_that_occur_twice_are_said():
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="factors: 2 cells have no value: fill or drop their row"):
+        metrics.mig(CODES[:2], np.array([["a", 1], [None, np.nan]], dtype=object))
+    for names in (["a", "a"], [0, "0"]):
+        twice = pandas.DataFrame(FACTORS[:, :2], columns=names)
+        with pytest.raises(ValueError, match=f"factors: two columns are called '{names[0]}'"):
+            metrics.mig(CODES, twice)
+        with pytest.raises(ValueError, match="factors: two columns are called"):
+            given_factors(twice, len(twice))
+
+
+@pytest.mark.parametrize("small", [np.uint8, np.int8])
+@every_core
+def test_small_integers_score_what_large_ones_score(name, small):
+    codes = np.round(60.0 * CODES).clip(-127, 127).astype(np.float64)
+    codes += 128 if small is np.uint8 else 0
+    factors = 63 * FACTORS[:, :2] - (0 if small is np.uint8 else 127)
+    plain = score(name, codes, factors)
+    assert score(name, codes.astype(small), factors.astype(small)) == plain
+
+
+def test_more_bins_than_a_small_integer_counts():
+    column = np.arange(256)[:, np.newaxis]
+    codes, factors = np.hstack([column, column]), column
+    settings = {"num_bins": 200}
+    assert metrics.mig(codes.astype(np.uint8) // 2, factors, **settings) == metrics.mig(
+        codes // 2, factors, **settings
+    )
+
+
+@pytest.mark.parametrize("wrong", [[2], ["angle"], "none", [True, False], [0, 1, 0]])
+def test_which_factors_are_continuous_is_said_by_booleans(wrong):
+    for setting, core in (("continuous", metrics.dci), ("continuous_factors", metrics.sap)):
+        with pytest.raises(ValueError, match=f"^{setting} must be True for all factors, False"):
+            core(CODES, FACTORS, **{setting: wrong})
+
+
+def test_factors_that_are_not_continuous_must_be_classes():
+    mixed = FACTORS + np.array([0, 0, 0.5])
+    for setting, core in (("continuous", metrics.dci), ("continuous_factors", metrics.sap)):
+        with pytest.raises(ValueError, match="must be whole numbers"):
+            core(CODES, mixed, **{setting: [True, False, False]})
+
+
+def test_matrix_functions_have_different_names_and_numbers_from_zero_on():
+    def below(codes, factors, *_):
+        return mutual_information_matrix(codes, factors, *_) - 1
+
+    partial = functools.partial(mutual_information_matrix)
+    plain = score("unified_scores", matrix_fns=[mutual_information_matrix])
+    assert score("unified_scores", matrix_fns=[partial]) == plain
+    with pytest.raises(ValueError, match="two functions are called 'mutual_information_matrix'"):
+        score("unified_scores", matrix_fns=[mutual_information_matrix, partial])
+    with pytest.raises(ValueError, match="below must return numbers of at least 0, got -"):
+        score("unified_scores", matrix_fns=[below])
+
+
+def test_what_has_no_meaning_is_refused():
+    with pytest.raises(ValueError, match="a latent has 60 different values among 60 points"):
+        metrics.infomec(CODES, FACTORS, discrete_latents=True)
+    with pytest.raises(ValueError, match="the number of points must be an integer of at least 2"):
+        metrics.unsupervised_metrics(CODES[:1])
+
+
+def test_words_are_never_continuous():
+    table = FACTORS.astype(object)
+    table[:, 0] = WORDS[FACTORS[:, 0]]
+    for setting, core in (("continuous", metrics.dci), ("continuous_factors", metrics.sap)):
+        assert core(CODES, table, **{setting: True}) == core(
+            CODES, FACTORS, **{setting: [False, True, True]}
+        )
 
 
 def test_keys_call_factors_what_their_columns_are_called():
@@ -187,6 +292,7 @@ def test_what_cannot_be_tested_on_is_refused(test, message):
 def test_words_are_numbered_alike_where_they_are_tested():
     train, test = as_factors(np.array([["b"], ["c"]]), np.array([["a"], ["c"]]))
     assert (train.values.tolist(), test.values.tolist()) == ([[1], [2]], [[0], [2]])
-    with pytest.raises(ValueError, match="a value for every point"):
-        as_factors(np.array([["a"], [None]], dtype=object))
+    train, test = as_factors(np.array([["1"], ["2"]]), np.array([["1"], ["a"]]))
+    assert (train.values.tolist(), test.values.tolist()) == ([[0], [1]], [[0], [2]])
+    assert train.unordered.tolist() == [True]
     assert as_factors(np.array([True, False]))[0].values.tolist() == [[1], [0]]

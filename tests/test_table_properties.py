@@ -296,7 +296,7 @@ def test_values_that_too_few_rows_have_are_left_out_and_said(caplog):
     factors[0, 0] = 9
     settings = {"num_train": 20, "num_eval": 20, "num_variance_estimate": 100}
     compute_factor_vae(*tabulated(codes, factors), RNG(0), **settings)
-    said = "factor 0: 1 of its 6 values left out, which fewer than 10 different rows have"
+    said = "factor 0: 1 of its 6 values are left out because fewer than 10 different rows have"
     assert said in caplog.text
 
 

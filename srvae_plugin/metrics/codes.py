@@ -342,8 +342,8 @@ def shared_factors(rows: TableRows, names: Sequence[str]) -> NDArray[np.int64]:
             usable.append(factor)
         if left_out:
             logger.warning(
-                "%s: %s of its %d values left out, which fewer than %d different rows have; "
-                "with them nothing can be held fixed",
+                "%s: %s of its %d values are left out because fewer than %d different rows have "
+                "them: too few to hold the factor fixed",
                 names[factor], "all" if left_out == size else left_out, size, rows.fewest_rows,
             )  # fmt: skip
     kept = [counts[counts > 0].min() for counts in (rows.holders(k).counts for k in usable)]
@@ -354,9 +354,9 @@ def shared_factors(rows: TableRows, names: Sequence[str]) -> NDArray[np.int64]:
         )  # fmt: skip
     if not usable:
         raise ValueError(
-            f"factors: no value is that of {rows.fewest_rows} different rows or more, so that none "
-            "can be held fixed: expected classes; bind dataset.factor_bins = 10, say, or leave the "
-            "metric out"
+            f"factors: no value occurs in {rows.fewest_rows} or more different rows, so no factor "
+            "can be held fixed; classes are expected: bind dataset.factor_bins = 10, say, or leave "
+            "the metric out"
         )
     return np.array(usable)
 

@@ -16,6 +16,8 @@ from srvae_plugin.files import replacing
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.common.arrays import split
 from srvae_plugin.metrics.common.checks import (
+    check_continuous,
+    check_factors,
     check_latents,
     standardize,
     varying_factors,
@@ -32,6 +34,7 @@ __all__ = [
     "dci",
     "dci_scores",
     "disentanglement",
+    "disentanglement_per_row",
     "fit_importance",
     "fit_number",
     "importance_matrix",
@@ -39,7 +42,6 @@ __all__ = [
 ]
 
 IMPORTANCE_FILE = "dci_importance_matrix.npy"
-_OFFSET = 1e-11  # the original's, keeps the entropy of a row of zeros defined
 
 
 class Importance(NamedTuple):
@@ -113,15 +115,18 @@ def importance_matrix(
     Raises:
         ValueError: fewer than two latents or varying factors, or a wrong shape or value.
     """
-    discrete = continuous is None
     from srvae_plugin.metrics.learners.boosted_trees.backends import (
         find_backend,
         parallel_settings,
     )
 
-    train, test = check_sample(train, "train", discrete), check_sample(test, "test", discrete)
+    train, test = check_sample(train, "train", False), check_sample(test, "test", False)
     num_factors = train.factors.shape[1]
-    is_number = np.zeros(num_factors, dtype=bool) if continuous is None else continuous
+    given = False if continuous is None else continuous
+    is_number = check_continuous("continuous", given, num_factors)
+    if not is_number.all():
+        for name, (codes, factors) in (("train", train), ("test", test)):
+            check_factors(factors[:, ~is_number], len(codes), True, f"{name}.factors")
     if np.shape(seeds) != (num_factors,):
         raise ValueError(f"seeds must have shape ({num_factors},), got {np.shape(seeds)}.")
     check_latents("DCI", train.codes.shape[1])
@@ -189,12 +194,18 @@ def disentanglement(matrix: NDArray[np.float64]) -> float:
     Of an importance matrix (latent, factor) this is disentanglement, of its transpose
     completeness. In [0, 1]; 0 for a matrix of zeros.
     """
-    from scipy.stats import entropy
-
-    per_row = 1.0 - entropy(matrix.T + _OFFSET, base=matrix.shape[1])
+    per_row = disentanglement_per_row(matrix)
     if matrix.sum() == 0.0:
         matrix = np.ones_like(matrix)
     return float(np.sum(per_row * (matrix.sum(axis=1) / matrix.sum())))
+
+
+def disentanglement_per_row(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(row,) 1 - entropy of each row in units of its maximum."""
+    from scipy.stats import entropy
+
+    offset = 1e-11  # the original's, keeps the entropy of a row of zeros defined
+    return np.asarray(1.0 - entropy(matrix.T + offset, base=matrix.shape[1]))
 
 
 @documented
@@ -229,8 +240,8 @@ def dci(
 
     Args:
         n_jobs: threads to fit factors in, as in joblib. Scores do not depend on it.
-        continuous: which factors are continuous: all, none, or (factor,) booleans. They are
-            predicted by regression trees, see `fit_number`.
+        continuous: which factors are continuous: True for all, False for none, or (factor,)
+            booleans; words never are. They are predicted by regression trees, see `fit_number`.
 
     Returns:
         `disentanglement` (D) and `completeness` (C) in [0, 1]; `informativeness_train` and
@@ -258,7 +269,7 @@ def dci(
     stream = random_state_of(seed, random_state)
     parts = split(codes, factors, test, stream)
     num_factors = len(parts.names)
-    numbers = np.broadcast_to(np.asarray(continuous, dtype=bool), (num_factors,))
+    numbers = check_continuous("continuous", continuous, num_factors) & ~parts.unordered
     seeds = draw_seeds(stream, num_factors)
     given = numbers if numbers.any() else None
     return dci_scores(importance_matrix(parts.train, parts.test, seeds, n_jobs, continuous=given))

@@ -249,8 +249,8 @@ def dci_es(
     authors'. `explicitness_authors` is their formula, with a lowest loss of 0 in Z.
 
     Args:
-        factors: (points, factor) array, data frame or tensor; fractional values are predicted as
-            numbers.
+        factors: (points, factor) array, data frame or tensor; columns of words are categories, and
+            others are predicted as numbers, whole or fractional, unless `probing` says otherwise.
         probing: what factors are read with; None: random forests with their defaults.
         lowest_loss: the lowest loss in Z. None: the curve's own; 0: as in the authors' tables.
         min_gain: a factor counts as predicted if some probe's loss is this much below that of
@@ -280,6 +280,9 @@ def dci_es(
     parts = split(codes, factors, test, stream)
     _check_losses(lowest_loss, min_gain)
     seeds = draw_seeds(stream, len(parts.names))
+    probing = Probing() if probing is None else probing
+    categories = (*probing.categorical_factors, *np.flatnonzero(parts.unordered).tolist())
+    probing = probing._replace(categorical_factors=categories)
     curves = loss_capacity(parts.train, parts.test, seeds, probing)
     return dci_es_scores(curves, parts.train.codes.shape[1], lowest_loss, min_gain)
 

@@ -24,7 +24,7 @@ from srvae_plugin.metrics.common.checks import (
     warn_collapsed,
 )
 from srvae_plugin.metrics.common.drawing import Scores, Source
-from srvae_plugin.metrics.common.factor_kinds import only_numbers
+from srvae_plugin.metrics.common.factor_kinds import only_numbers, without_words
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.dci import disentanglement, save_matrix
@@ -192,7 +192,8 @@ def dci_regression(
     of 12, 10, 3, 3, 3 for azimuth, elevation, red, green, blue, and alpha = 0.02 for the lasso.
 
     Args:
-        factors: (points, factor) array, data frame or tensor of numbers, whole or fractional.
+        factors: (points, factor) array, data frame or tensor of numbers, whole or fractional;
+            columns of words are left out, with a logged warning.
         regressor: the regressor; None: the random forest with its defaults.
 
     Returns:
@@ -220,10 +221,9 @@ def dci_regression(
     """
     stream = random_state_of(seed, random_state)
     parts = split(codes, factors, test, stream)
+    train, test = without_words("DCI by regression", parts.names, parts.unordered, parts[:2])
     seeds = draw_seeds(stream, len(parts.names))
-    return regression_scores(
-        regression(parts.train, parts.test, seeds, regressor, n_jobs), parts.names
-    )
+    return regression_scores(regression(train, test, seeds, regressor, n_jobs), parts.names)
 
 
 @metric(

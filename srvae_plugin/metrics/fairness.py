@@ -320,8 +320,8 @@ def _without_values_to_compare(
             )  # fmt: skip
         elif left < size:
             logger.warning(
-                "fairness: %d of %d values of %r are left out, which fewer than %d different rows "
-                "have", size - left, size, names[k], rows.fewest_rows,
+                "fairness: %s: %d of its %d values are left out because fewer than %d different "
+                "rows have them", names[k], size - left, size, rows.fewest_rows,
             )  # fmt: skip
     return out
 

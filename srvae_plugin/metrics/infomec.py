@@ -72,7 +72,7 @@ def concentration(information: NDArray[np.float64]) -> float:
 
     Of the (latent, factor) matrix this is modularity, of its transpose compactness. A row of zeros,
     0 / 0 and NaN in the reference code, counts as equal entries: 0. One column, of which max / sum
-    is always 1, tells nothing: 0. So does no row.
+    is always 1, tells nothing: 0. The same if there is no row.
     """
     size = information.shape[1]
     if size < 2 or len(information) == 0:
@@ -163,7 +163,8 @@ def infomec(
         active ones without information about any factor; `num_factors_scored`.
 
     Raises:
-        ValueError: fewer than two varying factors, too few points, or a wrong shape or value.
+        ValueError: fewer than two varying factors, too few points, discrete latents of more
+            than 20 values and half as many as points, or a wrong shape or value.
 
     Special cases: In the authors' code an active latent without information, or a factor that no
     active latent is informative about, makes the scores NaN. Here it counts as 0 in its mean, as if
@@ -189,6 +190,12 @@ def infomec(
     factors = factors[:, varying_factors("InfoMEC", factors, at_least=2)]
     ranges = np.ptp(codes.astype(np.float64), axis=0)
     active = ranges > (0.0 if discrete_latents else active_range * ranges.max())
+    most = max(len(np.unique(column)) for column in codes.T) if discrete_latents else 0
+    if most > max(20, len(codes) / 2):  # of few points a latent may have as many values
+        raise ValueError(
+            f"discrete_latents = True: a latent has {most} different values among {len(codes)} "
+            "points; expected few, as in a quantised model: leave it False for continuous codes."
+        )
     if not active.any():
         warn_collapsed("InfoMEC", "every latent is constant")
         return _scores(0.0, 0.0, 0.0, 0, 0, factors.shape[1])

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
-from srvae_plugin.metrics.codes import RepresentationFunction
-from srvae_plugin.metrics.common.arrays import Factors, as_array, as_factors
+from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
+from srvae_plugin.metrics.common.arrays import as_array, as_factors
 from srvae_plugin.metrics.common.checks import (
     check_codes,
     check_factors,
@@ -21,7 +21,7 @@ from srvae_plugin.metrics.common.checks import (
     warn_collapsed,
 )
 from srvae_plugin.metrics.common.drawing import Scores, Source
-from srvae_plugin.metrics.common.factor_kinds import only_numbers
+from srvae_plugin.metrics.common.factor_kinds import only_numbers, without_words
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
@@ -51,7 +51,8 @@ def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None =
     points is that of the other metrics here.
 
     Args:
-        factors: (points, factor) array, data frame or tensor of numbers, whole or not.
+        factors: (points, factor) array, data frame or tensor of numbers, whole or not; columns of
+            words are left out, with a logged warning.
 
     Returns:
         `mcc_pearson` and `mcc_spearman` in [0, 1]; for each factor K that varies,
@@ -75,15 +76,17 @@ def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None =
         0.0
     """
     random_state_of(seed, random_state)  # is one, although nothing here is random
+    codes = check_codes(as_array(codes), name="codes")
     (given,) = as_factors(factors)
-    return _scores(as_array(codes), given)
+    sample = CodesAndFactors(codes, check_factors(given.values, len(codes), discrete=False))
+    (sample,) = without_words("MCC", given.names, given.unordered, [sample])
+    return _scores(sample, given.names)
 
 
-def _scores(codes: Any, given: Factors) -> Scores:
+def _scores(sample: CodesAndFactors, names: NDArray[Any]) -> Scores:
     from scipy.optimize import linear_sum_assignment
 
-    codes = check_codes(codes, name="codes")
-    factors = check_factors(given.values, len(codes), discrete=False)
+    codes, factors = sample
     varying = varying_factors("MCC", factors)
     if not np.ptp(codes, axis=0).any():
         warn_collapsed("MCC", "every latent is constant")
@@ -101,7 +104,7 @@ def _scores(codes: Any, given: Factors) -> Scores:
         scores[f"mcc_{kind}"] = float(of_factor.mean())
         scores |= {
             f"{kind}_factor_{name}": float(value)
-            for name, value in zip(given.names[varying], of_factor, strict=True)
+            for name, value in zip(names[varying], of_factor, strict=True)
         }
     return scores | {"num_factors_scored": int(varying.size)}
 

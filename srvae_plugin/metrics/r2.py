@@ -5,7 +5,7 @@ papers on causal representations report it: by linear regression, and by kernel 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from math import inf
 from typing import Any
@@ -25,7 +25,11 @@ from srvae_plugin.metrics.common.checks import (
     warn_collapsed,
 )
 from srvae_plugin.metrics.common.drawing import Scores, Source
-from srvae_plugin.metrics.common.factor_kinds import only_numbers, without_factors
+from srvae_plugin.metrics.common.factor_kinds import (
+    only_numbers,
+    without_factors,
+    without_words,
+)
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
@@ -70,8 +74,8 @@ def r2(
     number of points is that of the other metrics here.
 
     Args:
-        factors: (points, factor) array, data frame or tensor of numbers, whole or not: classes
-            without order cannot be predicted as numbers.
+        factors: (points, factor) array, data frame or tensor of numbers, whole or not; columns of
+            words are left out, with a logged warning.
         num_kernel: points to fit the kernel ridge on, the first of those to fit on.
         alphas: penalties of the kernel ridge to choose from.
         gammas: widths of its Gaussian kernel to choose from.
@@ -97,7 +101,8 @@ def r2(
         0.0
     """
     parts = split(codes, factors, test, random_state_of(seed, random_state))
-    return with_names(r2_scores(parts.train, parts.test, num_kernel, alphas, gammas), parts.names)
+    train, test = without_words("R2", parts.names, parts.unordered, parts[:2])
+    return with_names(r2_scores(train, test, num_kernel, alphas, gammas), parts.names)
 
 
 def r2_scores(
@@ -147,7 +152,7 @@ def r2_scores(
     varying = varying_factors("R2", train.factors)
     train, test = (CodesAndFactors(codes, factors[:, varying]) for codes, factors in (train, test))
     if variances is not None:
-        variances = variances[varying] / train.factors.var(axis=0)
+        variances = variances[varying]
     elif not np.ptp(test.factors, axis=0).all():
         raise ValueError(
             "factors must vary among the test points, whose variance R2 is a share of: draw more "
@@ -217,8 +222,12 @@ def compute_r2(
     _check_settings(num_kernel, alphas, gammas)
     check_count("num_train", num_train, _FOLDS)
     if left_out:
-        samples = _of_parts(ground_truth_data, representation_function, random_state, batch_size)
-        drawn = samples(num_train, num_test)
+        parts = _parts(ground_truth_data)
+        stream = random_state_of(random_state)
+        drawn = [
+            Source.of(part, representation_function, stream, batch_size).draw(num_train=num)[0]
+            for part, num in zip(parts, (num_train, num_test), strict=True)
+        ]
         variances = None
         if of_grid:
             sizes = np.array(ground_truth_data.factors_num_values, dtype=np.float64)
@@ -235,10 +244,8 @@ def compute_r2(
     return r2_scores(train, test, num_kernel, alphas, gammas) | drawn.points
 
 
-def _of_parts(
-    data: Any, function: RepresentationFunction, seed: Seed, batch_size: int
-) -> Callable[[int, int], list[CodesAndFactors]]:
-    """Draws points of what was trained on and of what was left out.
+def _parts(data: Any) -> tuple[Any, Any]:
+    """What was trained on, and what was left out.
 
     Raises:
         ValueError: nothing was left out.
@@ -250,15 +257,7 @@ def _of_parts(
             "r2.left_out = True: the model was trained on every combination of the factors; leave "
             'some out with dataset.constraints = {"shape": ["==", 1.0], "scale": [">=", 0.5]}, say'
         )
-
-    def draw(num_train: int, num_test: int) -> list[CodesAndFactors]:
-        random_state = random_state_of(seed)
-        return [
-            Source.of(part, function, random_state, batch_size).draw(num_train=num)[0]
-            for part, num in ((trained, num_train), (left_out, num_test))
-        ]
-
-    return draw
+    return trained, left_out
 
 
 def _check_settings(num_kernel: int, alphas: Sequence[float], gammas: Sequence[float]) -> None:
@@ -275,7 +274,8 @@ def _linear(
     from sklearn.linear_model import LinearRegression
 
     model = LinearRegression().fit(codes[0], factors[0])
-    return _shares(factors[1], model.predict(codes[1]), variances)
+    scaled = _standardised(variances, train.factors)
+    return _shares(factors[1], model.predict(codes[1]), scaled)
 
 
 def _kernel_ridge(
@@ -289,6 +289,7 @@ def _kernel_ridge(
     codes, factors = (
         standardize(fitted[:num_points], tested) for fitted, tested in zip(train, test, strict=True)
     )
+    variances = _standardised(variances, train.factors[:num_points])
     grid = list(product(*settings))
     from sklearn.kernel_ridge import KernelRidge
     from sklearn.model_selection import KFold
@@ -310,6 +311,13 @@ def _kernel_ridge(
         of_factor = _shares(factors[1], model.predict(codes[1]), variances)
         result[best == chosen] = of_factor[best == chosen]
     return result
+
+
+def _standardised(variances: _Variances, fitted: NDArray[Any]) -> _Variances:
+    """Variances of factors as those of the factors that `standardize` makes of `fitted` ones."""
+    if variances is None:
+        return None
+    return variances / np.where(np.ptp(fitted, axis=0) > 0, fitted.var(axis=0), 1.0)
 
 
 def _shares(

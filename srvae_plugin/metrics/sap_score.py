@@ -10,11 +10,16 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors as continuous_in
+from srvae_plugin.data.ground_truth import (
+    GroundTruthData,
+    continuous_factors as continuous_in,
+    unordered_factors,
+)
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.arrays import split
 from srvae_plugin.metrics.common.checks import (
     check_codes,
+    check_continuous,
     check_factors,
     check_latents,
     varying_factors,
@@ -48,7 +53,8 @@ def sap_score(
     For each factor, how well the best single latent predicts it less how well the second best
     does; the score is the mean over factors (arXiv 1711.00848, section 3). What a latent predicts
     of a class is measured by a classifier's accuracy, of a continuous factor by the squared
-    correlation; `continuous_factors` says which are continuous: all, none, or (factor,) booleans.
+    correlation; `continuous_factors` says which are continuous: True for all, False for none, or
+    (factor,) booleans.
 
     Returns:
         `SAP_score` in [0, 1] and `num_factors_scored`.
@@ -63,7 +69,7 @@ def sap_score(
     codes_test = check_codes(codes_test, name="codes_test")
     factors_train = check_factors(factors_train, len(codes_train), False, "factors_train")
     factors_test = check_factors(factors_test, len(codes_test), False, "factors_test")
-    continuous = np.broadcast_to(np.asarray(continuous_factors, bool), factors_train.shape[1:])
+    continuous = check_continuous("continuous_factors", continuous_factors, factors_train.shape[1])
     if not continuous.all():
         for name, factors in (("factors_train", factors_train), ("factors_test", factors_test)):
             check_factors(factors[:, ~continuous], len(factors), True, name)
@@ -157,8 +163,9 @@ def sap(
 
     Args:
         factors: (points, factor) array, data frame or tensor.
-        continuous_factors: which factors are continuous: all, none, or (factor,) booleans. Of
-            these the squared correlation is measured, of the others a classifier's accuracy.
+        continuous_factors: which factors are continuous: True for all, False for none, or
+            (factor,) booleans; words never are. Of these the squared correlation is measured, of
+            the others a classifier's accuracy.
 
     Returns:
         `SAP_score` in [0, 1] and `num_factors_scored`.
@@ -183,9 +190,9 @@ def sap(
     """
     parts = split(codes, factors, test, random_state_of(seed, random_state))
     train, test = parts.train, parts.test
-    return sap_score(
-        train.codes, train.factors, test.codes, test.factors, continuous_factors, n_jobs
-    )
+    continuous = check_continuous("continuous_factors", continuous_factors, len(parts.names))
+    continuous = continuous & ~parts.unordered
+    return sap_score(train.codes, train.factors, test.codes, test.factors, continuous, n_jobs)
 
 
 @metric(
@@ -213,12 +220,16 @@ def compute_sap(
     The defaults are those of the published study (arXiv 1811.12359).
 
     Args:
-        num_test: points to test them on; drawn, but not used, with continuous factors.
-        continuous_factors: squared correlation instead of a classifier's accuracy for every factor;
-            if False, for those that are continuous in the data set.
+        num_test: points to test the classifiers on; drawn, but not used, with continuous factors.
+        continuous_factors: squared correlation instead of a classifier's accuracy for every factor
+            but classes that are known to have no order; if False, for those that are continuous in
+            the data set.
     """
     source = Source.of(ground_truth_data, representation_function, random_state, batch_size)
-    continuous = continuous_factors or continuous_in(ground_truth_data)
+    asked = check_continuous(
+        "continuous_factors", continuous_factors, ground_truth_data.num_factors
+    )
+    continuous = asked & ~unordered_factors(ground_truth_data) | continuous_in(ground_truth_data)
     return source.score(
         lambda train, test: sap_score(
             train.codes, train.factors, test.codes, test.factors, continuous, n_jobs

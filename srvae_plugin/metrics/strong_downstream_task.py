@@ -222,9 +222,9 @@ def compute_strong_downstream_task(
 
     Args:
         random_state: source of all randomness. Points are drawn in the original's order; the
-            seeds of the classifiers, which the original leaves to chance, after them. Which factor
-            is shifted how the original takes from numpy's global state; here it comes from a
-            stream of its own, seeded by what `random_state` is at the start.
+            seeds of the classifiers, which the original leaves to chance, after them. The
+            original draws the shifts from numpy's global state; here they come from a stream of
+            their own, seeded by what `random_state` is at the start.
         num_train: numbers of points to fit on, drawn anew for each.
         n_experiment: shifts for each factor to predict.
 
@@ -264,7 +264,7 @@ def compute_strong_downstream_task(
         ]
     else:
         drawn = [
-            _draw(draws, ground_truth_data, streams, (size, num_test), n_experiment)
+            _draw(draws, ground_truth_data, streams, (size, num_test), n_experiment, out)
             for size in sizes
         ]
     seeds = draw_seeds(stream, ground_truth_data.num_factors)
@@ -306,8 +306,8 @@ def _shiftable(
         found[k] = np.flatnonzero(rows.holders(k).counts)
         if len(found[k]) < rows.sizes[k] > 1:
             logger.warning(
-                "strong downstream task: %s: %d of its %d values are not trained on alone, which "
-                "fewer than %d different rows have",
+                "strong downstream task: %s: %d of its %d values are not trained on alone because "
+                "fewer than %d different rows have them",
                 names[k], rows.sizes[k] - len(found[k]), rows.sizes[k], rows.fewest_rows,
             )  # fmt: skip
     return found
@@ -400,15 +400,18 @@ def _draw(
     streams: Streams,
     sizes: tuple[int, int],
     n_experiment: int,
+    out: NDArray[np.bool_],
 ) -> Plan:
     random_state = streams.points
+    # A factor that is left out is neither a target nor shifted, as if it had a single value.
+    num_values = np.where(out, 1, data.factors_num_values).tolist()
     train, test = (draws.sample_factors(size, random_state) for size in sizes)
     plan = [(-1, (train, test))]
     draws.observe(train, random_state)
     draws.observe(test, random_state)
-    for target in varying_factors("strong downstream task", train, at_least=2).tolist():
+    for target in varying_factors("strong downstream task", masked(train, out), 2).tolist():
         for _ in range(n_experiment):
-            pair = intervene(train, test, target, data.factors_num_values, streams.shifts)
+            pair = intervene(train, test, target, num_values, streams.shifts)
             for factors in pair:
                 draws.observe(factors, random_state)
             plan.append((target, pair))

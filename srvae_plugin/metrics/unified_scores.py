@@ -182,8 +182,8 @@ def unified_scores_of(
         `num_factors_scored`.
 
     Raises:
-        ValueError: fewer than two latents or varying factors, a matrix of another shape or with
-            NaN, or a wrong shape or value.
+        ValueError: fewer than two latents or varying factors, two matrix functions of one name, a
+            matrix of another shape, with NaN or below 0, or a wrong shape or value.
 
     Constant factors are left out, with a logged warning; the original fails on them or gives NaN.
     A matrix of zeros, from a collapsed representation, scores 0, with a logged warning.
@@ -198,15 +198,24 @@ def unified_scores_of(
     called = varying if names is None else names[varying]
     if matrix_fns is None:
         matrix_fns = [gin.get_configurable(matrix_fn) for matrix_fn in MATRICES]
-    for matrix_fn in matrix_fns:
+    fn_names = [_name_of(matrix_fn) for matrix_fn in matrix_fns]
+    if twice := [name for name in fn_names if fn_names.count(name) > 1]:
+        raise ValueError(
+            f"matrix_fns: two functions are called {twice[0]!r}, as their scores would be: set "
+            "the __name__ of one"
+        )
+    for name, matrix_fn in zip(fn_names, matrix_fns, strict=True):
         takes_seeds = "seeds" in inspect.signature(matrix_fn).parameters
         given = {"seeds": np.asarray(seeds)[varying]} if takes_seeds else {}
-        name = matrix_fn.__name__
         matrix = np.asarray(matrix_fn(*layout, **given), dtype=np.float64)
         if matrix.shape != (train.codes.shape[1], varying.size) or not np.isfinite(matrix).all():
             raise ValueError(
                 f"matrix_fns: {name} must return a finite matrix (latent, factor) = "
                 f"{(train.codes.shape[1], varying.size)}, got shape {matrix.shape}."
+            )
+        if matrix.min() < 0:
+            raise ValueError(
+                f"matrix_fns: {name} must return numbers of at least 0, got {matrix.min():g}."
             )
         if not matrix.any():
             warn_collapsed(name, "no latent is related to any factor")
@@ -217,6 +226,13 @@ def unified_scores_of(
         values = aggregate(matrix, train.factors[:, varying], called)
         scores |= {f"{name}.{key}": value for key, value in values.items()}
     return scores
+
+
+def _name_of(matrix_fn: Any) -> str:
+    """A function's name; of a `functools.partial`, that of what it calls."""
+    while not hasattr(matrix_fn, "__name__"):
+        matrix_fn = getattr(matrix_fn, "func", type(matrix_fn))
+    return str(matrix_fn.__name__)
 
 
 @metric(

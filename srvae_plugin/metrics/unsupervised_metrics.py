@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.arrays import as_array
-from srvae_plugin.metrics.common.checks import check_codes, check_latents
+from srvae_plugin.metrics.common.checks import check_codes, check_count, check_latents
 from srvae_plugin.metrics.common.discretizer import DiscretizerFn, discretize_codes
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
@@ -135,6 +135,7 @@ def unsupervised_metrics(
     random_state_of(seed, random_state)  # is one, although nothing here is random
     codes = check_codes(as_array(codes), name="codes")
     check_latents("unsupervised metrics", codes.shape[1])
+    check_count("the number of points", len(codes), 2)
     covariance = np.cov(codes.T)
     total = float(np.trace(covariance))
     active = np.diag(covariance) > _DEAD_VARIANCE

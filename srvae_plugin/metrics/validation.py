@@ -13,7 +13,7 @@ import numpy as np
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.sampling.labelled import sample_labelled
-from srvae_plugin.data.sampling.labellers import perfect_labeller
+from srvae_plugin.data.sampling.labellers import Labels, perfect_labeller
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.checks import LEFT_OUT
 from srvae_plugin.metrics.common.drawing import Scores
@@ -68,8 +68,14 @@ def compute_validation(
         labeller = gin.get_configurable("srvae_plugin.labeller")
     except ValueError:  # no model that takes labels has been loaded, and so nothing is bound
         labeller = perfect_labeller
-    sample = sample_labelled(ground_truth_data, num_labelled_samples, random_seed, labeller)
     out = not_classes("validation", ground_truth_data)
+
+    def of_classes(factors: Any, data: Any, random_state: Any) -> Labels:
+        if out.any():  # labellers take factors for indices
+            factors = np.where(out, 0, factors).astype(np.int64)
+        return labeller(factors, data, random_state)
+
+    sample = sample_labelled(ground_truth_data, num_labelled_samples, random_seed, of_classes)
     if out.any() and sample.labels.shape[1] != len(out):
         raise ValueError(
             "validation: partial_labeller may choose continuous factors, which are not labels: "

@@ -11,7 +11,12 @@ from srvae_adapters.drop_in.evaluation_utils import Rows
 from srvae_adapters.drop_in.metric_functions import only_theirs
 from srvae_plugin import metrics
 from srvae_plugin.metrics.codes import CodesAndFactors
-from srvae_plugin.metrics.dci import dci_scores, disentanglement, importance_matrix
+from srvae_plugin.metrics.dci import (
+    dci_scores,
+    disentanglement,
+    disentanglement_per_row,
+    importance_matrix,
+)
 from srvae_plugin.metrics.irs import robustness_matrix
 from srvae_plugin.metrics.modularity_explicitness import explicitness, modularity_per_latent
 from srvae_plugin.metrics.sap_score import prediction_accuracies, sap_score, squared_correlations
@@ -36,7 +41,6 @@ __all__ = [
 
 Matrix = NDArray[Any]
 """(num_codes, num_factors)."""
-_OFFSET = 1e-11  # the original's, keeps the entropy of a row of zeros defined
 
 
 def points(mus: Rows, ys: Rows) -> CodesAndFactors:
@@ -66,9 +70,7 @@ def _compute_dci(mus_train: Rows, ys_train: Rows, mus_test: Rows, ys_test: Rows)
 
 def disentanglement_per_code(importance_matrix: Matrix) -> NDArray[np.float64]:
     """1 less the entropy of each row, in units of its maximum."""
-    from scipy.stats import entropy
-
-    return 1.0 - entropy(importance_matrix.T + _OFFSET, base=importance_matrix.shape[1])
+    return disentanglement_per_row(importance_matrix)
 
 
 def completeness_per_factor(importance_matrix: Matrix) -> NDArray[np.float64]:

@@ -35,8 +35,11 @@ __all__ = [
     "FactorColumns",
     "Kinds",
     "chosen_rows",
+    "encoded_words",
     "equal_bins",
+    "numbers_or_words",
     "places_of_values",
+    "raw_columns",
     "read_columns",
 ]
 
@@ -68,9 +71,10 @@ def read_columns(
 ) -> FactorColumns:
     """Factors, their names and kinds from the arrays of a file and what is bound.
 
-    What is bound goes before what the file says, and that before what the numbers look like. A
-    column of text in which every word is a number is read as numbers. A column with `bins` becomes
-    classes: one class per value if it has at most that many, else that many bins of equal width.
+    What is bound takes precedence over what the file says, and that over what the numbers look
+    like. A column of text in which every word is a number is read as numbers. A column with `bins`
+    becomes classes: one class per value if it has at most that many, else that many bins of equal
+    width.
 
     Args:
         arrays: `factors`, and `factor_names` and `factor_kinds` if the file has them.
@@ -82,7 +86,8 @@ def read_columns(
     Raises:
         ValueError: if something is wrong; the message names the array or the binding.
     """
-    columns, names = _split(arrays["factors"], num_rows)
+    raw, names = raw_columns(arrays["factors"], num_rows)
+    columns = [numbers_or_words(column) for column in raw]
     if "factor_names" in arrays:
         names = _words("factor_names", arrays["factor_names"], len(columns))
     said: list[str | None] = [None] * len(columns)
@@ -99,7 +104,7 @@ def read_columns(
         if arrays["factors"].dtype.kind in "US" and column.dtype.kind != "U":
             _log.info("%s: text in which every word is a number: read as numbers", names[k])
         if column.dtype.kind == "U":
-            columns[k], labels[k] = _encoded_words(names[k], column)
+            columns[k], labels[k] = encoded_words(names[k], column)
             if said[k] == CONTINUOUS:
                 raise ValueError(
                     f"factor_kinds: got 'continuous' for {names[k]!r}, which holds words such as "
@@ -127,7 +132,7 @@ def places_of_values(factors: NDArray[Any], num_rows: int) -> NDArray[np.int64]:
     Raises:
         ValueError: as in `read_columns`.
     """
-    columns, _ = _split(factors, num_rows)
+    columns = [numbers_or_words(column) for column in raw_columns(factors, num_rows)[0]]
     places = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in columns]
     return np.stack(places, axis=1).astype(np.int64)
 
@@ -151,8 +156,8 @@ def chosen_rows(columns: FactorColumns, rows: NDArray[np.int64]) -> FactorColumn
     return columns._replace(factors=factors, kinds=dataclasses.replace(kinds, labels=labels))
 
 
-def _split(factors: NDArray[Any], num_rows: int) -> tuple[list[NDArray[Any]], list[str]]:
-    """Columns of numbers or str, and the names that come with them or numbers for names."""
+def raw_columns(factors: NDArray[Any], num_rows: int) -> tuple[list[NDArray[Any]], list[str]]:
+    """Columns as they are stored, and the names that come with them or numbers for names."""
     if factors.dtype.names:
         if factors.shape != (num_rows,):
             raise ValueError(
@@ -163,7 +168,7 @@ def _split(factors: NDArray[Any], num_rows: int) -> tuple[list[NDArray[Any]], li
         for name, column in zip(names, columns, strict=True):
             if column.shape != (num_rows,):
                 raise ValueError(f"factors[{name!r}]: expected one value per row, got an array")
-        return [_column(column) for column in columns], names
+        return columns, names
     if factors.ndim == 2 and len(factors) != num_rows and factors.shape[1] == num_rows:
         raise ValueError(
             f"factors: got shape {factors.shape}, one column per row of {num_rows}; expected "
@@ -176,10 +181,10 @@ def _split(factors: NDArray[Any], num_rows: int) -> tuple[list[NDArray[Any]], li
             f"(observation, factor), {num_rows} rows{one}"
         )
     names = [f"factor {k}" for k in range(factors.shape[1])]
-    return [_column(column) for column in factors.T], names
+    return list(factors.T), names
 
 
-def _column(column: NDArray[Any]) -> NDArray[Any]:
+def numbers_or_words(column: NDArray[Any]) -> NDArray[Any]:
     """Numbers as they are, text as str, or as numbers if that is what all of it is."""
     if column.dtype.kind == "S":
         try:
@@ -196,6 +201,8 @@ def _column(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _as_numbers(column: NDArray[Any]) -> NDArray[Any]:
+    if (np.char.find(column, "_") >= 0).any():  # which Python takes in numbers
+        return column
     for kind in (np.int64, np.float64):
         try:
             return np.asarray(column.astype(kind))
@@ -204,7 +211,7 @@ def _as_numbers(column: NDArray[Any]) -> NDArray[Any]:
     return column
 
 
-def _encoded_words(name: str, column: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+def encoded_words(name: str, column: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Places of the words in sorted order, and the words; the log has the mapping."""
     words, places = np.unique(column, return_inverse=True)
     shown = ", ".join(f"{word!r} = {k}" for k, word in enumerate(words[:_SHOWN].tolist()))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.own.factor_columns import FactorColumns, read_columns
 
-__all__ = ["array_of", "given_factors"]
+__all__ = ["array_of", "as_table", "given_factors"]
 
 
 def array_of(values: Any) -> NDArray[Any]:
@@ -25,6 +25,23 @@ def array_of(values: Any) -> NDArray[Any]:
     return np.asarray(values)
 
 
+def as_table(factors: Any) -> NDArray[Any]:
+    """Factors as `read_columns` takes them: numbers or text, or a field for each column of a frame.
+
+    Args:
+        factors: (row, factor) or (row,) array, tensor or data frame. Objects become the text that
+            they print as.
+
+    Raises:
+        ValueError: an empty cell, or a frame without columns or with two of one name.
+    """
+    if hasattr(factors, "iloc"):
+        return _of_frame(factors.to_frame() if factors.ndim == 1 else factors)
+    array = array_of(factors)
+    array = array.reshape(-1, 1) if array.ndim < 2 and not array.dtype.names else array
+    return _text("factors", array) if array.dtype.kind == "O" else array
+
+
 def given_factors(
     factors: Any, num_rows: int, factor_names: Sequence[str] | None = None
 ) -> FactorColumns:
@@ -34,10 +51,10 @@ def given_factors(
         factors: (row, factor) or (row,) array, tensor or data frame, whose columns may each have a
             type of their own and whose names are kept.
         num_rows: how many rows there are to be.
-        factor_names: one for each factor; they go before those of a frame.
+        factor_names: one for each factor; they take precedence over those of a frame.
 
     Raises:
-        ValueError: as in `read_columns`, or a frame has an empty cell.
+        ValueError: as in `as_table` and `read_columns`.
 
     Example:
         >>> import pandas
@@ -45,13 +62,7 @@ def given_factors(
         >>> given_factors(frame, 2).names
         ['shape', 'scale']
     """
-    if hasattr(factors, "iloc"):
-        factors = factors.to_frame() if factors.ndim == 1 else factors
-        array = _of_frame(factors)
-    else:
-        array = array_of(factors)
-        array = array[:, np.newaxis] if array.ndim == 1 and not array.dtype.names else array
-    arrays = {"factors": array}
+    arrays = {"factors": as_table(factors)}
     if factor_names is not None:
         arrays["factor_names"] = np.array(list(factor_names))
     return read_columns(arrays, num_rows)
@@ -59,11 +70,16 @@ def given_factors(
 
 def _of_frame(frame: Any) -> NDArray[Any]:
     """One array with a field for each column."""
-    columns = {str(name): _column(str(name), frame.iloc[:, k]) for k, name in enumerate(frame)}
-    fields: Any = [(name, values.dtype) for name, values in columns.items()]
+    names = [str(name) for name in frame.columns]
+    if not names:
+        raise ValueError("factors: got a data frame without columns; expected one for each factor")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"factors: two columns are called {twice[0]!r}: rename one")
+    columns = [_column(name, frame.iloc[:, k]) for k, name in enumerate(names)]
+    fields: Any = [(name, column.dtype) for name, column in zip(names, columns, strict=True)]
     records = np.empty(len(frame), dtype=fields)
-    for name, values in columns.items():
-        records[name] = values
+    for field, column in zip(records.dtype.names or (), columns, strict=True):
+        records[field] = column
     return records
 
 
@@ -71,4 +87,15 @@ def _column(name: str, series: Any) -> NDArray[Any]:
     if missing := int(series.isna().sum()):
         raise ValueError(f"factors[{name!r}] has no value in {missing} rows: fill or drop them")
     values = np.asarray(series)
-    return values if values.dtype.kind in "biuf" else values.astype(str)
+    return values if values.dtype.kind in "biuf" else _text(f"factors[{name!r}]", values)
+
+
+def _text(what: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Objects as text; those that stand for a missing value are refused."""
+    missing = sum(
+        not isinstance(value, str) and str(value).lower() in ("none", "nan", "nat", "<na>")
+        for value in values.flat
+    )
+    if missing:
+        raise ValueError(f"{what}: {missing} cells have no value: fill or drop their rows")
+    return values.astype(str)

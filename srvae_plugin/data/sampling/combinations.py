@@ -22,6 +22,8 @@ __all__ = ["Rule", "factor_named", "left_out", "pair_weights", "read_rule"]
 
 Rule = str | Mapping[Any, Any]
 """A dictionary, or "file.yaml" or "file.yaml:entry"; "labels.npz" of combinations."""
+_IN_VAIN = 1000
+"""Draws in a row that leave out nothing more before it is given up."""
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "==": lambda values, value: np.isclose(values, value, rtol=0, atol=1e-3),
     ">=": lambda values, value: values >= value - 1e-9,
@@ -220,6 +222,11 @@ def left_out(
     if repeat[0] not in asked:
         raise ValueError(f"dataset.constraints: repeat = {repeat}: expected one of {[*asked]}")
     number = asked[repeat[0]](repeat[1])
+    if number < 1:
+        raise ValueError(
+            f"dataset.constraints: repeat = {repeat}: leaves out {number} of {total} combinations; "
+            "expected at least one"
+        )
     out = np.zeros(sizes, dtype=bool)
     if constraints == {"all": ["==", "random"]}:
         eligible = np.arange(total)
@@ -228,14 +235,24 @@ def left_out(
             counts = sum(np.ix_(*[each.astype(int) for each in ends]))
             eligible = np.flatnonzero(np.asarray(counts) >= repeat[2])
         if number > len(eligible):
-            raise ValueError(f"dataset.constraints: {number} of {len(eligible)} to be left out")
+            raise ValueError(
+                f"dataset.constraints: repeat asks for {number} combinations to be left out; only "
+                f"{len(eligible)} qualify"
+            )
         out.reshape(-1)[random_state.choice(eligible, number, replace=False)] = True
         return out
-    for _ in range(100 * number):
-        if np.count_nonzero(out) >= number:
-            break
+    in_vain = 0
+    while np.count_nonzero(out) < number:
         more = _once(constraints, rule.get("connect", "and"), names, sizes, random_state)
-        if np.count_nonzero(more) <= number:
+        adds = np.count_nonzero(more) <= number and (more & ~out).any()
+        in_vain = 0 if adds else in_vain + 1
+        if in_vain == _IN_VAIN:
+            raise ValueError(
+                f"dataset.constraints: repeat = {repeat}: only {np.count_nonzero(out)} of the "
+                f"{number} combinations asked for fit the constraints: {_IN_VAIN} draws in a row "
+                "added none, or left out more than asked for at once; ask for another number"
+            )
+        if adds:
             out |= more
     # Up to a tenth more than asked for stays, as in the repository.
     if (over := np.count_nonzero(out) - number - int(0.1 * number)) > 0:

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.metrics.common.mutual_information import entropy
-from srvae_plugin.metrics.dci import disentanglement
+from srvae_plugin.metrics.dci import disentanglement, disentanglement_per_row
 from srvae_plugin.metrics.modularity_explicitness import modularity_per_latent
 
 __all__ = ["aggregate", "groups", "merges", "precision_curve"]
-
-_OFFSET = 1e-11  # DCI's, keeps the entropy of a row of zeros defined
 
 
 def aggregate(
@@ -34,10 +32,6 @@ def aggregate(
         `area_precision`: see `precision_curve`. `merge_A_B`: see `merges`.
         In [0, 1] only where the matrix is the metric's own; mig divides by the factor's entropy.
     """
-    from scipy.stats import entropy as distribution_entropy
-
-    per_latent = 1.0 - distribution_entropy(matrix.T + _OFFSET, base=matrix.shape[1])
-    per_factor = 1.0 - distribution_entropy(matrix + _OFFSET, base=matrix.shape[0])
     second, best = np.sort(matrix, axis=0)[-2:]
     gaps = best - second
     relative = gaps / entropy(factors)
@@ -51,8 +45,8 @@ def aggregate(
         "modularity": float(np.mean(modularity)),
     }
     terms: dict[str, tuple[Any, NDArray[np.float64]]] = {
-        "dci_disentanglement.code": (range(len(matrix)), per_latent),
-        "dci_completeness.code": (names, per_factor),
+        "dci_disentanglement.code": (range(len(matrix)), disentanglement_per_row(matrix)),
+        "dci_completeness.code": (names, disentanglement_per_row(matrix.T)),
         "mig.factor": (names, relative),
         "sap.factor": (names, gaps),
         "modularity.code": (range(len(matrix)), modularity),

@@ -7,13 +7,14 @@ tensors are told by what they can do, so that neither pandas nor torch is import
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.own.given_factors import array_of
+from srvae_plugin.data.own.factor_columns import encoded_words, numbers_or_words, raw_columns
+from srvae_plugin.data.own.given_factors import array_of, as_table
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics.codes import CodesAndFactors
 from srvae_plugin.metrics.common.checks import check_codes, check_factors
@@ -52,6 +53,8 @@ class Factors(NamedTuple):
     """(points, factor)"""
     names: NDArray[Any]
     """(factor,) names of a frame's columns, or else 0, 1, ..."""
+    unordered: NDArray[np.bool_]
+    """(factor,) which ones are words: their numbers have no order."""
 
 
 def as_factors(*tables: Any) -> list[Factors]:
@@ -59,53 +62,29 @@ def as_factors(*tables: Any) -> list[Factors]:
 
     Args:
         tables: arrays, frames or tensors of the same factors; (points,) stands for one factor.
+
+    Raises:
+        ValueError: as in `srvae_plugin.data.own.given_factors.as_table`, or different factors.
     """
-    columns = [_columns(table) for table in tables]
-    names = _names(tables[0], len(columns[0]))
-    made: list[list[NDArray[Any]]] = [[] for _ in tables]
+    arrays = [as_table(table) for table in tables]
+    columns, called = zip(*(raw_columns(array, len(array)) for array in arrays), strict=True)
     if any(len(each) != len(columns[0]) for each in columns):
         raise ValueError(
             "factors to fit and to test on must be the same ones, got "
             f"{' and '.join(str(len(each)) for each in columns)} columns."
         )
-    for same in zip(*columns, strict=True):
-        for place, column in zip(made, _numbers(same), strict=True):
-            place.append(column)
-    return [Factors(np.stack(each, axis=1), names) for each in made]
-
-
-def _columns(table: Any) -> list[NDArray[Any]]:
-    """The columns of a table; those of a frame one by one, as each has a type of its own."""
-    if hasattr(table, "iloc") and getattr(table, "ndim", 0) == 2:
-        columns = [np.asarray(table.iloc[:, k]) for k in range(table.shape[1])]
-    else:
-        array = np.asarray(as_array(table))
-        array = array[:, np.newaxis] if array.ndim == 1 else array
-        if array.ndim != 2:
-            raise ValueError(f"factors must have shape (points, factor), got {array.shape}.")
-        columns = list(array.T)
-    if not columns:
-        raise ValueError("factors must have at least one column, got none.")
-    return columns
-
-
-def _names(table: Any, num: int) -> NDArray[Any]:
-    if hasattr(table, "iloc") and hasattr(table, "columns"):
-        return np.array([str(name) for name in table.columns])
-    return np.arange(num)
-
-
-def _numbers(columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Parts of one factor, as numbers: words by their place among all words of it."""
-    if all(column.dtype.kind in "fiu" for column in columns):
-        return list(columns)
-    if all(column.dtype.kind == "b" for column in columns):
-        return [column.astype(np.int64) for column in columns]
-    if any(value is None or value != value for column in columns for value in column):
-        raise ValueError("factors must have a value for every point, got an empty one.")
-    words = [[str(value) for value in column] for column in columns]
-    known = np.unique([word for part in words for word in part])
-    return [np.searchsorted(known, part) for part in words]
+    ends = np.cumsum([len(array) for array in arrays])[:-1]
+    read, unordered = [], []
+    for name, parts in zip(called[0], zip(*columns, strict=True), strict=True):
+        column = numbers_or_words(np.concatenate(parts))
+        unordered.append(column.dtype.kind == "U")
+        column = encoded_words(name, column)[0] if unordered[-1] else column
+        read.append(np.split(column, ends))
+    names = np.array(called[0]) if arrays[0].dtype.names else np.arange(len(called[0]))
+    return [
+        Factors(np.stack(part, axis=1), names, np.array(unordered))
+        for part in zip(*read, strict=True)
+    ]
 
 
 class Split(NamedTuple):
@@ -115,6 +94,8 @@ class Split(NamedTuple):
     test: CodesAndFactors
     names: NDArray[Any]
     """(factor,) what the factors are called in keys."""
+    unordered: NDArray[np.bool_]
+    """(factor,) which ones are words: their numbers have no order."""
 
 
 def given_points(codes: Any, factors: Any, discrete: bool = True) -> CodesAndFactors:
@@ -153,7 +134,7 @@ def split(codes: Any, factors: Any, test: Any, random_state: np.random.RandomSta
                 f"{test_codes.shape[1]}."
             )
         values = check_factors(held_out.values, len(test_codes), False, "test factors")
-        return Split(train, CodesAndFactors(test_codes, values), given.names)
+        return Split(train, CodesAndFactors(test_codes, values), *given[1:])
     if isinstance(test, bool) or not isinstance(test, float | int) or not 0 < test < 1:
         raise ValueError(
             f"test must be a share between 0 and 1, or a pair of codes and factors, got {test!r}."
@@ -167,7 +148,7 @@ def split(codes: Any, factors: Any, test: Any, random_state: np.random.RandomSta
         )
     order = random_state.permutation(len(codes))
     parts = [CodesAndFactors(codes[k], values[k]) for k in np.split(order, [num_train])]
-    return Split(parts[0], parts[1], given.names)
+    return Split(parts[0], parts[1], *given[1:])
 
 
 def with_names(scores: dict[str, float | int], names: NDArray[Any]) -> dict[str, float | int]:

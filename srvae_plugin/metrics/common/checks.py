@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 __all__ = [
     "LEFT_OUT",
     "check_codes",
+    "check_continuous",
     "check_count",
     "check_factors",
     "check_latents",
@@ -42,10 +43,10 @@ def check_count(name: str, value: int, minimum: int = 1) -> None:
 def check_codes(
     codes: Any, num_points: int | None = None, name: str = "the representation function's result"
 ) -> NDArray[Any]:
-    """The codes as a C-ordered (points, latent) array of their own dtype.
+    """The codes as a C-ordered (points, latent) array of their own dtype; integers as float64.
 
     The dtype is kept because the original computes in it: variances and histograms of float32
-    codes are not those of the same codes in float64.
+    codes are not those of the same codes in float64. In small integers differences overflow.
 
     Raises:
         ValueError: not an array of real numbers, not two-dimensional, no latent, not
@@ -64,6 +65,7 @@ def check_codes(
             f"{name} must hold real numbers (float32 for models), got dtype {array.dtype}. "
             "Convert it, or return one array instead of a tuple of them."
         )
+    array = array if array.dtype.kind == "f" else array.astype(np.float64)
     # ascontiguousarray makes a scalar one-dimensional, hence np.shape of what was given.
     shape = np.shape(codes)
     expected_rows = "points" if num_points is None else str(num_points)
@@ -100,7 +102,7 @@ def _refuse_what_diverged(codes: NDArray[Any], name: str) -> None:
 def check_factors(
     factors: Any, num_points: int, discrete: bool = True, name: str = "factors"
 ) -> NDArray[Any]:
-    """The ground-truth factors as a (points, factor) array.
+    """The ground-truth factors as a (points, factor) array; small integers overflow: int64.
 
     Raises:
         ValueError: not two-dimensional, not `num_points` rows, not finite, or, if `discrete`, not
@@ -120,7 +122,22 @@ def check_factors(
             "Bin continuous factors first: dataset.factor_bins = 10, say (dci_regression, dci_es, "
             "irs, and SAP with continuous_factors=True take them as they are)."
         )
-    return array
+    return array.astype(np.int64, copy=False) if np.can_cast(array.dtype, np.int64) else array
+
+
+def check_continuous(name: str, given: Any, num_factors: int) -> NDArray[np.bool_]:
+    """(factor,) which factors are continuous, of a setting that says so.
+
+    Raises:
+        ValueError: neither True, False nor a boolean for each factor.
+    """
+    mask = np.asarray(given)
+    if mask.dtype != bool or mask.shape not in ((), (num_factors,)):
+        raise ValueError(
+            f"{name} must be True for all factors, False for none, or {num_factors} booleans, one "
+            f"for each factor, got {given!r}."
+        )
+    return np.broadcast_to(mask, (num_factors,))
 
 
 def check_latents(metric: str, num_latents: int) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "only_classes",
     "only_numbers",
     "without_factors",
+    "without_words",
 ]
 
 
@@ -52,7 +53,7 @@ def not_classes(metric: str, data: GroundTruthData) -> NDArray[np.bool_]:
         "irs and sap_score take them as they are); in Python, give classes as whole numbers"
     )
     out = continuous_factors(data)
-    _say_left_out(metric, data, out, "continuous", advice)
+    _say_left_out(metric, names_of(data), out, "continuous", advice)
     return out
 
 
@@ -64,25 +65,38 @@ def only_numbers(
     Raises:
         ValueError: if there is no other factor.
     """
+    return without_words(metric, names_of(data), unordered_factors(data), samples)
+
+
+def without_words(
+    metric: str,
+    names: Sequence[Any] | NDArray[Any],
+    out: NDArray[np.bool_],
+    samples: Sequence[CodesAndFactors],
+) -> list[CodesAndFactors]:
+    """The same of factors of these names, of which the classes without order are `out`."""
     advice = (
-        "bind dataset.factor_kinds = {name: 'continuous'} for those whose numbers have a meaning "
-        "(dci takes classes)"
+        "bind dataset.factor_kinds = {name: 'continuous'} for those whose numbers have a meaning, "
+        "or in Python give numbers (dci takes classes)"
     )
-    out = unordered_factors(data)
-    _say_left_out(metric, data, out, "classes without order", advice)
+    _say_left_out(metric, names, out, "classes without order", advice)
     return without_factors(samples, out)
 
 
 def _say_left_out(
-    metric: str, data: GroundTruthData, out: NDArray[np.bool_], what: str, advice: str
+    metric: str,
+    names: Sequence[Any] | NDArray[Any],
+    out: NDArray[np.bool_],
+    what: str,
+    advice: str,
 ) -> None:
     if not out.any():
         return
-    named = ", ".join(f"{name!r}" for name in np.array(names_of(data))[out].tolist())
+    named = ", ".join(f"{name!r}" for name in np.array(names)[out].tolist())
     if out.all():
         raise ValueError(f"{metric}: all factors are {what} ({named}), none is left: {advice}")
     logger.warning(
-        "%s: left out, since they are %s: %s; the score is over the other factors: %s",
+        "%s: left out because %s: %s. The score is over the other factors. To include them, %s",
         metric, what, named, advice,
     )  # fmt: skip
 

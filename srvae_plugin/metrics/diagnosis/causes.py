@@ -41,8 +41,13 @@ class Cause(NamedTuple):
     """Latents that the mend takes away."""
     new: Mapping[str, NDArray[np.float64]] = {}
     """Latents that it adds."""
-    after: int | None = None
-    """Place of the cause that is undone first."""
+    needs: tuple[int, ...] = ()
+    """Places of the causes that are undone first: their mends made latents that it takes away."""
+
+    @property
+    def after(self) -> int | None:
+        """The last of these."""
+        return self.needs[-1] if self.needs else None
 
 
 class Causes:
@@ -81,7 +86,7 @@ class Causes:
     def add(self, cause: Cause) -> None:
         """Note a cause and undo it."""
         before = {self.made_by[name] for name in cause.out if name in self.made_by}
-        cause = cause._replace(after=max(before) if before else None)
+        cause = cause._replace(needs=tuple(sorted(before)))
         for name in cause.new:
             self.made_by[name] = len(self.found)
         self.found.append(cause)
@@ -89,9 +94,14 @@ class Causes:
 
     def with_mended(self, place: int) -> Latents:
         """The original latents with one cause undone, and those that must be before it."""
-        cause = self.found[place]
-        before = self.original if cause.after is None else self.with_mended(cause.after)
-        return mended(before, cause.out, cause.new)
+        needed = {place}
+        for before in range(place, -1, -1):
+            if before in needed:
+                needed |= set(self.found[before].needs)
+        latents = self.original
+        for needs in sorted(needed):
+            latents = mended(latents, self.found[needs].out, self.found[needs].new)
+        return latents
 
     def table(self, names: Sequence[str]) -> NDArray[np.float64]:
         """(points, latent) some of the latents as they are now."""
@@ -326,9 +336,13 @@ def _bent(work: Causes, encoded: Sequence[int]) -> None:
     """Factors that a large probe reads and a linear one does not."""
     done = _named_already(work, ("split", "periodic", "mixed"))
     for names, group in _groups(work, [k for k in encoded if work.factors[k].name not in done]):
-        for k in (k for k in group.factors if work.is_bent(k)):
+        if bent := [k for k in group.factors if work.is_bent(k)]:
+            # Latents that are replaced go on telling of the group's other factors.
             text = f"{_named(names)} were read by a large probe"
-            _merge(work, "non-linear", [k], names, _missed(work, k), text)
+            said = "; ".join(_missed(work, k) for k in bent)
+            new = _read(work, group.factors, names)
+            called = tuple(work.factors[k].name for k in bent)
+            work.add(Cause("non-linear", called, tuple(names), said, text, tuple(names), new))
 
 
 def _missed(work: Causes, k: int) -> str:

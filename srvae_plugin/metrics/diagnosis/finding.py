@@ -60,7 +60,7 @@ class Finding(NamedTuple):
     scores: Mapping[str, float]
     """Scores of these codes, empty without them."""
     after: int | None = None
-    """Place of the finding that is mended first; None: none is needed."""
+    """Place of the finding that is mended first, the last one of several; None: none is needed."""
 
     @property
     def advice(self) -> str:

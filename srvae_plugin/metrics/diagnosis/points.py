@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.metrics.common.arrays import as_array, as_factors
-from srvae_plugin.metrics.common.checks import check_codes, check_factors
+from srvae_plugin.metrics.common.checks import check_codes, check_count, check_factors
 from srvae_plugin.metrics.diagnosis.thresholds import FEWEST_POINTS, GROUPS
 
 __all__ = ["Factor", "Points", "grouped", "points_of"]
@@ -75,6 +75,8 @@ def points_of(
         called = [f"factor {name}" for name in called]
     if len(called) != values.shape[1]:
         raise ValueError(f"factor names: got {len(called)} for {values.shape[1]} factors")
+    if len(set(called)) < len(called):
+        raise ValueError(f"factor names: got {called}; expected different names")
     if unknown := sorted(set(unordered) - set(called)):
         raise ValueError(f"unordered: no factor is called {unknown[0]!r}; there are {called}")
     if len(array) < FEWEST_POINTS:
@@ -82,10 +84,12 @@ def points_of(
             f"codes: got {len(array)} points; a diagnosis needs at least {FEWEST_POINTS}"
         )
     most, random_state = chosen
+    check_count("num_points", most, FEWEST_POINTS)
     if len(array) > most:
         rows = np.sort(random_state.permutation(len(array))[:most])
         array, values = array[rows], values[rows]
-    without_order = set(unordered) | _words(factors, called)
+    words = {name for name, is_word in zip(called, given.unordered, strict=True) if is_word}
+    without_order = set(unordered) | words
     varying = np.ptp(values, axis=0) > 0
     found = [
         _factor(name, column, name not in without_order and len(np.unique(column)) >= _ORDERED)
@@ -97,15 +101,6 @@ def points_of(
     binned = [f.name for f in found if (f.values != np.round(f.values)).any()]
     constant = [name for name, varies in zip(called, varying, strict=True) if not varies]
     return Points(array.astype(np.float64), found, constant, binned, not without_order)
-
-
-def _words(factors: Any, names: Sequence[str]) -> set[str]:
-    """Names of the columns that hold words: their numbers have no order."""
-    if hasattr(factors, "iloc") and getattr(factors, "ndim", 0) == 2:
-        kinds = [np.asarray(factors.iloc[:, k]).dtype.kind for k in range(factors.shape[1])]
-    else:
-        kinds = [np.asarray(as_array(factors)).dtype.kind] * len(names)
-    return {name for name, kind in zip(names, kinds, strict=True) if kind not in "fiub"}
 
 
 def _factor(name: str, column: NDArray[Any], ordered: bool) -> Factor:

@@ -64,30 +64,41 @@ def told(codes: NDArray[np.float64], factor: Factor, by: Halves, test: bool = Fa
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
-    classes = factor.classes
-    prior = np.bincount(classes) / len(classes)
-    entropy = -float(np.sum(prior[prior > 0] * np.log(prior[prior > 0])))
     if not codes.shape[1]:
         return Told(0.0, 1.0)
-
-    def fit(train: Any, target: Any, part: Any) -> NDArray[np.float64]:
-        forest = _forest(ExtraTreesClassifier, by.seed).fit(train, target)
-        chances = np.zeros((len(part), len(prior)))
-        chances[:, forest.classes_] = forest.predict_proba(part)
-        return chances
-
-    chances = _by_halves(codes, classes, by, fit)
-    logs = _logs(chances, prior, classes)
-    points = np.arange(len(classes))
-    seen = float(logs[points, classes].mean())
-    share = float(np.clip(1 + seen / entropy, 0.0, 1.0))
+    logs, share = _classified(_forest(ExtraTreesClassifier, by.seed), codes, factor.classes, by)
     if not test:
         return Told(share, 0.0)
+    classes, points = factor.classes, np.arange(len(factor.classes))
+    seen = float(logs[points, classes].mean())
     stream = np.random.RandomState(by.seed)
     shuffled = [
         logs[points, classes[stream.permutation(len(classes))]].mean() for _ in range(SHUFFLES)
     ]
     return Told(share, float(1 + np.sum(np.array(shuffled) >= seen)) / (SHUFFLES + 1))
+
+
+def _classified(
+    model: Any, codes: NDArray[np.float64], classes: NDArray[np.int64], by: Halves
+) -> tuple[NDArray[np.float64], float]:
+    """(points, class) logarithms of a classifier's predictions, and the share that they tell."""
+    prior, entropy = _prior(classes)
+
+    def fit(train: Any, target: Any, part: Any) -> NDArray[np.float64]:
+        model.fit(train, target)
+        chances = np.zeros((len(part), len(prior)))
+        chances[:, model.classes_] = model.predict_proba(part)
+        return chances
+
+    logs = _logs(_by_halves(codes, classes, by, fit), prior, classes)
+    seen = float(logs[np.arange(len(classes)), classes].mean())
+    return logs, float(np.clip(1 + seen / entropy, 0.0, 1.0))
+
+
+def _prior(classes: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
+    """(class,) how frequent each class is, and the entropy of that in nats."""
+    prior = np.bincount(classes) / len(classes)
+    return prior, -float(np.sum(prior[prior > 0] * np.log(prior[prior > 0])))
 
 
 def _logs(
@@ -105,20 +116,8 @@ def linear(codes: NDArray[np.float64], factor: Factor, by: Halves) -> float:
         return float(_r2(codes, factor.values[:, np.newaxis], by)[0])
     from sklearn.linear_model import LogisticRegression
 
-    prior = np.bincount(factor.classes) / len(factor.classes)
-    entropy = -float(np.sum(prior[prior > 0] * np.log(prior[prior > 0])))
-    scaled = _standard(codes)
-
-    def fit(train: Any, target: Any, part: Any) -> NDArray[np.float64]:
-        model = LogisticRegression(max_iter=500).fit(train, target)
-        chances = np.zeros((len(part), len(prior)))
-        chances[:, model.classes_] = model.predict_proba(part)
-        return chances
-
-    chances = _by_halves(scaled, factor.classes, by, fit)
-    logs = _logs(chances, prior, factor.classes)
-    seen = float(logs[np.arange(len(logs)), factor.classes].mean())
-    return float(np.clip(1 + seen / entropy, 0.0, 1.0))
+    model = LogisticRegression(max_iter=500)
+    return _classified(model, _standard(codes), factor.classes, by)[1]
 
 
 def allowed(share: float, factor: Factor) -> float:
@@ -128,9 +127,7 @@ def allowed(share: float, factor: Factor) -> float:
     """
     if not factor.ordered:
         return share
-    prior = np.bincount(factor.classes) / len(factor.classes)
-    entropy = -float(np.sum(prior[prior > 0] * np.log(prior[prior > 0])))
-    return float(1 - np.exp(-2 * share * entropy))
+    return float(1 - np.exp(-2 * share * _prior(factor.classes)[1]))
 
 
 def ring(

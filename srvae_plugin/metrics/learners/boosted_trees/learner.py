@@ -16,9 +16,7 @@ of two equal splits.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -60,22 +58,19 @@ class BoostedTrees:
     _leaves: NDArray[np.float64] = field(repr=False)
 
     @classmethod
-    def fit(cls, codes: ArrayLike, labels: ArrayLike, seed: int, n_jobs: int = 1) -> BoostedTrees:
+    def fit(cls, codes: ArrayLike, labels: ArrayLike, seed: int) -> BoostedTrees:
         """Fit to codes (point, latent) and labels (point,).
 
         Args:
             codes: numbers; rounded to float32 as in scikit-learn.
             labels: class of each point, at least two different ones.
             seed: in [0, 2**32), as `random_state` of scikit-learn.
-            n_jobs: threads to fit the trees of a stage in; the result does not depend on it.
 
         Raises:
             ValueError: wrong shapes, codes that are NaN or inf as float32, one class only.
         """
         values = checked_codes(codes)
         classes, encoded = checked_labels(labels, len(values))
-        if n_jobs < 1:
-            raise ValueError(f"n_jobs must be at least 1, got {n_jobs}.")
         start = _prior(encoded)
         shape = (NUM_STAGES, len(start), NODES)
         splits, thresholds = np.full(shape, -1, np.int16), np.zeros(shape)
@@ -87,19 +82,13 @@ class BoostedTrees:
         points = _points(values)
         raw = np.repeat(start[:, None], len(values), axis=1)
         residuals = np.empty_like(raw)
-        threads = min(n_jobs, len(start))
-        scratch = [_workspace(points) for _ in range(threads)]
-
-        def fit_share(stage: int, first: int) -> None:
+        scratch = _workspace(points)
+        for stage in range(NUM_STAGES):
+            fill_residuals(raw, encoded, residuals)
             fit_trees(
-                points, scratch[first], residuals, encoded, seeds[stage], first, threads,
-                raw, splits[stage], thresholds[stage], leaves[stage], importances,
+                points, scratch, residuals, encoded, seeds[stage], raw, splits[stage],
+                thresholds[stage], leaves[stage], importances,
             )  # fmt: skip
-
-        with ThreadPoolExecutor(threads) as pool:
-            for stage in range(NUM_STAGES):
-                fill_residuals(raw, encoded, residuals)
-                list(pool.map(fit_share, repeat(stage), range(threads)))
         total = importances.sum(axis=0)
         if total.sum() > 0.0:
             total /= total.sum()

@@ -157,21 +157,18 @@ def fit_trees(
     residuals: NDArray[np.float64],
     labels: NDArray[np.int64],
     seeds: NDArray[np.int64],
-    first: int,
-    step: int,
     raw: NDArray[np.float64],
     splits: NDArray[np.int16],
     thresholds: NDArray[np.float64],
     leaves: NDArray[np.float64],
     importances: NDArray[np.float64],
 ) -> None:
-    """Fit these trees of one stage and add their predictions to `raw`.
+    """Fit the trees of one stage and add their predictions to `raw`.
 
     Args:
         residuals: (tree, point).
         labels: (point,) class of each point.
         seeds: (tree,) of the random order of latents.
-        first, step: which trees to fit: `range(first, None, step)`.
         raw: (tree, point), changed.
         splits: (tree, node) latent or -1, filled, as are `thresholds` and `leaves`.
         importances: (tree, latent), added to.
@@ -179,7 +176,7 @@ def fit_trees(
     num_trees, n = residuals.shape
     buffer = np.empty((2, n))
     shrink = 1.0 if num_trees == 1 else (num_trees - 1) / num_trees
-    for k in range(first, num_trees, step):
+    for k in range(num_trees):
         grow_tree(points, work, residuals[k], seeds[k], importances[k])
         label = k if num_trees > 1 else 1
         _fill_leaves(work, residuals[k], labels, label, shrink, buffer, leaves[k])
