@@ -27,6 +27,7 @@ from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.metrics.diagnosis import KINDS, diagnose_codes
 from srvae_plugin.metrics.diagnosis.causes import Cause, Causes
 from srvae_plugin.metrics.diagnosis.points import points_of
+from srvae_plugin.metrics.diagnosis.words import what_then
 
 LONG = (split_one_hot, told_together_only, dead_nearly, rotated_unequal, copied_with_noise,
         rotated_scrambled, missing_and_split)  # fmt: skip
@@ -188,6 +189,19 @@ def test_a_cause_is_undone_after_all_that_made_its_latents():
     assert list(work.with_mended(3)) == ["z2", "both"]
     assert list(work.with_mended(2)) == ["z0", "z2", "m1"]
     assert [cause.needs for cause in work.found] == [(), (), (), (0, 2)]
+
+
+def test_a_finding_after_others_is_compared_with_what_came_before():
+    one = {"scores": {"MIG": 0.5}, "what_if": "they were merged"}
+    record = {"scores": {"MIG": 0.1}, "findings": [{"scores": {"MIG": 0.2}}] * 3}
+    expected = {
+        (): "MIG .10 -> .50 if they were merged",
+        (1,): "MIG .20 -> .50 if they were merged, once 2 is undone",
+        (0, 2): "MIG .50 if they were merged, once 1 and 3 are undone",
+    }
+    for after, words in expected.items():
+        assert what_then(one | {"after": list(after)}, record) == words
+    assert what_then(one | {"after": None}, record) == expected[()]  # as older versions wrote it
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import functools
 import inspect
 
 import numpy as np
+import pandas
 import pytest
 from metric_cases import GRIDS, IndexGrid, LookUp, noisy_factors
 from sklearn.tree import DecisionTreeClassifier
@@ -296,3 +297,10 @@ def test_words_are_numbered_alike_where_they_are_tested():
     assert (train.values.tolist(), test.values.tolist()) == ([[0], [1]], [[0], [2]])
     assert train.unordered.tolist() == [True]
     assert as_factors(np.array([True, False]))[0].values.tolist() == [[1], [0]]
+
+
+def test_frames_to_fit_and_to_test_on_have_the_same_columns():
+    frame = pandas.DataFrame({"a": range(4), "b": range(4)})
+    assert [list(each.names) for each in as_factors(frame, frame)] == [["a", "b"]] * 2
+    with pytest.raises(ValueError, match=r"same columns in one order, got a, b and b, a\."):
+        as_factors(frame, frame[["b", "a"]])

@@ -73,6 +73,11 @@ def as_factors(*tables: Any) -> list[Factors]:
             "factors to fit and to test on must be the same ones, got "
             f"{' and '.join(str(len(each)) for each in columns)} columns."
         )
+    if all(array.dtype.names for array in arrays) and len(set(map(tuple, called))) > 1:
+        orders = " and ".join(", ".join(names) for names in called)
+        raise ValueError(
+            f"factors to fit and to test on must have the same columns in one order, got {orders}."
+        )
     ends = np.cumsum([len(array) for array in arrays])[:-1]
     read, unordered = [], []
     for name, parts in zip(called[0], zip(*columns, strict=True), strict=True):

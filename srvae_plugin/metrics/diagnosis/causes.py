@@ -44,11 +44,6 @@ class Cause(NamedTuple):
     needs: tuple[int, ...] = ()
     """Places of the causes that are undone first: their mends made latents that it takes away."""
 
-    @property
-    def after(self) -> int | None:
-        """The last of these."""
-        return self.needs[-1] if self.needs else None
-
 
 class Causes:
     """The causes found so far, and the codes as they are with all of them undone."""

@@ -107,7 +107,7 @@ def _finding(work: Causes, place: int, scored: Any) -> Finding:
     table = np.stack(list(latents.values()), axis=1) if latents else None
     return Finding(
         cause.kind, cause.factors, cause.latents, cause.measured, cause.what_if, table,
-        scored(latents) if latents else {}, cause.after,
+        scored(latents) if latents else {}, cause.needs,
     )  # fmt: skip
 
 

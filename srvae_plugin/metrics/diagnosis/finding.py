@@ -59,8 +59,8 @@ class Finding(NamedTuple):
     """(points, latent) the codes with this mended, and with what stands before it in `after`."""
     scores: Mapping[str, float]
     """Scores of these codes, empty without them."""
-    after: int | None = None
-    """Place of the finding that is mended first, the last one of several; None: none is needed."""
+    after: tuple[int, ...] = ()
+    """Places of the findings that are mended first."""
 
     @property
     def advice(self) -> str:

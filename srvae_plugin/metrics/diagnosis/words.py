@@ -61,9 +61,14 @@ def what_then(one: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     if not one["scores"]:
         return ""
     after = one["after"]
-    before = record["scores"] if after is None else record["findings"][after]["scores"]
-    once = "" if after is None else f", once {after + 1} is undone"
-    return f"{changes(before, one['scores'])} if {one['what_if']}{once}"
+    places = after if isinstance(after, list) else [] if after is None else [after]
+    if not places:
+        return f"{changes(record['scores'], one['scores'])} if {one['what_if']}"
+    if len(places) == 1:
+        change = changes(record["findings"][places[0]]["scores"], one["scores"])
+        return f"{change} if {one['what_if']}, once {places[0] + 1} is undone"
+    undone = " and ".join(str(place + 1) for place in places)
+    return f"{listed(one['scores'])} if {one['what_if']}, once {undone} are undone"
 
 
 def changes(before: Mapping[str, float], after: Mapping[str, float]) -> str:

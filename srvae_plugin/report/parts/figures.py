@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.report.comparison.pairs import Row
-from srvae_plugin.report.comparison.published import PublishedScore
+from srvae_plugin.report.comparison.published import PublishedScore, mean_text
 from srvae_plugin.report.parts.svg import (
     Axis,
     axis,
@@ -117,7 +117,7 @@ def _triangle(title: str, x: float, y: float) -> str:
 def _published_mark(score: PublishedScore, x: Axis, y: float) -> str:
     mean = 0.0 if score.mean is None else score.mean
     spread = f" ± {score.std:g}" if score.std is not None else ""
-    title = f"published: {mean:g}{spread}, {score.source} ({score.confidence})"
+    title = f"published: {mean_text(score)}{spread}, {score.source} ({score.confidence})"
     at = x.at(mean)
     line = element("line", title, x1=at, x2=at, y1=y - 15, y2=y + 15, class_="published")
     if score.std is None:

@@ -61,7 +61,7 @@ class Diagnosis:
         """One dictionary per finding, in the order in which they are undone.
 
         `kind`, `factors`, `latents`, `measured`, `what_if`, `scores` without it, `advice`, and
-        `after`, the place of the finding that is undone first, if there is one.
+        `after`, the places of the findings that are undone first.
         """
         return list(self.record["findings"])
 
@@ -185,7 +185,7 @@ def _record(found: Findings) -> dict[str, Any]:
         {
             "kind": one.kind, "factors": list(one.factors), "latents": list(one.latents),
             "measured": one.measured, "what_if": one.what_if, "advice": one.advice,
-            "scores": dict(one.scores), "after": one.after,
+            "scores": dict(one.scores), "after": list(one.after),
         }
         for one in found.findings
     ]  # fmt: skip
