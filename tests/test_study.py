@@ -46,7 +46,6 @@ from srvae_plugin.study.engine import (
     thread_variables,
 )
 from srvae_plugin.study.job import Job
-from srvae_plugin.study.locks import only_study_in
 from srvae_plugin.study.numbered import NumberedModel, find_study
 from srvae_plugin.study.plan import PlannedRun, plan
 from srvae_plugin.study.run import (
@@ -362,7 +361,7 @@ def test_what_is_there_is_recognised_by_its_configuration(tmp_path):
 def test_an_existing_directory_needs_a_word(tmp_path):
     _, _, states = states_of(tmp_path)
     out = tmp_path / "out"
-    with only_study_in(out):
+    with only_writer(out):
         prepare_directory(out, False, False)  # the lock alone does not count
     StudyJson(out, {}, states).write()
     (out / "runs/SR-VAE/seed-0").mkdir(parents=True)

@@ -43,7 +43,7 @@ def small_run(tmp_path, name="run", *bindings, flags=()):
 def test_a_model_that_was_trained_since_is_not_scored_as_the_run(tmp_path):
     short = trained(tmp_path / "a")
     trained(tmp_path / "a", 4, resume=True)
-    with pytest.raises(ValueError, match="the model in memory is not the one"):
+    with pytest.raises(ValueError, match="the model in memory differs from the one"):
         short.evaluate(["mig"])
     again = sv.load_run(tmp_path / "a")
     assert again.evaluate(["mig"], (IMAGES, FACTORS)) == again.scores()
@@ -53,7 +53,7 @@ def test_a_model_that_another_run_took_is_not_scored_as_the_first(tmp_path):
     model = vae()
     first = trained(tmp_path / "a", model=model)
     second = trained(tmp_path / "b", 4, model=model)
-    with pytest.raises(ValueError, match="the model in memory is not the one"):
+    with pytest.raises(ValueError, match="the model in memory differs from the one"):
         first.evaluate(["mig"])
     assert second.evaluate(["mig"])
 

@@ -15,6 +15,7 @@ __all__ = [
     "NOT_OF_THE_MODEL",
     "dataset_bindings",
     "gin_dict",
+    "gin_function",
     "record_in",
     "value_in",
     "with_record",
@@ -37,6 +38,16 @@ def gin_dict(config: str) -> dict[str, str]:
     lines = _logical_lines(config)
     pairs = (line.split(" = ", 1) for line in lines if " = " in line and not line.startswith("#"))
     return {key.strip(): value.strip() for key, value in pairs}
+
+
+def gin_function(reference: str) -> str:
+    """Function of a gin reference, without scope and module.
+
+    Example:
+        >>> gin_function("@scope/srvae_plugin.vae()")
+        'vae'
+    """
+    return reference.removesuffix("()").rpartition("/")[2].rpartition(".")[2].removeprefix("@")
 
 
 def dataset_bindings(path: Path) -> dict[str, Any]:

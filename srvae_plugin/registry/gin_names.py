@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from gin import config as gin_state
 from gin.selector_map import SelectorMap
 
-__all__ = ["Names", "alias", "ours_first"]
+__all__ = ["Names", "alias", "forget_aliases", "ours_first"]
 
 _OURS = "srvae_plugin."
 

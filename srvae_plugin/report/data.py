@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from srvae_plugin.config.text import gin_function
 from srvae_plugin.files import read_json
 from srvae_plugin.report.comparison.gaps import add_foreign, add_refusals, with_plans
 from srvae_plugin.report.data_sets import (
@@ -20,7 +21,7 @@ from srvae_plugin.report.data_sets import (
     name_scored_data,
 )
 from srvae_plugin.report.foreign import told_apart
-from srvae_plugin.report.keys import TRAINING, gin_function, metric_name
+from srvae_plugin.report.keys import TRAINING, metric_name
 from srvae_plugin.report.reading import texts
 from srvae_plugin.report.run import DataSet, Run, Settings
 from srvae_plugin.report.study import study_name, with_study

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from srvae_plugin.config import plugins
+from srvae_plugin.config.text import gin_function
 
 if TYPE_CHECKING:
     from srvae_plugin.metrics.common.info import MetricInfo
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "TRAINING",
     "Score",
-    "gin_function",
     "headlines",
     "known_scores",
     "metric_name",
@@ -85,11 +85,6 @@ def metric_name(evaluation_fn: str, folder: str = "") -> str:
     if folder and (function in _MANY_INSTANCES or not function):
         return folder
     return scope or function or "unknown metric"
-
-
-def gin_function(evaluation_fn: str) -> str:
-    """Function of a gin reference, without scope and module."""
-    return evaluation_fn.removesuffix("()").rpartition("/")[2].rpartition(".")[2].removeprefix("@")
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:

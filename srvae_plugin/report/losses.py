@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from srvae_plugin.config.text import gin_function
 from srvae_plugin.models.readings import READINGS
 from srvae_plugin.models.titles import is_packaged
-from srvae_plugin.report.keys import gin_function
 from srvae_plugin.report.run import Settings
 
 __all__ = ["reconstruction_of"]

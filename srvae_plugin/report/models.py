@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from srvae_plugin.config.text import NOT_OF_THE_MODEL
+from srvae_plugin.config.text import NOT_OF_THE_MODEL, gin_function
 from srvae_plugin.models import titles
-from srvae_plugin.report.keys import gin_function
 from srvae_plugin.report.run import Run, Settings
 
 _LABEL_SETTINGS = 4

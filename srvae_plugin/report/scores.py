@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from srvae_plugin.config.text import gin_function
 from srvae_plugin.report.comparison.bootstrap import Summary
 from srvae_plugin.report.comparison.pairs import (
     Bootstrap,
@@ -19,7 +20,6 @@ from srvae_plugin.report.comparison.pairs import (
 from srvae_plugin.report.comparison.settings import Variants
 from srvae_plugin.report.keys import (
     Score,
-    gin_function,
     headlines,
     numbers,
     order,

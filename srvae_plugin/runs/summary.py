@@ -57,7 +57,8 @@ def number(value: Any) -> str:
 
 def _training(losses: dict[str, Any]) -> str:
     """The usual losses, of those that the model logs."""
-    said = f"trained for {losses['global_step']} steps"
+    steps = losses["global_step"]
+    said = f"trained for {steps} step{'' if steps == 1 else 's'}"
     if "elapsed_time" in losses:
         said += f" in {losses['elapsed_time']:.0f} s"
     names = {"reconstruction_loss": "reconstruction", "kl_loss": "KL"}

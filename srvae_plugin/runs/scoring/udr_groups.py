@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from srvae_plugin.config.text import NOT_OF_THE_MODEL, gin_dict
+from srvae_plugin.config.text import NOT_OF_THE_MODEL, gin_dict, gin_function
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.runs.directory import RunDirectory, TrainingDirectory, runs_below
 
@@ -62,7 +62,7 @@ def groups_of(places: Sequence[Path]) -> list[Group]:
                 *same.values(),
             )
             continue
-        model = str(dict(key[0]).get("model.model", "model")).strip("@()").rpartition(".")[2]
+        model = gin_function(dict(key[0]).get("model.model", "model"))
         taken = [group.name for group in groups if group.name.partition("-")[0] == model]
         name = f"{model}-{len(taken) + 1}" if taken else model
         groups.append(Group(name, tuple(same[seed] for seed in sorted(same, key=_as_number))))
