@@ -24,8 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 from evidence_curves import chart, difference_rows, found_in, step_rows, t_interval
-from evidence_record import RECORDS, read_rows
-from evidence_steps import IMAGES
+from evidence_record import IMAGES, RECORDS, read_rows
 from numpy.typing import ArrayLike, NDArray
 
 from srvae_plugin.config.text import gin_dict

@@ -22,6 +22,8 @@ from srvae_plugin.report.write import write_report
 
 RECORDS = Path(__file__).parents[1] / "docs" / "measurements" / "evidence"
 RUN_COLUMNS = ("label", "dataset_name", "seed", "status", "error")
+IMAGES = 1000
+"""Fixed images whose reconstruction evidence_steps.py measures."""
 Entry = dict[str, Any]
 """What study.json says of a run."""
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from evidence_record import RECORDS, Entry, read_rows, write_rows
+from evidence_record import IMAGES, RECORDS, Entry, read_rows, write_rows
 
 from srvae_plugin.config.text import record_in
 from srvae_plugin.report.keys import numbers
@@ -29,7 +29,7 @@ from srvae_plugin.training.weights import load_weights
 
 STEPS = (1000, 3000, 10000, 30000)
 COLUMNS = ("model", "seed", "step", "metric", "key", "value")
-IMAGES, BATCH = 1000, 50
+BATCH = 50
 Row = dict[str, Any]
 
 

@@ -51,6 +51,13 @@ def table_1(latents: int, c: int) -> tuple[nn.Sequential, nn.Sequential]:
     return encoder, decoder
 
 
+def negative_elbo(logits: Tensor, mean: Tensor, logvar: Tensor, x: Tensor) -> Tensor:
+    """Cross-entropy plus KL, summed over an image and averaged over the batch."""
+    reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+    kl = -0.5 * torch.sum(1 + logvar - mean.pow(2) - logvar.exp())
+    return (reconstruction + kl) / len(x)
+
+
 class PlainSRVAE(nn.Module):
     """Algorithms 1 and 2, read as `sr_vae.reading = "paper"` says, line by line."""
 
@@ -90,10 +97,7 @@ class PlainSRVAE(nn.Module):
 
     def loss(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Cross-entropy plus KL, summed and averaged over the batch (Algorithm 2)."""
-        logits, mean, logvar = self(x, noise)
-        reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-        kl = -0.5 * torch.sum(1 + logvar - mean.pow(2) - logvar.exp())
-        return (reconstruction + kl) / len(x)
+        return negative_elbo(*self(x, noise), x)
 
 
 class PlainVAE(nn.Module):
@@ -107,10 +111,7 @@ class PlainVAE(nn.Module):
         """Cross-entropy plus KL, averaged over the batch, and the latents it was computed with."""
         mean, logvar = self.encoder(x).chunk(2, dim=1)
         z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
-        logits = self.decoder(z)
-        reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-        kl = -0.5 * torch.sum(1 + logvar - mean.pow(2) - logvar.exp())
-        return (reconstruction + kl) / len(x), z
+        return negative_elbo(self.decoder(z), mean, logvar, x), z
 
     def loss(self, x: Tensor) -> Tensor:
         return self.loss_and_code(x)[0]

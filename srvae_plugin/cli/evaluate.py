@@ -227,16 +227,16 @@ def _foreign(
     options: argparse.Namespace, files: Sequence[str]
 ) -> tuple[RepresentationFunction, GroundTruthData | None, str]:
     """A function that is no run's, its data set if it has one, and what tells it from others."""
-    from srvae_plugin.data.storage.digest import digest_of_file
+    from srvae_plugin.data.storage.manifest import sha256_of
     from srvae_plugin.runs import evaluate
 
     if options.function:
         function = evaluate.load_function(options.function)
         module = sys.modules[options.function.partition(":")[0]]
         source = Path(getattr(module, "__file__", None) or "")
-        version = digest_of_file(source) if source.is_file() else ""
+        version = sha256_of(source) if source.is_file() else ""
         return function, None, f"{options.function} {version}"
     from srvae_plugin.interchange.foreign_models import load_foreign
 
     encoder, data = load_foreign(options.model, options.layout, files, options.bind)
-    return encoder, data, f"{digest_of_file(options.model)} {encoder.layout}"
+    return encoder, data, f"{sha256_of(options.model)} {encoder.layout}"

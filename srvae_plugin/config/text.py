@@ -17,6 +17,7 @@ __all__ = [
     "gin_dict",
     "gin_function",
     "record_in",
+    "text_in",
     "value_in",
     "with_record",
 ]
@@ -70,8 +71,13 @@ def dataset_bindings(path: Path) -> dict[str, Any]:
 
 def value_in(bound: Mapping[str, str], key: str) -> Any:
     """A Python value among the bindings of `gin_dict`, of a macro its value; None if unbound."""
-    value = bound.get(key, "None")
-    return ast.literal_eval(bound.get(value.removeprefix("%"), value))
+    return ast.literal_eval(text_in(bound, key) or "None")
+
+
+def text_in(bound: Mapping[str, str], key: str) -> str:
+    """The same as it is written; empty if unbound."""
+    value = bound.get(key, "")
+    return bound.get(value.removeprefix("%"), value)
 
 
 def with_record(config: str, record: Mapping[str, Any]) -> str:

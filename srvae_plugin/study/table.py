@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from srvae_plugin.config.text import gin_dict, value_in
+from srvae_plugin.config.text import gin_dict, text_in
 from srvae_plugin.files import last_step
 from srvae_plugin.study.directory import STATUSES, RunState
 
@@ -79,12 +79,12 @@ def fraction_trained(state: RunState) -> float:
     """How much of the training of a run is done, in [0, 1]."""
     if state.status == "planned":
         return 0.0
-    steps = value_in(gin_dict(state.config), "model.training_steps")
+    steps = text_in(gin_dict(state.config), "model.training_steps")
     training = state.directory.model
     complete = training.is_complete()
-    if complete or not steps:
+    if complete or not steps.isdecimal() or steps == "0":
         return float(complete)
-    return min(1.0, last_step(training.files.scalars) / steps)
+    return min(1.0, last_step(training.files.scalars) / int(steps))
 
 
 def clock(seconds: float | None) -> str:

@@ -85,9 +85,10 @@ def train(
     if isinstance(settings.built, RandomStates):
         settings.built.put_back()
     elif not settings.built:
-        given = {id(parameter) for parameter in model.parameters()}
+        given = list(model.parameters())  # held, so that no new one is where one of them was
         model.build(shape_of(data))
-        if not resumed and given - {id(parameter) for parameter in model.parameters()}:
+        kept = {id(parameter) for parameter in model.parameters()}
+        if not resumed and any(id(parameter) not in kept for parameter in given):
             _log.warning(
                 "the model was built already: its weights are replaced by new ones, drawn with the "
                 "seed; init_from starts from the weights of a run or a file"

@@ -26,6 +26,8 @@ __all__ = ["ArrayData", "ArrayImages", "DatasetImages", "as_data", "loader_batch
 _CHANNELS = (1, 3)
 _LOOKED_AT = 16
 """Items of a Dataset that tell how its values are to be read."""
+_PIL_MODES = ("1", "L", "RGB")
+"""Of PIL images; others do not hold intensities."""
 _IMAGE_KEYS = ("image", "images", "x", "x_targ")  # the last is disent's, in a tuple
 _EXPECTED = (
     "expected uint8 (0 to 255), bool, or floating point in [0, 1], of shape (images, height, "
@@ -279,11 +281,7 @@ class DatasetImages:
                 "torchvision's ToTensor() to its transforms, say"
             )
         mode = getattr(item, "mode", None)
-        if isinstance(mode, str) and mode not in (
-            "1",
-            "L",
-            "RGB",
-        ):  # of a PIL image; others hold no intensities
+        if isinstance(mode, str) and mode not in _PIL_MODES:
             raise ValueError(
                 f"data: item {index} is an image of mode {mode!r}; expected '1', 'L' or 'RGB': add "
                 ".convert('RGB')"

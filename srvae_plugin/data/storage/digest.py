@@ -16,10 +16,11 @@ import numpy as np
 from srvae_plugin.data.dsprites_variants import PaintedDSprites
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.data.storage.cache_folder import cache_file, open_cached
+from srvae_plugin.data.storage.manifest import sha256_of
 from srvae_plugin.data.storage.own_images import ImageFiles
 from srvae_plugin.files import write_text
 
-__all__ = ["digest_of", "digest_of_file"]
+__all__ = ["digest_of"]
 
 
 _SAMPLES = 256
@@ -111,12 +112,12 @@ def _draw(data: Any) -> str:
 def _of_path(path: Path, chosen: Iterable[Path] | None = None) -> str:
     """Digest of a file, or of a folder's files with their names relative to it."""
     if path.is_file():
-        return _kept(path, [path], lambda: digest_of_file(path))
+        return _kept(path, [path], lambda: sha256_of(path))
     files = sorted(chosen if chosen is not None else _below(path))
 
     def read() -> str:
         named = {file: file.relative_to(path).as_posix() for file in files if path in file.parents}
-        parts = [f"{named.get(file, file.name)} {digest_of_file(file)}" for file in files]
+        parts = [f"{named.get(file, file.name)} {sha256_of(file)}" for file in files]
         return _hashed("folder", *parts)
 
     return _kept(path, files, read)
@@ -126,12 +127,6 @@ def _below(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(place) / name for name in names if not name.startswith("."))
-
-
-def digest_of_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _kept(path: Path, files: list[Path], read: Any) -> str:

@@ -16,8 +16,8 @@ from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
 from srvae_plugin.data.own.factor_columns import chosen_rows, places_of_values, read_columns
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.data.sampling.held_out import split, to_score
-from srvae_plugin.data.storage.digest import digest_of_file
 from srvae_plugin.data.storage.locate import expanded
+from srvae_plugin.data.storage.manifest import sha256_of
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.codes.columns import Columns
 from srvae_plugin.runs.codes.of_vectors import check_axes, group_components
@@ -51,7 +51,7 @@ class CodesFile(NamedTuple):
     @property
     def identity(self) -> str:
         """What tells this table, read so, from others: its files' bytes, and how they are read."""
-        said = [digest_of_file(path) for path in self.files.values()]
+        said = [sha256_of(path) for path in self.files.values()]
         if self.columns != Columns():
             said.append(repr(tuple(self.columns)))
         if self.pca_dim is not None:
