@@ -10,7 +10,8 @@
 
 What there is (`help(sv.train)` and so on has the arguments and an example):
 
-    data           load_dataset; pairs and labels for training: ChangedFactors, LabelledData
+    data           load_dataset; as_data, of arrays; pairs and labels for training: ChangedFactors,
+                   LabelledData
     models         SRVAE, SeqVAE, ResVAE, VAE, AnnealedVAE, FactorVAE, BetaTCVAE, DIPVAE;
                    of pairs: AdaGVAE, AdaMLVAE, GroupVAELabels, MLVAELabels;
                    with labels: S2VAE, S2FactorVAE, S2DIPVAE, S2BetaTCVAE, S2MineVAE, SupervisedVAE
@@ -44,6 +45,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  (a checkout can be run without pi
 if TYPE_CHECKING:
     from srvae_plugin import metrics
     from srvae_plugin.config.plugins import load_dataset
+    from srvae_plugin.data.own.from_python import as_data
     from srvae_plugin.data.sampling.labelled import LabelledData
     from srvae_plugin.data.sampling.pairs import ChangedFactors
     from srvae_plugin.interchange.diagnosis import diagnose
@@ -113,6 +115,7 @@ _HOME = {
         "S2MineVAE",
         "SupervisedVAE",
     ),
+    "data.own.from_python": ("as_data",),
     "data.sampling.labelled": ("LabelledData",),
     "data.sampling.pairs": ("ChangedFactors",),
     "models.base": ("DisentanglementModel", "Gaussian", "Losses"),
@@ -170,6 +173,7 @@ __all__ = [
     "SeqVAE",
     "SupervisedVAE",
     "__version__",
+    "as_data",
     "diagnose",
     "evaluate_with_gin",
     "load_dataset",

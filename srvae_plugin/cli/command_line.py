@@ -227,9 +227,19 @@ def _reason(error: Exception) -> str:
 
 def _log_to_stderr() -> None:
     """Show our own log lines and warnings, and of other libraries what is a warning."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("srvae_plugin").setLevel(logging.INFO)
-    warnings.showwarning = lambda message, *place: logging.warning("warning: %s", message)
+    warnings.showwarning = lambda message, *place: logging.warning("%s", message)
+
+
+class _Line(logging.Formatter):
+    """The message alone, and that it is a warning if it is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return f"warning: {line}" if record.levelno == logging.WARNING else line
 
 
 def _output_is_closed() -> bool:

@@ -211,6 +211,16 @@ def restored() -> Iterator[None]:
             before.put()
 
 
+def held_bindings() -> list[str]:
+    """Names of our parameters that gin holds a value for, sorted."""
+    return sorted(
+        f"{selector.removeprefix('srvae_plugin.')}.{name}"
+        for (_, selector), values in gin_state._CONFIG.items()
+        if selector.startswith("srvae_plugin.")
+        for name in values
+    )
+
+
 def bind_reference(parameter: str, function: str) -> None:
     """Bind `parameter = @function` as if it had been typed last.
 
@@ -442,7 +452,7 @@ def _check_macros() -> None:
         said = f"{file}: {', '.join(names)}"
         if file and said not in _said and gin_sources.is_users(file):
             _said.add(said)
-            plugins.logger.warning("warning: unused macros in %s", said)
+            plugins.logger.warning("unused macros in %s", said)
 
 
 def _check_count(name: str, parameter: str, value: Any) -> None:

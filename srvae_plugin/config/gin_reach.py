@@ -103,7 +103,7 @@ def require_read(roots: Iterable[Root], bindings: gin_files.Texts = ()) -> None:
             by_file.setdefault(source.file, []).append(_written(key))
     if by_file:
         said = "; ".join(f"{file}: {', '.join(sorted(names))}" for file, names in by_file.items())
-        plugins.logger.warning("warning: these have no effect here: %s", said)
+        plugins.logger.warning("these have no effect here: %s", said)
 
 
 def text_of(roots: Iterable[Root]) -> str:
@@ -171,9 +171,7 @@ def require_no_dataset(but: Sequence[str], why: str) -> None:
             raise ConfigError(f"binding {source.named!r} would be ignored: {why}")
         by_file.setdefault(source.file, []).append(_written(key))
     for file, names in by_file.items():
-        plugins.logger.warning(
-            "warning: %s of %s will be ignored: %s", ", ".join(sorted(names)), file, why
-        )
+        plugins.logger.warning("%s of %s will be ignored: %s", ", ".join(sorted(names)), file, why)
 
 
 def idle_bindings(roots: Iterable[Root], bindings: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.sampling.seeds import Seed, stream_of
+
 if TYPE_CHECKING:
     import torch
 
@@ -30,16 +32,13 @@ class DrawnData(ABC):
     ) -> NDArray[np.float32]:
         """Draw one observation for each row of factors: (num, height, width, channel)."""
 
-    def sample(
-        self, num: int, random_state: np.random.RandomState
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    def sample(self, num: int, random_state: Seed) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Draw ``num`` rows of factors, then their observations."""
+        random_state = stream_of(random_state)
         factors = self.sample_factors(num, random_state)
         return factors, self.sample_observations_from_factors(factors, random_state)
 
-    def sample_observations(
-        self, num: int, random_state: np.random.RandomState
-    ) -> NDArray[np.float32]:
+    def sample_observations(self, num: int, random_state: Seed) -> NDArray[np.float32]:
         """Draw ``num`` observations: shape (num, height, width, channel)."""
         return self.sample(num, random_state)[1]
 
@@ -93,19 +92,20 @@ class IndexedData(DrawnData):
     def factors_at(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Factors (num, num_factors) of these indices."""
 
-    def sample_indices(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+    def sample_indices(self, num: int, random_state: Seed) -> NDArray[np.int64]:
         """Draw the indices of the observations that ``sample_observations`` would draw: (num,)."""
+        random_state = stream_of(random_state)
         return self.observation_indices(self.sample_factors(num, random_state), random_state)
 
     def sample_observations_from_factors(
-        self, factors: NDArray[Any], random_state: np.random.RandomState
+        self, factors: NDArray[Any], random_state: Seed
     ) -> NDArray[np.float32]:
         """Draw one observation for each row of factors: shape (num, height, width, channel).
 
         Raises:
             ValueError: as in ``observation_indices``.
         """
-        return self.observations_at(self.observation_indices(factors, random_state))
+        return self.observations_at(self.observation_indices(factors, stream_of(random_state)))
 
     def __len__(self) -> int:
         data: Any = self

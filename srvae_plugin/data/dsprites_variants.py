@@ -19,6 +19,7 @@ from PIL import Image
 from srvae_plugin.data.drawing import DrawnData
 from srvae_plugin.data.dsprites import DSprites, dsprites_full
 from srvae_plugin.data.ground_truth import draw_factors
+from srvae_plugin.data.sampling.seeds import stream_of
 from srvae_plugin.data.storage.bounded import open_file
 from srvae_plugin.data.storage.locate import Origin, PathLike
 
@@ -92,7 +93,7 @@ class PaintedDSprites(DrawnData):
         Raises:
             ValueError: as dSprites has it, if the factors do not exist.
         """
-        factors = np.asarray(factors)
+        factors, random_state = np.asarray(factors), stream_of(random_state)
         indices = self._sprites.observation_indices(self._of_sprites(factors), random_state)
         observations = np.empty((len(indices), *self.observation_shape), np.float32)
         for start in range(0, len(indices), _CHUNK):

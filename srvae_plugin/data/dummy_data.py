@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.drawing import DrawnData
+from srvae_plugin.data.sampling.seeds import Seed, stream_of
 
 __all__ = ["DummyData", "IdentityObservationsData"]
 
@@ -48,12 +49,12 @@ class DummyData(DrawnData):
         """Shape of one observation."""
         return list(self._SHAPE)
 
-    def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+    def sample_factors(self, num: int, random_state: Seed) -> NDArray[np.int64]:
         """Draws ``num`` rows of factors, int64 of shape (num, num_factors)."""
-        return random_state.randint(5, size=(num, self.num_factors), dtype=np.int64)
+        return stream_of(random_state).randint(5, size=(num, self.num_factors), dtype=np.int64)
 
     def sample_observations_from_factors(
-        self, factors: NDArray[np.integer[Any]], random_state: np.random.RandomState
+        self, factors: NDArray[np.integer[Any]], random_state: Seed
     ) -> NDArray[np.float32]:
         """Draws one image of noise for each row of factors: float32 (num, 64, 64, 1) in [0, 1].
 
@@ -62,9 +63,10 @@ class DummyData(DrawnData):
         """
         factors = self._checked(factors)
         observations = np.empty((len(factors), *self._SHAPE), np.float32)
+        stream = stream_of(random_state)
         for start in range(0, len(factors), self._CHUNK):
             part = observations[start : start + self._CHUNK]
-            part[:] = random_state.random_sample(size=part.shape)
+            part[:] = stream.random_sample(size=part.shape)
         return observations
 
     def _checked(self, factors: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
@@ -98,12 +100,12 @@ class IdentityObservationsData(DummyData):
     _SIZES = (11,) * 10
     _SHAPE = (10,)
 
-    def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+    def sample_factors(self, num: int, random_state: Seed) -> NDArray[np.int64]:
         """Draws ``num`` rows of integers from 1 to 10, int64 of shape (num, 10)."""
-        return random_state.randint(1, 11, size=(num, self.num_factors), dtype=np.int64)
+        return stream_of(random_state).randint(1, 11, size=(num, self.num_factors), dtype=np.int64)
 
     def sample_observations_from_factors(
-        self, factors: NDArray[np.integer[Any]], random_state: np.random.RandomState
+        self, factors: NDArray[np.integer[Any]], random_state: Seed
     ) -> NDArray[np.float32]:
         """Returns the factors as float32, shape (num, 10); draws nothing."""
         return self._checked(factors).astype(np.float32)

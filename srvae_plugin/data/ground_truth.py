@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.drawing import IndexedData
+from srvae_plugin.data.sampling.seeds import Seed, stream_of
 
 __all__ = [
     "FactorGrid",
@@ -66,9 +67,7 @@ class GroundTruthData(Protocol):
         """Draws ``num`` observations."""
 
 
-def draw_factors(
-    sizes: Sequence[int], num: int, random_state: np.random.RandomState
-) -> NDArray[np.int64]:
+def draw_factors(sizes: Sequence[int], num: int, random_state: Seed) -> NDArray[np.int64]:
     """Draws int64 of shape (num, len(sizes)), column ``i`` in ``range(sizes[i])``.
 
     The same numbers from the same stream as one ``randint(size, size=num)`` after the other, in a
@@ -82,7 +81,7 @@ def draw_factors(
         [True, True]
     """
     highs = np.array(sizes).reshape(-1, 1)
-    columns = random_state.randint(highs, size=(len(highs), num))
+    columns = stream_of(random_state).randint(highs, size=(len(highs), num))
     return columns.T.astype(np.int64, order="C")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.drawing import IndexedData
+from srvae_plugin.data.sampling.seeds import Seed, stream_of
 from srvae_plugin.data.storage.byte_table import ByteTable
 from srvae_plugin.data.storage.mapped_images import StoredImages
 
@@ -76,9 +77,9 @@ class ImagesOnly(IndexedData):
             )
         return self.sample_indices(len(factors), random_state)
 
-    def sample_indices(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
+    def sample_indices(self, num: int, random_state: Seed) -> NDArray[np.int64]:
         """Draws the indices of ``num`` images, uniformly with replacement."""
-        return np.asarray(random_state.randint(len(self._images), size=num), np.int64)
+        return np.asarray(stream_of(random_state).randint(len(self._images), size=num), np.int64)
 
     def observations_at(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Images of these indices: float32 (num, height, width, channel) in [0, 1]."""

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from srvae_plugin.data.own.from_python import as_data
-from srvae_plugin.interchange.scoring import function_of
-from srvae_plugin.metrics.common.seeds import Seed
+from srvae_plugin.data.sampling.seeds import Seed, seed_of
+from srvae_plugin.interchange.scoring import function_of, name_of
 from srvae_plugin.metrics.diagnosis.scoring import METRICS
 from srvae_plugin.runs.scoring.diagnosis import (
     POINTS,
@@ -18,6 +18,7 @@ from srvae_plugin.runs.scoring.diagnosis import (
     diagnosis_of_codes,
     diagnosis_of_function,
 )
+from srvae_plugin.runs.scoring.tried import tried
 from srvae_plugin.runs.trained import Run
 
 __all__ = ["diagnose"]
@@ -28,6 +29,7 @@ def diagnose(
     factors: Any,
     *,
     seed: Seed = 0,
+    random_state: Seed | None = None,
     num_points: int = POINTS,
     metrics: Sequence[str] = METRICS,
     names: Sequence[str] | None = None,
@@ -45,7 +47,7 @@ def diagnose(
             file, as `srvae_plugin.score` takes them.
         factors: of codes, (points, factor); of anything else a data set with factors, or a pair of
             images and their factors.
-        seed: a whole number, a numpy Generator or a RandomState.
+        seed: a whole number, a numpy Generator or a RandomState; `random_state` is the same.
         num_points: points that are looked at.
         metrics: what codes are scored with: some of mig, sap, dci, modularity_explicitness, mcc,
             factor_vae, dcimig, mig_sup, med.
@@ -68,16 +70,19 @@ def diagnose(
         >>> found.scores["MIG"] < 0.3 < 0.9 < found.mended["MIG"]
         True
     """
+    number = seed_of(seed, random_state)
     if _is_model(representation):
         if names is not None or unordered:
             raise ValueError("names and unordered go with codes: a data set says its own")
         data = as_data(factors)
         function = function_of(representation, data)
+        if not hasattr(function, "codes_at"):
+            tried(function, data, name_of(representation))
         return diagnosis_of_function(
-            function, data, seed=seed, num_points=num_points, metrics=metrics
+            function, data, seed=number, num_points=num_points, metrics=metrics
         )
     return diagnosis_of_codes(
-        representation, factors, seed=seed, names=names, unordered=unordered,
+        representation, factors, seed=number, names=names, unordered=unordered,
         num_points=num_points, metrics=metrics,
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from srvae_plugin.config import gin_files
 from srvae_plugin.config.optional import require
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.interchange.outputs import refuse_reconstruction, widths_of
 from srvae_plugin.interchange.script_code import require_no_files, require_no_files_in
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.exported import check_export
@@ -62,6 +63,10 @@ class ModelFile(Protocol):
     def declares(self) -> Sequence[Any]:
         """Axes of the input that the file declares; none if it does not say."""
 
+    @property
+    def widths(self) -> Sequence[int]:
+        """Columns of the two-dimensional outputs that the file declares; none if it does not."""
+
     def takes(self, shape: Sequence[int]) -> bool:
         """Whether the file declares an input that a batch of images of this shape fits."""
 
@@ -77,6 +82,7 @@ class FileFunction:
         """Codes (batch, latent); ValueError for outputs of another shape."""
         images = np.moveaxis(observations, 3, 1) if self.layout == "NCHW" else observations
         outputs = self.file.run(np.ascontiguousarray(images, dtype=np.float32))
+        refuse_reconstruction(self.file.widths or widths_of(outputs), images[0].size)
         first = outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
         if isinstance(first, torch.Tensor):  # numpy has no bfloat16
             first = (first.float() if first.dtype == torch.bfloat16 else first).cpu().numpy()
@@ -124,6 +130,11 @@ class TorchScriptFile:
         """None: the file does not say."""
         return ()
 
+    @property
+    def widths(self) -> Sequence[int]:
+        """None: the file does not say."""
+        return ()
+
     def takes(self, shape: Sequence[int]) -> bool:
         """True: the file does not say."""
         return True
@@ -161,7 +172,7 @@ class OnnxFile:
                 f"{path} takes {found}: expected one input, float images with four axes"
             )
         self._name, self.shape = inputs[0].name, inputs[0].shape
-        self._output = self._session.get_outputs()[0].name
+        self._outputs = self._session.get_outputs()
         self._dtype = _ONNX_TYPES[inputs[0].type]
 
     def run(self, images: NDArray[np.float32]) -> Any:
@@ -172,7 +183,7 @@ class OnnxFile:
             part = images[start : start + size]
             filled = np.zeros((size, *images.shape[1:]), self._dtype)
             filled[: len(part)] = part
-            (output,) = self._session.run([self._output], {self._name: filled})
+            (output,) = self._session.run([self._outputs[0].name], {self._name: filled})
             parts.append(np.asarray(output)[: len(part)])
         return np.concatenate(parts)
 
@@ -180,6 +191,12 @@ class OnnxFile:
     def declares(self) -> Sequence[Any]:
         """Axes of the input, sizes or names, the batch first."""
         return self.shape
+
+    @property
+    def widths(self) -> Sequence[int]:
+        """Columns of the two-dimensional outputs."""
+        shapes = [output.shape for output in self._outputs]
+        return [shape[1] for shape in shapes if len(shape) == 2 and isinstance(shape[1], int)]
 
     def takes(self, shape: Sequence[int]) -> bool:
         """Whether the input's declared axes are these, or have names instead of sizes."""

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from srvae_plugin.data.own.from_python import as_data
+from srvae_plugin.data.sampling.seeds import Seed, seed_of
 from srvae_plugin.interchange.foreign_models import READERS, find_layout, open_model
-from srvae_plugin.metrics.common.seeds import Seed, seed_of
+from srvae_plugin.interchange.outputs import refuse_reconstruction, widths_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.scoring.score import DEFAULT_METRICS, Metrics, score_function
@@ -22,7 +23,7 @@ from srvae_plugin.runs.scoring.scores import Scores
 from srvae_plugin.runs.trained import Run, load_run
 from srvae_plugin.runs.trained_on import require_shape
 
-__all__ = ["function_of", "score"]
+__all__ = ["function_of", "name_of", "score"]
 
 
 def score(
@@ -65,8 +66,13 @@ def score(
     """
     source = as_data(data)
     function = function_of(representation, source)
-    name = "the model" if isinstance(representation, nn.Module) else "the function"
-    return score_function(function, source, metrics, seed_of(seed, random_state), name)
+    number = seed_of(seed, random_state)
+    return score_function(function, source, metrics, number, name_of(representation))
+
+
+def name_of(representation: Any) -> str:
+    """What messages call it."""
+    return "the model" if isinstance(representation, nn.Module) else "the function"
 
 
 def function_of(representation: Any, data: Any) -> Callable[[NDArray[np.float32]], Any]:
@@ -114,6 +120,7 @@ def _of_module(module: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[Any
                 each.training = training
         if isinstance(codes, Mapping):  # of pythae's encoders
             codes = codes.get("embedding", codes)
+        refuse_reconstruction(widths_of(codes), x[0].numel())
         while isinstance(codes, tuple | list) and codes:
             codes = codes[0]
         if not isinstance(codes, torch.Tensor):

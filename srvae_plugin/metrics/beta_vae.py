@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import CodeDraws, RepresentationFunction, points_used
 from srvae_plugin.metrics.common.arrays import Rows
 from srvae_plugin.metrics.common.checks import check_codes, check_count
 from srvae_plugin.metrics.common.drawing import Scores
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = [
     "Differences",

@@ -12,6 +12,7 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, continuous_factors
+from srvae_plugin.data.sampling.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.files import replacing
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.common.arrays import split
@@ -25,7 +26,6 @@ from srvae_plugin.metrics.common.checks import (
 )
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 
 __all__ = [
     "IMPORTANCE_FILE",

@@ -14,6 +14,7 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.common.arrays import split
 from srvae_plugin.metrics.common.checks import (
@@ -26,7 +27,6 @@ from srvae_plugin.metrics.common.checks import (
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.factor_kinds import only_numbers, without_words
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.dci import disentanglement, save_matrix
 
 __all__ = [

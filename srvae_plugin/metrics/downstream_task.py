@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.own.table_rows import FEWEST_POINTS, TableRows
+from srvae_plugin.data.sampling.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.codes import (
     CodesAndFactors,
     RepresentationFunction,
@@ -26,7 +27,6 @@ from srvae_plugin.metrics.common.checks import check_count
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.factor_kinds import only_classes
 from srvae_plugin.metrics.common.info import MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.learners.predictors import Accuracies, PredictorFn, accuracies
 
 __all__ = [

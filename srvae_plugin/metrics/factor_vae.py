@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import (
     CodeDraws,
     RepresentationFunction,
@@ -24,7 +25,6 @@ from srvae_plugin.metrics.common.arrays import Rows
 from srvae_plugin.metrics.common.checks import check_count, warn_collapsed
 from srvae_plugin.metrics.common.drawing import Scores
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = [
     "Votes",

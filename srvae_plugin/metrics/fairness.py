@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
 from srvae_plugin.data.own.table_rows import TableRows
+from srvae_plugin.data.sampling.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.codes import (
     CodeDraws,
     CodesAndFactors,
@@ -27,7 +28,6 @@ from srvae_plugin.metrics.common.checks import LEFT_OUT, check_count, check_fact
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.factor_kinds import masked, only_classes
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.learners.predictors import PredictorFn, Task, predict
 
 __all__ = [

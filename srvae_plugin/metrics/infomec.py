@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, seed_of
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.arrays import given_points
 from srvae_plugin.metrics.common.checks import check_count, logger, varying_factors, warn_collapsed
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.common.mutual_information import entropy, mutual_information
-from srvae_plugin.metrics.common.seeds import Seed, seed_of
 
 __all__ = [
     "compute_infomec",

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.arrays import given_points
 from srvae_plugin.metrics.common.checks import warn_collapsed
 from srvae_plugin.metrics.common.discretizer import DiscretizerFn, discretize_codes
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = [
     "compute_irs",
@@ -49,7 +49,6 @@ def robustness_matrix(
             differences = np.abs(group - group.mean(axis=0))
             deviations[:, factor] += np.percentile(differences, q=diff_quantile * 100, axis=0)
         deviations[:, factor] /= len(present)
-    # In half precision a latent that varies can have a largest deviation of 0; its weight is 0.
     return 1.0 - deviations / np.where(largest == 0, 1, largest)[:, np.newaxis], largest
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.own.given_factors import require_one_order
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.common.arrays import as_array, as_factors
 from srvae_plugin.metrics.common.checks import (
@@ -23,7 +25,6 @@ from srvae_plugin.metrics.common.checks import (
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.factor_kinds import only_numbers, without_words
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = ["compute_mcc", "mcc", "strengths"]
 
@@ -76,6 +77,7 @@ def mcc(codes: Any, factors: Any, *, seed: Seed = 0, random_state: Seed | None =
         0.0
     """
     random_state_of(seed, random_state)  # is one, although nothing here is random
+    require_one_order(codes, factors)
     codes = check_codes(as_array(codes), name="codes")
     (given,) = as_factors(factors)
     sample = CodesAndFactors(codes, check_factors(given.values, len(codes), discrete=False))

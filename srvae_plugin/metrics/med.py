@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.common.arrays import split
 from srvae_plugin.metrics.common.checks import (
@@ -24,7 +25,6 @@ from srvae_plugin.metrics.common.discretizer import DiscretizerFn, discretize_co
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.common.mutual_information import mutual_information
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 from srvae_plugin.metrics.dci import disentanglement
 
 __all__ = [

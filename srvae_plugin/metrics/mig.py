@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.arrays import given_points
 from srvae_plugin.metrics.common.checks import check_latents, varying_factors, warn_collapsed
@@ -16,7 +17,6 @@ from srvae_plugin.metrics.common.discretizer import DiscretizerFn, discretize_co
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.common.mutual_information import entropy, mutual_information
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = ["compute_mig", "mig"]
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.common.arrays import split, with_names
 from srvae_plugin.metrics.common.checks import (
@@ -31,7 +32,6 @@ from srvae_plugin.metrics.common.factor_kinds import (
     without_words,
 )
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = ["ALPHAS", "GAMMAS", "compute_r2", "r2", "r2_scores"]
 

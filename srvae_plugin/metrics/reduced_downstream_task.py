@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.common.arrays import split, with_names
 from srvae_plugin.metrics.common.checks import check_count, varying_factors
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.dci import fit_importance, importance_matrix
 from srvae_plugin.metrics.downstream_task import check_sizes, draw_samples
 from srvae_plugin.metrics.learners.predictors import Accuracies, PredictorFn, accuracies

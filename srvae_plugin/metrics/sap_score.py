@@ -15,6 +15,7 @@ from srvae_plugin.data.ground_truth import (
     continuous_factors as continuous_in,
     unordered_factors,
 )
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.arrays import split
 from srvae_plugin.metrics.common.checks import (
@@ -27,7 +28,6 @@ from srvae_plugin.metrics.common.checks import (
 )
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = [
     "compute_sap",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
 from srvae_plugin.data.own.table_rows import FEWEST_POINTS, TableRows
+from srvae_plugin.data.sampling.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.codes import (
     CodeDraws,
     CodesAndFactors,
@@ -25,7 +26,6 @@ from srvae_plugin.metrics.common.checks import check_count, varying_factors
 from srvae_plugin.metrics.common.drawing import Scores
 from srvae_plugin.metrics.common.factor_kinds import masked, not_classes, without_factors
 from srvae_plugin.metrics.common.info import MetricInfo, documented, metric
-from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.downstream_task import check_sizes, fitting, sizes_that_fit
 from srvae_plugin.metrics.learners.predictors import PredictorFn, Task, accuracies, predict
 

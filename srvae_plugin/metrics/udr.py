@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.common.checks import check_codes, check_count
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = [
     "GaussianFunction",

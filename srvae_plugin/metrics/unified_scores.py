@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of
+from srvae_plugin.data.sampling.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.files import replacing
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction, check_sample
 from srvae_plugin.metrics.common.aggregation import aggregate
@@ -28,7 +29,6 @@ from srvae_plugin.metrics.common.discretizer import discretize_codes
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import MetricInfo, documented, metric
 from srvae_plugin.metrics.common.mutual_information import entropy
-from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.dci import importance_matrix
 from srvae_plugin.metrics.sap_score import prediction_accuracies
 

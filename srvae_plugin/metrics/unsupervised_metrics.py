@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.arrays import as_array
 from srvae_plugin.metrics.common.checks import check_codes, check_count, check_latents
@@ -21,7 +22,6 @@ from srvae_plugin.metrics.common.discretizer import DiscretizerFn, discretize_co
 from srvae_plugin.metrics.common.drawing import Scores, Source
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, documented, metric
 from srvae_plugin.metrics.common.mutual_information import mutual_information
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = [
     "compute_unsupervised_metrics",

@@ -14,13 +14,13 @@ import numpy as np
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.sampling.labelled import sample_labelled
 from srvae_plugin.data.sampling.labellers import Labels, perfect_labeller
+from srvae_plugin.data.sampling.seeds import Seed
 from srvae_plugin.metrics.codes import RepresentationFunction
 from srvae_plugin.metrics.common.checks import LEFT_OUT
 from srvae_plugin.metrics.common.drawing import Scores
 from srvae_plugin.metrics.common.factor_kinds import not_classes
 from srvae_plugin.metrics.common.fixed_data import compute_mig_on_fixed_data
 from srvae_plugin.metrics.common.info import Headline, MetricInfo, metric
-from srvae_plugin.metrics.common.seeds import Seed
 
 __all__ = ["compute_validation"]
 

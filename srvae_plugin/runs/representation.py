@@ -18,6 +18,7 @@ from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.images_only import ImagesOnly
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.data.own.table_rows import TableRows
+from srvae_plugin.metrics.common.checks import check_codes
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.progress import Progress
 from srvae_plugin.training.batches import DeviceImages, source_of
@@ -223,19 +224,8 @@ class TabulatedCodes:
     """
 
     def __init__(self, codes: NDArray[Any], data: FactorGrid | FactorTable | ImagesOnly):
-        if codes.ndim != 2 or len(codes) != data.num_observations or codes.dtype.kind not in "fiu":
-            raise ValueError(
-                f"codes: got {codes.dtype} of shape {codes.shape}; expected numbers of shape "
-                f"({data.num_observations}, latent), one row per observation"
-            )
-        if not codes.size:
-            raise ValueError(f"codes: got shape {codes.shape}; expected at least one latent")
-        if bad := np.count_nonzero(~np.isfinite(codes)):
-            raise ValueError(
-                f"codes: {bad} of {codes.size} are NaN or infinite; expected finite numbers"
-            )
         self.data = data
-        self._codes = codes if codes.dtype.kind == "f" else codes.astype(np.float64)
+        self._codes = check_codes(codes, data.num_observations, "codes")
 
     @cached_property
     def table_rows(self) -> TableRows | None:

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from srvae_plugin.config import gin_files
 from srvae_plugin.config.data_record import record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.sampling.pairs import plain_data
+from srvae_plugin.data.sampling.seeds import Seed
 from srvae_plugin.files import delete_folder, require_one
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.runs.described import (
@@ -53,7 +55,7 @@ def train(
     steps: int,
     batch_size: int | None = None,
     learning_rate: Rate = None,
-    seed: int = 0,
+    seed: Seed = 0,
     optimizer: str | Optimizer | Callable[..., Any] = "Adam",
     init_from: str | os.PathLike[str] | Run | None = None,
     evaluate_every: int = 0,
@@ -77,7 +79,8 @@ def train(
         steps: number of updates.
         batch_size: observations in a batch; by default 64, or the DataLoader's.
         learning_rate: a number, or a function of `global_step`; by default the optimizer's own.
-        seed: seed of the weights, the noise and the batches.
+        seed: seed of the weights, the noise and the batches: a whole number, a numpy Generator or a
+            RandomState.
         optimizer: a name ("Adam", "AdamW", "RMSPropOptimizer", ...), a class, a function of the
             parameters, or an optimizer.
         init_from: start from the weights of another run: the `Run`, its directory, a snapshot's
@@ -102,7 +105,8 @@ def train(
         The run, its model in eval mode.
 
     Raises:
-        ValueError: an argument cannot be used, or there is something in the directory already.
+        ValueError: an argument cannot be used, there is something in the directory already, or gin
+            holds bindings, which would count without being recorded.
         NonFiniteLossError: a loss or a weight is not finite.
         InterruptedTrainingError: a signal arrived; `resume` goes on.
 
@@ -115,6 +119,12 @@ def train(
         ['elbo', 'kl_0']
     """
     require_one(resume, overwrite)
+    if held := gin_files.held_bindings():
+        raise ValueError(
+            f"gin holds {', '.join(held[:5])}: the run would not record what the model reads of "
+            "it; call gin.clear_config() before the model is made and give arguments, or call "
+            "train_with_gin"
+        )
     begun, run = time.monotonic(), RunDirectory(Path(directory))
     options: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seed": seed}
     options |= {"learning_rate": learning_rate, "optimizer": optimizer, "keep_every": keep_every}

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from srvae_plugin.config.gin_sources import import_modules
 from srvae_plugin.config.text import gin_dict
 from srvae_plugin.data.own.from_python import as_data
+from srvae_plugin.data.sampling.seeds import Seed, seed_of
 from srvae_plugin.data.storage import manifest
 from srvae_plugin.files import read_scalars
-from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.plots import pictures
 from srvae_plugin.plots.curves import learning_curves

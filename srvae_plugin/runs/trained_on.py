@@ -104,7 +104,7 @@ def say_other_data(step: StepDirectory, data: GroundTruthData) -> None:
     same = record["digest"] == known["digest"] if comparable else not record
     if share > was and same:
         logger.warning(
-            "warning: dataset.held_out = %g, but the model was trained %s: %s of the rows that it "
+            "dataset.held_out = %g, but the model was trained %s: %s of the rows that it "
             "is scored on were trained on",
             share, f"with {was:g}" if was else "without it", "some" if was else "all",
         )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
@@ -102,7 +103,11 @@ def save(path: Path, at: Checkpoint, config: str, state: State) -> None:
         "optimizers": {name: each.state_dict() for name, each in state.optimizers.items()},
         "torch_rng": torch.get_rng_state(),
         "cuda_rng": [torch.cuda.get_rng_state(state.device)] if on_gpu else [],
-        "numpy_rng": _pack(state.random_state),
+        "numpy_rng": _pack(state.random_state.get_state(legacy=False)),
+        "global_rng": {
+            "numpy": _pack(np.random.get_state(legacy=False)),
+            "python": random.getstate(),
+        },
     }
     if state.average is not None:
         content["average"] = state.average.state_dict()
@@ -182,7 +187,10 @@ def load(path: Path, config: str, state: State) -> Checkpoint:
         # Older versions kept the states of all GPUs.
         place = min(state.device.index or 0, len(content["cuda_rng"]) - 1)
         torch.cuda.set_rng_state(content["cuda_rng"][place], state.device)
-    _unpack(content["numpy_rng"], state.random_state)
+    state.random_state.set_state(_unpack(content["numpy_rng"]))
+    if known := content.get("global_rng"):  # older versions left them as the seed has them
+        np.random.set_state(_unpack(known["numpy"]))
+        random.setstate(known["python"])
     return Checkpoint(content["step"], content["seconds"], content.get("curve"))
 
 
@@ -287,8 +295,8 @@ def _require_same(path: Path, saved: str, now: str) -> None:
         )
 
 
-def _pack(random_state: np.random.RandomState) -> dict[str, Any]:
-    state: Any = random_state.get_state(legacy=False)
+def _pack(state: Any) -> dict[str, Any]:
+    """The state of a numpy generator as tensors and numbers."""
     return {
         "key": torch.from_numpy(state["state"]["key"].astype(np.int64)),
         "pos": int(state["state"]["pos"]),
@@ -297,9 +305,9 @@ def _pack(random_state: np.random.RandomState) -> dict[str, Any]:
     }
 
 
-def _unpack(packed: dict[str, Any], random_state: np.random.RandomState) -> None:
+def _unpack(packed: dict[str, Any]) -> tuple[str, NDArray[np.uint32], int, int, float]:
     key = packed["key"].numpy().astype(np.uint32)
-    random_state.set_state(("MT19937", key, packed["pos"], packed["has_gauss"], packed["gauss"]))
+    return "MT19937", key, packed["pos"], packed["has_gauss"], packed["gauss"]
 
 
 def seed_everything(seed: int) -> None:

@@ -25,7 +25,7 @@ from srvae_plugin.training.capture import CapturedStep, choose_step
 from srvae_plugin.training.files import TrainingFiles
 from srvae_plugin.training.finite import FiniteCheck, refuse_to_go_on
 from srvae_plugin.training.interrupts import InterruptedTrainingError, stop_signals
-from srvae_plugin.training.numerics import memory_format, numerics
+from srvae_plugin.training.numerics import denormals_flushed, memory_format, numerics
 from srvae_plugin.training.random_states import RandomStates, kept_random_states
 from srvae_plugin.training.scalars import Rows, ScalarLog, TensorBoard, flatten
 from srvae_plugin.training.schedules import set_learning_rates
@@ -155,7 +155,8 @@ def train(
         ):
             while step < settings.training_steps:
                 set_learning_rates(optimizers, step)
-                losses = take(drawn.draw(), step)
+                with denormals_flushed(device):
+                    losses = take(drawn.draw(), step)
                 if average is not None:
                     average.update()
                 last = step == settings.training_steps - 1

@@ -19,6 +19,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.own.from_python import as_data, loader_batch_size
 from srvae_plugin.data.own.image_scale import extent
 from srvae_plugin.data.sampling.pairs import PairedData, plain_data
+from srvae_plugin.data.sampling.seeds import Seed, seed_of
 from srvae_plugin.models.base import DisentanglementModel
 from srvae_plugin.models.vae import BaseVAE
 from srvae_plugin.training.optimizers import Rate, optimizers_from
@@ -56,7 +57,7 @@ def prepared(
     batch_size: int | None = None,
     learning_rate: Rate = None,
     optimizer: str | Optimizer | Callable[..., Any] = "Adam",
-    seed: int = 0,
+    seed: Seed = 0,
     **settings: Any,
 ) -> Prepared:
     """Check and convert what a training is given; see `srvae_plugin.train`.
@@ -78,14 +79,13 @@ def prepared(
             "optimizer: the model has no parameters yet; call model.build(shape) before making "
             f"an optimizer of them, here model.build({shape_of(plain)})"
         )
-    for name, number in {"steps": steps, "seed": seed}.items():
-        if isinstance(number, bool) or not hasattr(number, "__index__"):
-            raise ValueError(f"{name} = {number!r}: expected a whole number")
+    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
+        raise ValueError(f"steps = {steps!r}: expected a whole number")
     settings.setdefault("eval_steps", min(max(steps // 10, _FEWEST_EVALUATED), _MOST_EVALUATED))
     made = TrainingSettings(
         model=model,
         training_steps=steps,
-        random_seed=seed,
+        random_seed=seed_of(seed),
         batch_size=of_loader or _BATCH_SIZE if batch_size is None else batch_size,
         optimizers=functools.partial(optimizers_from, optimizer, learning_rate),
         built=ready,

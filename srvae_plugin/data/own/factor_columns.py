@@ -53,6 +53,8 @@ Bins = int | dict[str, int] | dict[int, int] | list[int | None] | tuple[int | No
 """Bins of each floating point factor, of some factors by name or index, or of each factor."""
 
 _SHOWN = 20
+_FEWEST_NAMED = 20
+"""Rows of a table in which a word for each row is no factor; in fewer it may be one."""
 _T = TypeVar("_T")
 _log = logging.getLogger("srvae_plugin")
 
@@ -104,6 +106,7 @@ def read_columns(
         if arrays["factors"].dtype.kind in "US" and column.dtype.kind != "U":
             _log.info("%s: text in which every word is a number: read as numbers", names[k])
         if column.dtype.kind == "U":
+            _require_repeated(names, k, column)
             columns[k], labels[k] = encoded_words(names[k], column)
             if said[k] == CONTINUOUS:
                 raise ValueError(
@@ -218,6 +221,15 @@ def encoded_words(name: str, column: NDArray[Any]) -> tuple[NDArray[Any], tuple[
     more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
     _log.info("%s: words are encoded in sorted order: %s%s", name, shown, more)
     return places.reshape(-1).astype(np.int64), tuple(str(word) for word in words)
+
+
+def _require_repeated(names: Sequence[str], k: int, column: NDArray[Any]) -> None:
+    """Refuse words that name the rows of a table, such as its files, beside its factors."""
+    if len(names) > 1 and len(column) >= _FEWEST_NAMED and len(set(column.tolist())) == len(column):
+        raise ValueError(
+            f"{names[k]}: every row has a word of its own, such as {str(column[0])!r}: these name "
+            "the rows and are no factor; leave the column out"
+        )
 
 
 def _words(array: str, values: NDArray[Any], count: int) -> list[str]:

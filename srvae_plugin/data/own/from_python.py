@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.image_table import ImageTable
 from srvae_plugin.data.images_only import ImagesOnly
+from srvae_plugin.data.own.factor_columns import Bins, FactorColumns, Kinds
 from srvae_plugin.data.own.given_factors import array_of, given_factors
 from srvae_plugin.data.own.image_scale import Layout, extent, warn_of_dark_images
 from srvae_plugin.data.storage.byte_table import ByteTable
@@ -36,8 +37,14 @@ _EXPECTED = (
 )
 
 
-def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
-    """Return a data set to draw batches from.
+def as_data(
+    data: Any,
+    layout: Layout | None = None,
+    *,
+    factor_kinds: Kinds = None,
+    factor_bins: Bins = None,
+) -> GroundTruthData:
+    """Return a data set to draw batches from, as `train` and `score` do with what they are given.
 
     Every batch is drawn uniformly with replacement by a seeded generator whose state is part of a
     checkpoint. That holds for a DataLoader too: its Dataset is read, by index and in this process,
@@ -46,7 +53,8 @@ def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
     Args:
         data: one of
 
-            * a data set of ours or disentanglement_lib's, returned as it is;
+            * a data set of ours or disentanglement_lib's, or one that draws like them, returned as
+              it is;
             * an array or a tensor: uint8, 255 being white; bool; or floating point in [0, 1]. Axes
               are (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3. It is not copied, but
               for bfloat16, which becomes float32;
@@ -55,10 +63,13 @@ def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
             * a pair (images, factors) of such an array and a table (N, factor) or (N,), an array,
               a tensor or a data frame, whose names are kept: a data set to train and to score on;
             * a torch Dataset with a length, whose items are such an image or a tuple, list or
-              dictionary ("image", "images", "x" or disent's "x_targ") with it. Of random transforms
-              a resumed run goes on only with those that use torch's generator, on a CPU;
+              dictionary ("image", "images", "x" or disent's "x_targ") with it. A resumed run
+              goes on with random transforms that use torch's, numpy's or Python's generator;
             * a torch DataLoader of one, without a sampler or collate_fn of its own.
         layout: "NHW", "NHWC" or "NCHW", where the shape leaves a doubt.
+        factor_kinds: "class" or "continuous" for factors of a pair, by name or index, in a list, or
+            one word for all; by default words and whole numbers are classes.
+        factor_bins: bins that make classes of continuous factors: a number for all, or by name.
 
     Raises:
         ValueError: it is something else, its axes can be read in two ways, or its values are on
@@ -69,12 +80,15 @@ def as_data(data: Any, layout: Layout | None = None) -> GroundTruthData:
         >>> as_data(np.zeros((100, 3, 64, 64), np.uint8)).observation_shape
         [64, 64, 3]
     """
+    if isinstance(data, tuple) and len(data) == 2:
+        return _with_factors(*data, layout, factor_kinds, factor_bins)
+    if factor_kinds is not None or factor_bins is not None:
+        raise ValueError("factor_kinds and factor_bins go with a pair (images, factors)")
     if hasattr(data, "sample_observations") and hasattr(data, "observation_shape"):
+        _require_observations(data)
         return data
     if hasattr(data, "batch_sampler") and hasattr(data, "dataset"):
         return as_data(_dataset_of(data), layout)
-    if isinstance(data, tuple) and len(data) == 2:
-        return _with_factors(*data, layout)
     if hasattr(data, "__array__"):
         images = ArrayImages(array_of(data), layout)
         if not images.are_vectors:
@@ -116,13 +130,39 @@ def _dataset_of(loader: Any) -> Any:
     return loader.dataset
 
 
-def _with_factors(images: Any, factors: Any, layout: Layout | None) -> ImageTable:
+def _require_observations(data: GroundTruthData) -> None:
+    """Refuse a data set whose observations are not what models and metrics take."""
+    drawn = np.asarray(data.sample_observations(_LOOKED_AT, np.random.RandomState(0)))
+    shape, name = (_LOOKED_AT, *data.observation_shape), type(data).__name__
+    if drawn.shape != shape:
+        raise ValueError(f"data: {name} draws observations of shape {drawn.shape}, not {shape}")
+    low, high = extent(drawn)
+    is_image = len(shape) == 4 and shape[1:3] != (1, 1)
+    if drawn.dtype.kind != "f" or (is_image and not (low >= 0 and high <= 1)):
+        raise ValueError(
+            f"data: {name} draws {drawn.dtype} from {low:g} to {high:g}; expected images as "
+            "floating point in [0, 1]: divide by 255, say"
+        )
+
+
+def _with_factors(
+    images: Any, factors: Any, layout: Layout | None, kinds: Kinds, bins: Bins
+) -> ImageTable:
     source: Any = as_data(images, layout)
-    columns = given_factors(factors, len(images))
-    return ImageTable(
+    columns = given_factors(factors, len(images), kinds=kinds, bins=bins)
+    table = ImageTable(
         columns.factors, source.observations_at, source.observation_shape, columns.names,
         factor_kinds=columns.kinds,
     )  # fmt: skip
+    if isinstance(source, ArrayData):
+        table.content_digest = _digest_of_pair(source, columns)
+    return table
+
+
+def _digest_of_pair(images: ArrayData, columns: FactorColumns) -> str:
+    factors = np.ascontiguousarray(columns.factors)
+    described = f"{images.content_digest}|{factors.dtype.str}{factors.shape}|{columns.names}|"
+    return hashlib.sha256(described.encode() + factors.tobytes()).hexdigest()
 
 
 class ArrayImages:
@@ -310,14 +350,16 @@ def _channels_last(array: NDArray[Any], layout: Layout | None) -> NDArray[Any]:
         # (N, H, W); an image of three columns, or of three rows, is more likely one in colour.
         if layout is None and (shape[1] in _CHANNELS) != (shape[2] in _CHANNELS):
             raise ValueError(
-                f"data: shape {shape} can be read in two ways; pass layout='NHW' if it is (images, "
-                "height, width), or add an axis"
+                f"data: shape {shape} can be read in two ways; pass as_data(images, layout='NHW') "
+                "if it is (images, height, width), or add an axis"
             )
         return array[..., None]
     first, last = shape[1] in _CHANNELS, shape[3] in _CHANNELS
     if layout is None and first == last:
         what = "can be read in two ways" if first else "has no axis of one channel or three"
-        raise ValueError(f"data: shape {shape} {what}; pass layout='NHWC' or layout='NCHW'")
+        raise ValueError(
+            f"data: shape {shape} {what}; pass as_data(images, layout='NHWC'), or 'NCHW'"
+        )
     channels_first = first if layout is None else layout == "NCHW"
     return np.moveaxis(array, 1, 3) if channels_first else array
 

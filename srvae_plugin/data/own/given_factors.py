@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srvae_plugin.data.own.factor_columns import FactorColumns, read_columns
+from srvae_plugin.data.own.factor_columns import Bins, FactorColumns, Kinds, read_columns
 
-__all__ = ["array_of", "as_table", "given_factors"]
+__all__ = ["array_of", "as_table", "given_factors", "require_one_order"]
 
 
 def array_of(values: Any) -> NDArray[Any]:
@@ -43,7 +44,11 @@ def as_table(factors: Any) -> NDArray[Any]:
 
 
 def given_factors(
-    factors: Any, num_rows: int, factor_names: Sequence[str] | None = None
+    factors: Any,
+    num_rows: int,
+    factor_names: Sequence[str] | None = None,
+    kinds: Kinds = None,
+    bins: Bins = None,
 ) -> FactorColumns:
     """Factors with their names and kinds, as those of a file are read.
 
@@ -52,6 +57,7 @@ def given_factors(
             type of their own and whose names are kept.
         num_rows: how many rows there are to be.
         factor_names: one for each factor; they take precedence over those of a frame.
+        kinds, bins: see `read_columns`.
 
     Raises:
         ValueError: as in `as_table` and `read_columns`.
@@ -65,7 +71,36 @@ def given_factors(
     arrays = {"factors": as_table(factors)}
     if factor_names is not None:
         arrays["factor_names"] = np.array(list(factor_names))
-    return read_columns(arrays, num_rows)
+    return read_columns(arrays, num_rows, kinds, bins)
+
+
+def require_one_order(codes: Any, factors: Any) -> None:
+    """Refuse data frames of which the indexes say that their rows do not belong together.
+
+    Args:
+        codes, factors: what is given; of anything but frames nothing is known. A frame that numbers
+            its rows may stand beside one with other labels.
+
+    Raises:
+        ValueError: the same labels in another order, or other labels.
+    """
+    if not (hasattr(codes, "iloc") and hasattr(factors, "iloc")) or len(codes) != len(factors):
+        return
+    one, other = codes.index, factors.index
+    if one.equals(other):
+        return
+    if Counter(one) == Counter(other):
+        raise ValueError(
+            "codes and factors: their indexes have the same labels in another order; put the rows "
+            "in one order: factors.loc[codes.index], or reset_index(drop=True) on both if they "
+            "belong together as they stand"
+        )
+    numbered = list(range(len(codes)))
+    if numbered not in (one.tolist(), other.tolist()):
+        raise ValueError(
+            "codes and factors: their indexes have different labels; reset_index(drop=True) on "
+            "both if their rows belong together as they stand"
+        )
 
 
 def _of_frame(frame: Any) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from srvae_plugin.data.drawing import IndexedData
 from srvae_plugin.data.ground_truth import draw_factors
 from srvae_plugin.data.own.factor_kinds import FactorKinds, as_kinds, encoded
 from srvae_plugin.data.own.table_rows import Content, TableRows
+from srvae_plugin.data.sampling.seeds import Seed, stream_of
 
 __all__ = ["FactorTable"]
 
@@ -116,10 +117,10 @@ class FactorTable(IndexedData):
         """What tells observations apart, if anything does: row numbers alone do not."""
         return None
 
-    def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[Any]:
+    def sample_factors(self, num: int, random_state: Seed) -> NDArray[Any]:
         """Draw (num, factor) factors: of random rows, or each uniformly on a full grid."""
         if not self.is_grid:
-            return self.factors[random_state.randint(self._num_drawn, size=num)]
+            return self.factors[stream_of(random_state).randint(self._num_drawn, size=num)]
         classes = draw_factors(self.factors_num_values, num, random_state)
         columns = [
             np.unique(column)[chosen]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from srvae_plugin.data.drawing import IndexedData
 from srvae_plugin.data.ground_truth import FactorGrid
 from srvae_plugin.data.sampling.combinations import Rule, left_out, pair_weights, read_rule
+from srvae_plugin.data.sampling.seeds import stream_of
 from srvae_plugin.data.storage.byte_table import ByteTable, byte_table_of
 
 __all__ = ["ConstrainedGrid", "constrained"]
@@ -96,7 +97,7 @@ class ConstrainedGrid(IndexedData):
 
     def sample_factors(self, num: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
         """Draws ``num`` combinations by their weights: int64 of shape (num, num_factors)."""
-        drawn = random_state.random_sample(num) * self._cumulative[-1]
+        drawn = stream_of(random_state).random_sample(num) * self._cumulative[-1]
         # What rounds up to the sum would be beyond the last combination that there is.
         last = int(np.searchsorted(self._cumulative, self._cumulative[-1]))
         cells = np.minimum(np.searchsorted(self._cumulative, drawn, side="right"), last)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.data.own.factor_columns import encoded_words, numbers_or_words, raw_columns
-from srvae_plugin.data.own.given_factors import array_of, as_table
+from srvae_plugin.data.own.given_factors import array_of, as_table, require_one_order
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.metrics.codes import CodesAndFactors
 from srvae_plugin.metrics.common.checks import check_codes, check_factors
@@ -109,6 +109,7 @@ def given_points(codes: Any, factors: Any, discrete: bool = True) -> CodesAndFac
     Raises:
         ValueError: a wrong shape or value.
     """
+    require_one_order(codes, factors)
     codes = check_codes(as_array(codes), name="codes")
     (given,) = as_factors(factors)
     return CodesAndFactors(codes, check_factors(given.values, len(codes), discrete))
@@ -126,10 +127,12 @@ def split(codes: Any, factors: Any, test: Any, random_state: np.random.RandomSta
     Raises:
         ValueError: a share that leaves no point on either side, or a wrong shape or value.
     """
+    require_one_order(codes, factors)
     codes = check_codes(as_array(codes), name="codes")
     if isinstance(test, tuple | list):
         if len(test) != 2:
             raise ValueError(f"test must be a pair of codes and factors, got {len(test)} parts.")
+        require_one_order(*test)
         given, held_out = as_factors(factors, test[1])
         train = CodesAndFactors(codes, check_factors(given.values, len(codes), False))
         test_codes = check_codes(as_array(test[0]), name="test codes")
@@ -179,6 +182,7 @@ class Rows(NamedTuple):
     @classmethod
     def of(cls, codes: Any, factors: Any) -> Rows:
         """The rows of these arrays; fractional factors are continuous."""
+        require_one_order(codes, factors)
         codes = check_codes(as_array(codes), name="codes")
         (given,) = as_factors(factors)
         check_factors(given.values, len(codes), discrete=False)

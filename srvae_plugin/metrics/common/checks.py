@@ -46,7 +46,8 @@ def check_codes(
     """The codes as a C-ordered (points, latent) array of their own dtype; integers as float64.
 
     The dtype is kept because the original computes in it: variances and histograms of float32
-    codes are not those of the same codes in float64. In small integers differences overflow.
+    codes are not those of the same codes in float64. In small integers differences overflow, and
+    sums over many points are wrong in half precision, whose codes become float32.
 
     Raises:
         ValueError: not an array of real numbers, not two-dimensional, no latent, not
@@ -65,7 +66,7 @@ def check_codes(
             f"{name} must hold real numbers (float32 for models), got dtype {array.dtype}. "
             "Convert it, or return one array instead of a tuple of them."
         )
-    array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    kept = np.promote_types(array.dtype, np.float32) if array.dtype.kind == "f" else np.float64
     # ascontiguousarray makes a scalar one-dimensional, hence np.shape of what was given.
     shape = np.shape(codes)
     expected_rows = "points" if num_points is None else str(num_points)
@@ -75,6 +76,7 @@ def check_codes(
             f"{name} must have shape ({expected_rows}, latent), got {shape}. "
             "Return one row per observation and flatten everything after the first axis."
         )
+    array = array.astype(kept, copy=False)
     _refuse_what_diverged(array, name)
     return array
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from srvae_plugin.data.ground_truth import GroundTruthData
+from srvae_plugin.data.sampling.seeds import Seed, random_state_of
 from srvae_plugin.metrics.codes import (
     DrawnSamples,
     RepresentationFunction,
     sample_codes_and_factors,
 )
 from srvae_plugin.metrics.common.factor_kinds import only_classes
-from srvae_plugin.metrics.common.seeds import Seed, random_state_of
 
 __all__ = ["Scores", "Source"]
 

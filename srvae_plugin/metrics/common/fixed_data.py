@@ -15,12 +15,12 @@ import gin
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.sampling.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.codes import CodesAndFactors, RepresentationFunction
 from srvae_plugin.metrics.common.checks import check_codes, check_count, check_factors
 from srvae_plugin.metrics.common.discretizer import DiscretizerFn
 from srvae_plugin.metrics.common.drawing import Scores
 from srvae_plugin.metrics.common.info import documented
-from srvae_plugin.metrics.common.seeds import Seed, draw_seeds, random_state_of
 from srvae_plugin.metrics.dci import dci_scores, importance_matrix
 from srvae_plugin.metrics.mig import mig
 from srvae_plugin.metrics.sap_score import sap_score

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from srvae_plugin.data.sampling.seeds import Seed, seed_of
 from srvae_plugin.metrics.common.mutual_information import entropy, mutual_information
-from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.metrics.diagnosis import scoring
 from srvae_plugin.metrics.diagnosis.causes import Causes, causes
 from srvae_plugin.metrics.diagnosis.finding import Finding

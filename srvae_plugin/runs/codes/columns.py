@@ -2,7 +2,8 @@
 
 The codes are in the columns `latent_0`, `latent_1` and so on, as `srvae-export --to parquet` writes
 them, and a factor is in each other column; a column `observation`, or one without a name, is the
-number of the row and no factor. `Columns` says otherwise.
+number of the row and no factor, and so is `id` or `index` if no number in it is there twice.
+`Columns` says otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ logger = logging.getLogger("srvae_plugin")
 Arrays = dict[str, NDArray[Any]]
 _CODE = re.compile(r"latent_\d+")
 _ROW_NUMBER = re.compile(r"observation|Unnamed: 0|__index_level_0__|")
+_MAY_NUMBER = re.compile(r"id|index", re.IGNORECASE)
 _NUMBERED = re.compile(r".*\d")
 
 
@@ -48,9 +50,11 @@ def are_latents(columns: Sequence[str]) -> bool:
     return any(map(_CODE.fullmatch, columns))
 
 
-def factor_columns(columns: Sequence[str], name: str) -> list[str]:
-    """All columns but those that number the rows."""
-    return [column for column in columns if not _is_row_number(column, name)]
+def factor_columns(columns: Mapping[str, NDArray[Any]], name: str) -> list[str]:
+    """Names of all columns but those that number the rows."""
+    return [
+        column for column, values in columns.items() if not _is_row_number(column, values, name)
+    ]
 
 
 def arrays_of_frame(frame: Any, columns: Columns | None = None, name: str = "the table") -> Arrays:
@@ -95,7 +99,7 @@ def arrays_of_columns(table: Arrays, name: str, columns: Columns) -> Arrays:
         if unused := [column for column in rest if column not in factors]:
             logger.info("%s: columns that are neither codes nor factors: %s", name, _list(unused))
     else:
-        factors = factor_columns(rest, name)
+        factors = factor_columns({column: table[column] for column in rest}, name)
     text = [column for column in codes if table[column].dtype.kind not in "biuf"]
     if text:
         raise ValueError(
@@ -151,8 +155,9 @@ def named_columns(patterns: Sequence[str], table: Arrays, name: str, what: str) 
     return list(found)
 
 
-def _is_row_number(column: str, name: str) -> bool:
-    if not _ROW_NUMBER.fullmatch(column):
+def _is_row_number(column: str, values: NDArray[Any], name: str) -> bool:
+    numbers = _MAY_NUMBER.fullmatch(column) and len(set(values.tolist())) == len(values)
+    if not (numbers or _ROW_NUMBER.fullmatch(column)):
         return False
     logger.info("%s: column %r numbers the rows and is not a factor", name, column)
     return True

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from srvae_plugin.metrics.common.checks import check_codes
+
 __all__ = ["check_axes", "group_components"]
 
 logger = logging.getLogger("srvae_plugin")
@@ -63,8 +65,7 @@ def group_components(
     """
     if pca_dim is None:
         return codes
-    if not np.isfinite(codes).all():
-        raise ValueError(f"{name}: codes: expected finite numbers, got NaN or inf")
+    check_codes(codes.reshape(len(codes), -1), name=f"{name}: codes")
     fitted = codes if fit is None else codes[fit]
     most = min(len(fitted), codes.shape[2])
     if not 1 <= pca_dim <= most:

@@ -60,7 +60,7 @@ def read_arrays(path: Path, columns: Columns | None = None, *, only_codes: bool 
     if reader in _TABLES:
         table = _read(reader, path)
         if only_codes and columns.codes is None and not are_latents(list(table)):
-            names = factor_columns(list(table), path.name)
+            names = factor_columns(table, path.name)
             columns = Columns(tuple(names))
         arrays = arrays_of_columns(table, path.name, columns)
         if reader in _TEXTS and arrays["codes"].dtype == np.float64:
@@ -92,7 +92,7 @@ def read_factors(path: Path, columns: Columns | None = None) -> Arrays:
             named_columns(columns.factors, table, path.name, "factor") if columns.factors else None
         )
         if names is None:
-            names = factor_columns(list(table), path.name)
+            names = factor_columns(table, path.name)
         return {"factors": records(table, names)}
     _refuse_columns(path, columns)
     arrays = _read(reader, path)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from srvae_plugin.data.ground_truth import GroundTruthData, names_of, unordered_factors
+from srvae_plugin.data.own.given_factors import require_one_order
 from srvae_plugin.data.sampling.held_out import to_score
+from srvae_plugin.data.sampling.seeds import Seed, seed_of
 from srvae_plugin.files import read_json, write_json
 from srvae_plugin.metrics.common.arrays import as_array
 from srvae_plugin.metrics.common.drawing import Source
-from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.metrics.diagnosis import Findings, diagnose_codes
 from srvae_plugin.metrics.diagnosis.scoring import METRICS
 from srvae_plugin.metrics.diagnosis.words import (
@@ -28,6 +29,7 @@ from srvae_plugin.metrics.diagnosis.words import (
 from srvae_plugin.plots.diagnosis import told_figure
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.representation import RepresentationFunction
+from srvae_plugin.runs.scoring.tried import seeded
 
 if TYPE_CHECKING:
     import pandas
@@ -145,6 +147,7 @@ def diagnosis_of_codes(
     metrics: Sequence[str] = METRICS,
 ) -> Diagnosis:
     """Diagnose codes (points, latent) with factors (points, factor); see `diagnose_codes`."""
+    require_one_order(codes, factors)
     number = seed_of(seed)
     found = diagnose_codes(
         as_array(codes), factors, seed=number, names=names, unordered=unordered,
@@ -170,8 +173,8 @@ def diagnosis_of_function(
     number, scored = seed_of(seed), to_score(data)
     if not hasattr(function, "codes_at"):
         function = pipeline.cached(function, scored)
-    source = Source.of(scored, function, number)
-    codes, factors = source.draw(num_train=num_points)[0]
+    with seeded(number):
+        codes, factors = Source.of(scored, function, number).draw(num_train=num_points)[0]
     names = names_of(scored)
     without_order = [name for name, no in zip(names, unordered_factors(scored), strict=True) if no]
     return diagnosis_of_codes(

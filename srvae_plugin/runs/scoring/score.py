@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from srvae_plugin.config import plugins
+from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.config.gin_messages import one_line
 from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.images_only import ImagesOnly, RowNumbers
-from srvae_plugin.data.own.given_factors import given_factors
+from srvae_plugin.data.own.factor_columns import Bins, Kinds
+from srvae_plugin.data.own.given_factors import given_factors, require_one_order
 from srvae_plugin.data.own.table import FactorTable
 from srvae_plugin.data.sampling.held_out import to_score
+from srvae_plugin.data.sampling.seeds import Seed, seed_of
 from srvae_plugin.metrics.common.arrays import as_array
-from srvae_plugin.metrics.common.seeds import Seed, seed_of
 from srvae_plugin.progress import Progress
 from srvae_plugin.runs import pipeline
 from srvae_plugin.runs.evaluate import MetricsFailedError
@@ -29,6 +31,8 @@ from srvae_plugin.runs.scoring.scores import Scores
 from srvae_plugin.runs.scoring.tried import seeded, tried
 
 __all__ = ["DEFAULT_METRICS", "Metrics", "metric_settings", "score_codes", "score_function"]
+
+logger = logging.getLogger("srvae_plugin")
 
 DEFAULT_METRICS = ("factor_vae_score", "dci", "mig", "sap_score")
 Metrics = str | Sequence[str] | Mapping[str, Mapping[str, Any]]
@@ -43,6 +47,8 @@ def score_codes(
     seed: Seed = 0,
     random_state: Seed | None = None,
     factor_names: Sequence[str] | None = None,
+    factor_kinds: Kinds = None,
+    factor_bins: Bins = None,
 ) -> Scores:
     """Score codes that were computed somewhere else, as `srvae-evaluate --codes` does.
 
@@ -56,6 +62,8 @@ def score_codes(
         metrics: names (`srvae-evaluate --list metrics`), or a dictionary with the settings of each.
         seed: a whole number, a numpy Generator or a RandomState; `random_state` is the same.
         factor_names: by default the names of a data frame's columns.
+        factor_kinds: "class" or "continuous", by name or index, in a list, or one word for all.
+        factor_bins: bins that make classes of continuous factors: a number for all, or by name.
 
     Returns:
         Scores by metric and key.
@@ -72,6 +80,10 @@ def score_codes(
         1.0
     """
     if isinstance(codes, str | os.PathLike):
+        if (factor_names, factor_kinds, factor_bins) != (None, None, None):
+            raise ValueError(
+                "factor_names, factor_kinds and factor_bins go with arrays; a file says its own"
+            )
         return _score_file(codes, factors, metrics, seed_of(seed, random_state))
     table = np.asarray(as_array(codes))
     if table.ndim != 2 or not table.size:
@@ -84,7 +96,8 @@ def score_codes(
     if factors is None:
         data = ImagesOnly(RowNumbers(len(table)), "codes without factors")
     else:
-        columns = given_factors(factors, len(table), factor_names)
+        require_one_order(codes, factors)
+        columns = given_factors(factors, len(table), factor_names, factor_kinds, factor_bins)
         data = FactorTable(columns.factors, columns.names, factor_kinds=columns.kinds)
     return score_function(TabulatedCodes(table, data), data, metrics, seed_of(seed, random_state))
 
@@ -114,6 +127,8 @@ def score_function(
         function, data, metrics, seed: see `srvae_plugin.score`.
         name: what messages call the function.
     """
+    if held := gin_files.held_bindings():
+        logger.warning("gin holds %s: what metrics read of it counts here too", ", ".join(held[:5]))
     chosen = metric_settings(metrics)
     found = {metric: plugins.find("metrics", metric) for metric in chosen}
     if not hasattr(function, "codes_at"):

@@ -50,9 +50,10 @@ def seeded(seed: int) -> Iterator[None]:
 def tried(
     function: RepresentationFunction, data: GroundTruthData, name: str = "the function"
 ) -> NDArray[Any]:
-    """Codes of 64 observations, by two calls; a warning if these differ.
+    """Codes of 64 observations, by two calls; a warning if these differ, or those of each half.
 
-    It is then seeded and called once more: a generator of its own does not follow the global seeds.
+    Where two calls differ, it is seeded and called once more: a generator of its own does not
+    follow the global seeds. Where the halves differ, a code depends on the rest of its batch.
 
     Raises:
         ValueError: in one line, if it cannot encode them at all.
@@ -61,9 +62,16 @@ def tried(
     with seeded(0):
         try:
             first, second = (np.asarray(function(observations)) for _ in range(2))
+            halves = [np.asarray(function(half)) for half in np.split(observations, 2)]
         except Exception as error:  # a function of the user's may raise anything
             raise ValueError(_cannot_encode(name, function, observations, error)) from error
     if same_codes(first, second):
+        if not same_codes(first, np.concatenate(halves)):
+            logger.warning(
+                "%s gives an observation another code when others are in its batch: the scores "
+                "depend on the size of the batches; a torch module with BatchNorm wants .eval()",
+                name,
+            )
         return first
     with seeded(0):
         again = np.asarray(function(observations))
@@ -75,7 +83,7 @@ def tried(
             "evaluation.random_seed does not seed"
         )
     logger.warning(
-        "warning: %s is not deterministic: called twice on the same %d observations it gave "
+        "%s is not deterministic: called twice on the same %d observations it gave "
         "different codes; the scores are of one draw, %s",
         name,
         _NUM_TRIED,

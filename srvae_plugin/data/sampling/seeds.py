@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Seed", "draw_seeds", "random_state_of", "seed_of"]
+__all__ = ["Seed", "draw_seeds", "random_state_of", "seed_of", "stream_of"]
 
 Seed = int | np.integer[Any] | np.random.Generator | np.random.RandomState
 """A whole number, a Generator or a RandomState."""
@@ -39,6 +39,11 @@ def random_state_of(seed: Seed, random_state: Seed | None = None) -> np.random.R
             f"or a RandomState, got {seed!r}."
         )
     return np.random.RandomState(int(seed))
+
+
+def stream_of(random_state: Any) -> Any:
+    """What a data set draws with: a stream of numbers as it is, of anything else a new one."""
+    return random_state if hasattr(random_state, "randint") else random_state_of(random_state)
 
 
 def seed_of(seed: Seed, random_state: Seed | None = None) -> int:
