@@ -11,8 +11,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from srvae_plugin import metrics
 from srvae_plugin.data.own.given_factors import given_factors
-from srvae_plugin.metrics.common.arrays import as_factors, split, with_names
 from srvae_plugin.data.sampling.seeds import random_state_of, seed_of
+from srvae_plugin.metrics.common.arrays import as_factors, split, with_names
 from srvae_plugin.metrics.learners.probes import Forest
 from srvae_plugin.metrics.unified_scores import accuracy_svm_matrix, mutual_information_matrix
 

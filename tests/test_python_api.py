@@ -35,8 +35,13 @@ def test_a_trained_run_shows_what_it_learned(run):
     data = sv.load_dataset("dsprites_full")
     images = data.sample_observations(5, np.random.RandomState(0))
     assert run.codes(images).shape == (5, 2)
-    assert run.reconstruct(images).shape == images.shape
-    assert run.traverse(images[0]).shape == (2, 11, 64, 64, 1)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2)
+    shown, moved = run.reconstruct(images), run.traverse(images[0])
+    with torch.no_grad():
+        np.testing.assert_allclose(shown[..., 0], run.model.reconstruct(x)[:, 0], atol=1e-6)
+        for latent in range(2):
+            expected = run.model.traverse(x[:1], latent, torch.linspace(-3, 3, 11))
+            np.testing.assert_allclose(moved[latent, ..., 0], expected[:, 0], atol=1e-6)
     assert run.history.index.tolist() == [0, 1, 2]
     for draw in (sv.plot_traversals, sv.plot_reconstructions, sv.plot_decomposition):
         assert isinstance(draw(run, images), Figure)

@@ -289,6 +289,40 @@ def test_the_objective_is_the_unsupervised_one_and_the_weighted_labels(name):
         torch.testing.assert_close(found.objectives[key], expected.objectives[key])
 
 
+def some_images():
+    return torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+def test_what_other_latents_know_of_a_label_is_penalized():
+    model = built("s2_mine_vae")
+    x = batch_of(model, some_images())
+    torch.manual_seed(5)
+    found = model.losses(x, 0)
+    torch.manual_seed(5)
+    sv.VAE.losses(model, x.images[:6], 0)  # which draws its noise first
+    estimates = model.supervision(model.encode(x.images[6:]).mean, x.labels)
+    of_others = sum(estimates[k, j] ** 2 for k in range(len(estimates)) for j in range(4) if j != k)
+    torch.testing.assert_close(found.logs["supervised_loss"], of_others)
+    torch.testing.assert_close(found.objectives["information"], -estimates.sum())
+
+
+@pytest.mark.parametrize(
+    ("annealer", "weights"), [("fixed", [3, 3]), ("anneal", [1.5, 3]), ("fine_tune", [0, 3])]
+)
+def test_the_weight_of_labels_follows_the_annealer_that_is_bound(annealer, weights):
+    bindings = [f"annealer.anneal_fn = @{annealer}", "annealer.iteration_threshold = 10"]
+    with gin_files.only(bindings=bindings):
+        model = built("s2_vae")
+        x = batch_of(model, some_images())
+        for step, weight in zip([5, 11], weights, strict=True):
+            torch.manual_seed(5)
+            found = model.losses(x, step)
+            torch.manual_seed(5)
+            plain = sv.VAE.losses(model, x.images[:6], step).objectives["vae"]
+            expected = plain + weight * found.logs["supervised_loss"]
+            torch.testing.assert_close(found.objectives["vae"], expected)
+
+
 def test_labels_alone_train_the_encoder():
     model = built("supervised")
     x = batch_of(model, torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(0)))

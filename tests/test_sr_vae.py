@@ -542,22 +542,10 @@ def test_traversal_to_the_mean_itself_is_the_reconstruction(cls):
 
 
 @pytest.mark.parametrize("cls", [SRVAE, SeqVAE, ResVAE])
-@pytest.mark.parametrize("latent", [D, D + 4])
+@pytest.mark.parametrize("latent", [-1, D, D + 4])
 def test_traversal_of_a_latent_that_does_not_exist_is_an_error(cls, latent):
-    with pytest.raises((IndexError, ValueError)):
+    with pytest.raises(ValueError, match="latent"):
         build(cls).traverse(images(batch=1), latent, torch.zeros(2, dtype=torch.float64))
-
-
-@pytest.mark.parametrize("cls", [SRVAE, SeqVAE, ResVAE])
-def test_a_negative_latent_is_an_error_or_counts_from_the_end(cls):
-    x = images(batch=1)
-    values = torch.tensor([-2.0, 1.5], dtype=torch.float64)
-    model = build(cls)
-    try:
-        result = model.traverse(x, -1, values)
-    except (IndexError, ValueError):
-        return
-    close(result, build(cls).traverse(x, D - 1, values).detach().numpy())
 
 
 @collapse_warning
