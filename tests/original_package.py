@@ -55,6 +55,7 @@ def import_steps(*names):
     copy_tree = functools.partial(shutil.copytree, dirs_exist_ok=True)
     vars(sys.modules["distutils"])["dir_util"] = types.SimpleNamespace(copy_tree=copy_tree)
     sys.modules |= {"pkg_resources": resources, "tensorflow_hub": hub}
+    sys.modules["imageio"] = types.ModuleType("imageio")
     return [importlib.import_module(f"disentanglement_lib.{name}") for name in names]
 
 
@@ -241,8 +242,6 @@ def picture_numbers(seed):
     """What the original's pictures are made of, for random arguments."""
     import matplotlib.pyplot as plt
 
-    imageio = types.ModuleType("imageio")
-    sys.modules["imageio"] = imageio
     names = ("visualize_util", "visualize_scores", "dendrogram")
     util, scores, dendrogram = import_steps(*(f"visualize.{name}" for name in names))
     stream = np.random.RandomState(seed)
@@ -290,6 +289,24 @@ def training_batches(codes, sizes):
     )
     drawn = beta_vae._generate_training_batch(data, function, 8, 20, np.random.RandomState(0))
     return [votes.tolist(), *(part.tolist() for part in drawn)]
+
+
+def call_functions(calls):
+    """What functions of the original's modules return; lists of numbers are given as arrays."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(each) for key, each in value.items()}
+        if isinstance(value, tuple | list):
+            return [plain(each) for each in value]
+        return np.asarray(value).tolist()
+
+    modules = dict(zip(calls, import_steps(*calls), strict=True))
+    return {
+        name: plain(getattr(modules[where], name)(*map(np.array, arguments)))
+        for where, functions in calls.items()
+        for name, arguments in functions.items()
+    }
 
 
 if __name__ == "__main__":

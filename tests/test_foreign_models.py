@@ -363,3 +363,60 @@ def test_the_options_go_together(folder, data, capsys):
     path = save_script(Moments("NCHW", False), folder / "unbound.pt")
     assert evaluate("--model", path) == 2
     assert "dataset.name" in capsys.readouterr().err
+
+
+class Whole(nn.Module):
+    """A fully connected VAE as it is often written: (reconstruction, mean, log-variance)."""
+
+    def forward(self, x):
+        flat = x.flatten(1)
+        return torch.sigmoid(flat), flat[:, :4], flat[:, 4:8]
+
+
+def test_a_reconstruction_is_not_scored_as_codes(folder, data):
+    script = save_script(Whole().eval(), folder / "whole.pt", torch.zeros(1, 3, 6, 6))
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["y"], axis=1),
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[2, 3], keepdims=0),
+    ]
+    sides = data.observation_shape
+    channels_first = ["batch", sides[2], *sides[:2]]
+    graph = helper.make_graph(
+        nodes,
+        "whole",
+        [helper.make_tensor_value_info("x", 1, channels_first)],
+        [
+            helper.make_tensor_value_info("y", 1, ["batch", int(np.prod(sides))]),
+            helper.make_tensor_value_info("mean", 1, ["batch", 3]),
+        ],
+    )
+    onnx = folder / "whole.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.write_bytes(model.SerializeToString())
+    for representation in (Whole(), script, onnx):
+        with pytest.raises(ValueError, match="a reconstruction and no code"):
+            sv.score(representation, data, ["mig"])
+
+
+def test_a_code_that_depends_on_its_batch_is_said(data, caplog):
+    def centred(images):
+        codes = images.mean((1, 2))
+        return codes - codes.mean(0)
+
+    sv.score(centred, data, ["mig"])
+    assert "another code when others are in its batch" in caplog.text
+    caplog.clear()
+    sv.score(lambda images: images.mean((1, 2)), data, ["mig"])
+    assert "batch" not in caplog.text
+
+
+def test_a_function_that_draws_is_diagnosed_with_a_warning_and_its_seed(caplog):
+    def noisy(images):
+        return images.mean((1, 2)) + np.random.normal(size=(len(images), 1))
+
+    pair = np.random.RandomState(0).rand(300, 8, 8), np.arange(300) % 5
+    before = np.random.get_state()[1].tolist()
+    found = [sv.diagnose(noisy, pair, random_state=3, metrics=["mig"]).record for _ in range(2)]
+    assert "is not deterministic" in caplog.text
+    assert found[0] == found[1]
+    assert np.random.get_state()[1].tolist() == before

@@ -9,7 +9,9 @@ import pytest
 from metric_cases import GRIDS, IndexGrid, LookUp, noisy_factors
 from sklearn.tree import DecisionTreeClassifier
 
+import srvae_plugin as sv
 from srvae_plugin import metrics
+from srvae_plugin.config import gin_files
 from srvae_plugin.data.own.given_factors import given_factors
 from srvae_plugin.data.sampling.seeds import random_state_of, seed_of
 from srvae_plugin.metrics.common.arrays import as_factors, split, with_names
@@ -304,3 +306,59 @@ def test_frames_to_fit_and_to_test_on_have_the_same_columns():
     assert [list(each.names) for each in as_factors(frame, frame)] == [["a", "b"]] * 2
     with pytest.raises(ValueError, match=r"same columns in one order, got a, b and b, a\."):
         as_factors(frame, frame[["b", "a"]])
+
+
+def test_codes_of_half_precision_score_as_the_same_numbers_in_single():
+    stream = np.random.RandomState(0)
+    factors = np.argwhere(np.ones((10, 10, 10)))
+    codes = (5 + 10 * (factors + 0.1 * stream.normal(size=factors.shape))).astype(np.float16)
+    names = ["factor_vae_score", "modularity_explicitness", "mig", "irs", "mcc"]
+    found = sv.score_codes(codes, factors, names)
+    assert found == sv.score_codes(codes.astype(np.float32), factors, names)
+
+
+@pytest.mark.parametrize("score", [sv.score_codes, sv.metrics.mig, sv.metrics.mcc, sv.metrics.dci])
+def test_frames_in_another_order_are_refused(score):
+    factors = pandas.DataFrame(np.argwhere(np.ones((6, 6))), columns=["a", "b"])
+    codes = factors + 0.5
+    more = {"metrics": ["mig"]} if score is sv.score_codes else {}
+    shuffled = factors.sample(frac=1, random_state=0)
+    with pytest.raises(ValueError, match=r"the same labels in another order; .*factors\.loc\["):
+        score(codes, shuffled, **more)
+    with pytest.raises(ValueError, match="different labels"):
+        score(codes.set_axis(range(36, 72)), factors.set_axis(range(72, 108)), **more)
+    expected = score(codes, factors, **more)
+    assert score(codes.set_axis(range(36, 72)), factors, **more) == expected  # filtered rows
+    assert score(codes.loc[shuffled.index], shuffled, **more).keys() == expected.keys()
+
+
+def test_kinds_and_bins_of_arrays_are_arguments():
+    stream = np.random.RandomState(0)
+    factors = np.column_stack([stream.uniform(size=300), stream.randint(3, size=300)])
+    codes = factors + 0.01 * stream.normal(size=(300, 2))
+    binned = np.column_stack(
+        [np.digitize(factors[:, 0], np.linspace(0, 1, 6)[1:-1]), factors[:, 1]]
+    )
+    found = sv.score_codes(codes, factors, ["mig"], factor_bins={0: 5})
+    assert found["mig"]["num_factors_scored"] == 2
+    ends = np.linspace(factors[:, 0].min(), factors[:, 0].max(), 6)[1:-1]
+    binned = np.column_stack([np.digitize(factors[:, 0], ends), factors[:, 1]])
+    assert found == sv.score_codes(codes, binned, ["mig"])
+    data = sv.as_data((np.zeros((300, 8, 8)), factors), factor_bins=5)
+    assert list(data.factor_kinds) == ["class"] * 2
+    with pytest.raises(ValueError, match="go with a pair"):
+        sv.as_data(np.zeros((300, 8, 8)), factor_bins=5)
+
+
+def test_a_word_for_each_row_is_no_factor():
+    factors = pandas.DataFrame({"a": np.arange(30) % 3, "file": [f"{k}.png" for k in range(30)]})
+    with pytest.raises(
+        ValueError, match=r"file: every row has a word of its own, such as '0\.png'"
+    ):
+        sv.score_codes(np.random.rand(30, 2), factors, ["mig"])
+
+
+def test_what_gin_holds_is_said(caplog):
+    with gin_files.configured(bindings=["discretizer.num_bins = 3"]):
+        sv.score_codes(np.random.rand(30, 2), np.arange(30) % 3, ["mig"])
+    assert "gin holds discretizer.num_bins: what metrics read of it counts here too" in caplog.text

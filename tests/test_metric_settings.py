@@ -1,4 +1,4 @@
-"""Settings and results of the newer metrics, each against scikit-learn or by what it must change."""
+"""Settings and results of the newer metrics, against scikit-learn or by what they must change."""
 
 import numpy as np
 import pandas

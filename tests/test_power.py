@@ -1,7 +1,6 @@
 """How many seeds a difference takes: against statsmodels, and against simulated studies."""
 
 import math
-import re
 
 import numpy as np
 import pytest
@@ -140,8 +139,7 @@ def test_equal_scores_are_no_spread_to_plan_from(tmp_path, capsys):
     assert "models differ by the same in every seed: there is no spread to plan from" in said
     assert "takes" not in said
     write_report([tmp_path / "study"], tmp_path / "page.html", bootstrap=Bootstrap(resamples=20))
-    row = re.search(r'id="seeds".*?</section>', (tmp_path / "page.html").read_text(), re.DOTALL)
-    assert row is None or "MIG" not in row[0]
+    assert 'id="seeds"' not in (tmp_path / "page.html").read_text()
 
 
 def test_the_command_by_the_studys_own_spread(tmp_path, capsys):

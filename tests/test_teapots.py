@@ -367,7 +367,7 @@ def test_binned_factors_are_the_same_classes_in_every_split():
     test = load_dataset("teapots", split="test", **options).factors
     np.testing.assert_array_equal(whole[450:], test)
     high = draw_factors(500, 0)[:, 1] / (PI / 2)
-    np.testing.assert_allclose(whole[:, 1], np.floor(4 * high), atol=1)
+    assert np.mean(whole[:, 1] == np.floor(4 * high)) >= 0.98  # the ends are those of the sample
 
 
 # --- the original file ---------------------------------------------------------------------------
