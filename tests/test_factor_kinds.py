@@ -14,7 +14,7 @@ from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegress
 from sklearn.metrics import mutual_info_score, r2_score
 from sklearn.svm import LinearSVC
 
-from srvae_plugin import load_dataset
+from srvae_plugin import load_dataset, score, score_codes
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.config import plugins
 from srvae_plugin.data.own.factor_columns import read_columns
@@ -484,3 +484,17 @@ def test_the_report_has_the_names_that_were_recorded(tmp_path):
     run.factor_names = ["shape", "scale"]
     assert names_in(run, 2) == ["shape", "scale"]
     assert names_in(run, 3) == ["factor 0", "factor 1", "factor 2"]
+
+
+@pytest.mark.parametrize("metric", ["mcc", "r2", "dci_regression"])
+def test_classes_taken_as_numbers_are_named(caplog, metric):
+    caplog.set_level("INFO")
+    data = load_dataset("dsprites_full")
+    few = {metric: {"num_train": 300}}
+    score(lambda images: images.mean(axis=2)[..., 0], data, few)
+    said = "taken as numbers, although their values may have no order: shape"
+    assert said in caplog.text
+    caplog.clear()
+    factors = data.factors_at(RNG(0).randint(len(data), size=400))
+    score_codes(factors + 0.0, factors, few)
+    assert said not in caplog.text

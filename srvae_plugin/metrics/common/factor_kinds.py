@@ -6,6 +6,7 @@ factors in keys and messages stay those of the data set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ __all__ = [
     "without_factors",
     "without_words",
 ]
+
+_UNORDERED = re.compile("shape|category|object.?type|instance|identity", re.IGNORECASE)
 
 
 def only_classes(
@@ -62,9 +65,19 @@ def only_numbers(
 ) -> list[CodesAndFactors]:
     """Samples of a metric that predicts numbers, without the classes that have no order.
 
+    A data set that declares no kinds, as the original's do, keeps all of its factors; the log names
+    those that sound as if they had no order.
+
     Raises:
         ValueError: if there is no other factor.
     """
+    if getattr(data, "factor_kinds", None) is None:
+        sounding = [name for name in names_of(data) if _UNORDERED.search(name)]
+        if sounding:
+            logger.info(
+                "%s: taken as numbers, although their values may have no order: %s",
+                metric, ", ".join(sounding),
+            )  # fmt: skip
     return without_words(metric, names_of(data), unordered_factors(data), samples)
 
 
