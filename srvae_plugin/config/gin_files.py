@@ -39,6 +39,7 @@ __all__ = [
     "check_types",
     "configured",
     "find_file",
+    "held_bindings",
     "is_later",
     "is_typed",
     "made",
