@@ -34,9 +34,9 @@ class DrawnData(ABC):
 
     def sample(self, num: int, random_state: Seed) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Draw ``num`` rows of factors, then their observations."""
-        random_state = stream_of(random_state)
-        factors = self.sample_factors(num, random_state)
-        return factors, self.sample_observations_from_factors(factors, random_state)
+        stream = stream_of(random_state)
+        factors = self.sample_factors(num, stream)
+        return factors, self.sample_observations_from_factors(factors, stream)
 
     def sample_observations(self, num: int, random_state: Seed) -> NDArray[np.float32]:
         """Draw ``num`` observations: shape (num, height, width, channel)."""
@@ -94,8 +94,8 @@ class IndexedData(DrawnData):
 
     def sample_indices(self, num: int, random_state: Seed) -> NDArray[np.int64]:
         """Draw the indices of the observations that ``sample_observations`` would draw: (num,)."""
-        random_state = stream_of(random_state)
-        return self.observation_indices(self.sample_factors(num, random_state), random_state)
+        stream = stream_of(random_state)
+        return self.observation_indices(self.sample_factors(num, stream), stream)
 
     def sample_observations_from_factors(
         self, factors: NDArray[Any], random_state: Seed

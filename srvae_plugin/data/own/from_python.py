@@ -22,7 +22,14 @@ from srvae_plugin.data.own.image_scale import Layout, extent, warn_of_dark_image
 from srvae_plugin.data.storage.byte_table import ByteTable
 from srvae_plugin.data.storage.locate import as_typed
 
-__all__ = ["ArrayData", "ArrayImages", "DatasetImages", "as_data", "loader_batch_size"]
+__all__ = [
+    "ArrayData",
+    "ArrayImages",
+    "ArrayTable",
+    "DatasetImages",
+    "as_data",
+    "loader_batch_size",
+]
 
 _CHANNELS = (1, 3)
 _LOOKED_AT = 16
@@ -150,19 +157,12 @@ def _with_factors(
 ) -> ImageTable:
     source: Any = as_data(images, layout)
     columns = given_factors(factors, len(images), kinds=kinds, bins=bins)
-    table = ImageTable(
+    if isinstance(source, ArrayData):
+        return ArrayTable(source, columns)
+    return ImageTable(
         columns.factors, source.observations_at, source.observation_shape, columns.names,
         factor_kinds=columns.kinds,
     )  # fmt: skip
-    if isinstance(source, ArrayData):
-        table.content_digest = _digest_of_pair(source, columns)
-    return table
-
-
-def _digest_of_pair(images: ArrayData, columns: FactorColumns) -> str:
-    factors = np.ascontiguousarray(columns.factors)
-    described = f"{images.content_digest}|{factors.dtype.str}{factors.shape}|{columns.names}|"
-    return hashlib.sha256(described.encode() + factors.tobytes()).hexdigest()
 
 
 class ArrayImages:
@@ -239,6 +239,25 @@ class ArrayData(ImagesOnly):
     def content_digest(self) -> str:
         """Tells this array from every other."""
         return self._images.digest()
+
+
+class ArrayTable(ImageTable):
+    """Images of an array with their factors."""
+
+    def __init__(self, images: ArrayData, columns: FactorColumns) -> None:
+        super().__init__(
+            columns.factors, images.observations_at, images.observation_shape, columns.names,
+            factor_kinds=columns.kinds,
+        )  # fmt: skip
+        self._array = images
+
+    @cached_property
+    def content_digest(self) -> str:
+        """Tells these images and factors from every other."""
+        factors = np.ascontiguousarray(self.factors)
+        described = f"{self._array.content_digest}|{factors.dtype.str}{factors.shape}|"
+        described += f"{self.factor_names}|{self.factor_kinds}|"
+        return hashlib.sha256(described.encode() + factors.tobytes()).hexdigest()
 
 
 class DatasetImages:
