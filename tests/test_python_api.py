@@ -17,6 +17,7 @@ from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.cli.report import report_main
 from srvae_plugin.report.data import read_runs
 from srvae_plugin.report.models import group_by_model
+from srvae_plugin.runs.scoring.scores import Scores
 from srvae_plugin.testing.complete_run import Bars
 from srvae_plugin.training.plain import prepared
 
@@ -384,3 +385,112 @@ def test_pictures_refuse_images_of_another_size(tmp_path):
 def test_a_run_that_is_not_there_is_one_plain_line(tmp_path):
     with pytest.raises(ValueError, match="nope is not a run directory: there is no such folder"):
         sv.load_run(tmp_path / "nope")
+
+
+class Alpha(sv.VAE):
+    """Somebody's model, in a script as far as a run can tell."""
+
+
+class Beta(sv.VAE):
+    """Another one."""
+
+
+Alpha.__module__ = Beta.__module__ = "__main__"
+
+
+def small_run(model, folder, **more):
+    how = {"steps": 2, "batch_size": 4, "eval_steps": 1, "log_every": 1, **more}
+    return sv.train(model, SMALL, folder, **how)
+
+
+SMALL = np.random.RandomState(0).rand(64, 8, 8).astype(np.float32), np.argwhere(np.ones((8, 8)))
+
+
+def test_runs_of_unknown_models_are_not_pooled(tmp_path):
+    for kind in (Alpha, Beta):
+        for seed in range(2):
+            folder = tmp_path / f"{kind.__name__}-{seed}"
+            small_run(kind(beta=1.0, num_latent=2), folder, seed=seed).evaluate(["mcc"])
+    models = group_by_model(read_runs([tmp_path]).runs)
+    assert sorted(len(model.runs) for model in models) == [1, 1, 1, 1]
+    for kind in (Alpha, Beta):
+        for seed in range(2):
+            folder = tmp_path / f"named-{kind.__name__}-{seed}"
+            small_run(kind(beta=1.0, num_latent=2), folder, seed=seed, name=kind.__name__)
+    models = {model.label: len(model.runs) for model in group_by_model(read_runs([tmp_path]).runs)}
+    assert models["Alpha"] == models["Beta"] == 2
+
+
+def test_a_model_that_is_trained_again_leaves_the_earlier_run_its_weights(tmp_path):
+    model = sv.VAE(beta=1.0, num_latent=2)
+    first = small_run(model, tmp_path / "a", seed=0)
+    codes = first.codes(SMALL[0])
+    second = small_run(model, tmp_path / "b", seed=1)
+    np.testing.assert_array_equal(first.codes(SMALL[0]), codes)
+    assert not np.array_equal(second.codes(SMALL[0]), codes)
+    assert second.model is model
+
+
+def test_a_run_is_not_loaded_into_another_class(tmp_path):
+    small_run(sv.VAE(beta=1.0, num_latent=2), tmp_path / "a")
+    with pytest.raises(ValueError, match="is a run of vae: got model, a SRVAE"):
+        sv.load_run(tmp_path / "a", model=sv.SRVAE(num_latent=2))
+    assert sv.load_run(tmp_path / "a", model=sv.VAE(beta=1.0, num_latent=2)).model.num_latent == 2
+
+
+def test_a_training_that_left_no_checkpoint_can_be_overwritten(tmp_path):
+    with pytest.raises(ValueError, match="stop"):
+        small_run(sv.VAE(beta=1.0, num_latent=2), tmp_path / "a", learning_rate=fails)
+    assert small_run(sv.VAE(beta=1.0, num_latent=2), tmp_path / "a", overwrite=True).scores() == {}
+
+
+def fails(global_step):
+    if global_step:
+        raise ValueError("stop")
+    return 1e-3
+
+
+def test_weights_can_be_read_by_whom_everything_else_can(tmp_path):
+    run = small_run(sv.VAE(beta=1.0, num_latent=2), tmp_path / "a")
+    modes = {path.stat().st_mode for path in run.path.rglob("*") if path.is_file()}
+    assert len(modes) == 1
+
+
+def test_scores_under_a_name_of_their_own_do_not_stand_in_the_way():
+    scores = Scores({"udr_lasso": {"model_score": 0.5}, "mig": {"discrete_mig": 0.25}})
+    assert [line.metric for line in scores.headline()] == ["mig"]
+    assert "MIG" in repr(scores)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sv.as_data(SMALL[0], layout="nhwc"), "layout = 'nhwc': expected one of NHWC"),
+        (lambda: sv.metrics.mig(SMALL[1].T, np.ones((2, 64))), "more factors than points"),
+        (lambda: sv.score_codes(SMALL[1], SMALL[1], None), "metrics = None: expected names"),
+        (lambda: sv.metrics.mig(SMALL[1], [[1], [np.nan]] * 32), "must be finite, got NaN"),
+        (
+            lambda: small_run(sv.VAE(beta=1.0, num_latent=2), "nowhere", learning_rate="1e-4"),
+            "learning_rate = '1e-4': expected a number",
+        ),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_named(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "null", "None", "-", "?"])
+def test_a_word_for_a_missing_number_is_no_class(tmp_path, word):
+    rows = "\n".join(f"{k},{k % 3 if k != 7 else word}" for k in range(30))
+    (tmp_path / "codes.csv").write_text(f"latent_0,size\n{rows}\n")
+    with pytest.raises(ValueError, match=r"of row 7 stands for a missing value in a column of num"):
+        sv.score_codes(tmp_path / "codes.csv", None, ["mig"])
+
+
+def test_whole_numbers_are_fine_where_numbers_are_expected(tmp_path):
+    images = np.random.RandomState(0).randint(256, size=(20, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", images=images, factors=np.arange(20)[:, None] % 4)
+    data = sv.load_dataset("npz", path=str(tmp_path / "a.npz"), white=255)
+    assert data.observation_shape == [8, 8, 1]

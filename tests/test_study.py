@@ -837,3 +837,14 @@ def test_one_data_set_is_told_from_another(tmp_path):
         ("dataset.name = 'dsprites_full'",),
         ("dataset.name = 'dsprites_noshape'",),
     }
+
+
+def test_a_binding_of_every_run_cannot_replace_the_grid(tmp_path):
+    (tmp_path / "study.gin").write_text(
+        'study.models = {"VAE": ["vae_dsprites.gin"]}\n'
+        'study.grid = {"VAE": {"vae.beta": [1.0, 4.0]}}\n'
+        'study.every_run = ["vae.beta = 9.0"]\n'
+    )
+    definition = read_study([tmp_path / "study.gin"])
+    with pytest.raises(ValueError, match=r"study\.grid has vae\.beta for VAE, and 'vae\.beta = 9"):
+        plan(definition)

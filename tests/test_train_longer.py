@@ -356,7 +356,7 @@ def weighted():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: np.zeros((9, 3, 64, 3), np.uint8), "can be read in two ways; pass layout"),
+        (lambda: np.zeros((9, 3, 64, 3), np.uint8), "can be read in two ways; pass as_data"),
         (lambda: np.zeros((9, 64, 64, 5), np.uint8), "no axis of one channel or three"),
         (lambda: np.zeros((9, 64, 3), np.uint8), "can be read in two ways"),
         (lambda: np.zeros((9, 64), np.uint8), r"got uint8 of shape \(9, 64\)"),

@@ -83,8 +83,8 @@ def other_content(saved: str, now: str) -> str:
     was = place(before)
     return (
         f"the data has changed: the content of {place(after)} is not that of "
-        f"{'before' if was == place(after) else was} (sha256 {after['digest'][:12]}, then "
-        f"{before['digest'][:12]})"
+        f"{'before' if was == place(after) else was} (sha256 {after['digest'][:12]} now, "
+        f"{before['digest'][:12]} before)"
     )
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import gin
-from beartype import BeartypeConf
 from beartype.door import is_bearable
 from gin import config as gin_state
 
@@ -73,7 +72,6 @@ _COUNTS = {"num_train", "num_test", "num_eval", "num_variance_estimate", "num_bi
 _MODEL = ("", "srvae_plugin.model", "model")
 _said: set[str] = set()
 """Warnings of this process: each step of a run reads the same files."""
-_NUMBERS = BeartypeConf(is_pep484_tower=True)  # an int is a fine float
 
 
 _Settings = TypeVar("_Settings")
@@ -414,7 +412,11 @@ def check_types() -> None:
             hint = hints.get(parameter)
             name = f"{scope}/{entry.name}" if scope else entry.name
             _check_count(f"{name}.{parameter}", parameter, value)
-            if hint is None or _has_reference(value) or is_bearable(value, hint, conf=_NUMBERS):
+            if (
+                hint is None
+                or _has_reference(value)
+                or is_bearable(value, hint, conf=plugins.NUMBERS)
+            ):
                 continue
             raise ConfigError(
                 f"{name}.{parameter} = {value!r}: expected {_readable(hint)}{_reference_to(value)}"

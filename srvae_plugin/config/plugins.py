@@ -26,6 +26,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, NamedTuple
 
 import gin
+from beartype import BeartypeConf
 from beartype.door import is_bearable
 
 import srvae_plugin.registry  # noqa: F401  (before anything of ours registers a name)
@@ -36,6 +37,7 @@ from srvae_plugin.data.storage.locate import as_typed, expanded
 __all__ = [
     "GROUPS",
     "METRIC_ARGUMENTS",
+    "NUMBERS",
     "Broken",
     "Group",
     "Plugins",
@@ -49,6 +51,9 @@ __all__ = [
     "path_options",
     "registered",
 ]
+
+NUMBERS = BeartypeConf(is_pep484_tower=True)
+"""For beartype: an int is a fine float."""
 
 
 logger = logging.getLogger("srvae_plugin")
@@ -249,8 +254,9 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
             )
     hints = typing.get_type_hints(inspect.unwrap(factory))
     for option, value in options.items():
-        if not is_bearable(value, hints.get(option, Any)):
-            raise ValueError(f"dataset.{option} = {value!r}: expected {hints[option]}")
+        if not is_bearable(value, hints.get(option, Any), conf=NUMBERS):
+            expected = str(hints[option]).replace("typing.", "")
+            raise ValueError(f"dataset.{option} = {value!r}: expected {expected}")
     paths = [option for option in options if option in path_options(factory)]
     found = {o: str(expanded(options[o])) for o in paths if options[o] is not None}
     texts = sorted((option, repr(value)) for option, value in options.items())

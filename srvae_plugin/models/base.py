@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -155,6 +156,8 @@ class DisentanglementModel(nn.Module, ABC):
     num_latent: int
     made_with: tuple[tuple[Any, ...], dict[str, Any]]
     """What the constructor was given, so that a run can record it."""
+    trained_in: Path | None = None
+    """The run directory whose weights it has, if it was trained or loaded in Python."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Keep the arguments in `made_with`."""

@@ -69,7 +69,7 @@ def group_by_model(runs: Sequence[Run]) -> list[Model]:
     """
     groups: dict[_Key, list[Run]] = defaultdict(list)
     for run in (run for run in runs if run.finished):
-        label = run.label or (run.name if not run.config else "")
+        label = run.label or _own_label(run)
         groups[_Key(label, run.is_ours, _config(run))].append(run)
     for run in (run for run in runs if not run.finished):
         groups[_place(run, groups)].append(run)
@@ -82,6 +82,16 @@ def group_by_model(runs: Sequence[Run]) -> list[Model]:
     for number, model in enumerate(models):
         model.number = number
     return models
+
+
+def _own_label(run: Run) -> str:
+    """Of a run whose configuration does not tell its model: its name, which joins it to no other.
+
+    Runs of Python to which a name was given, `train(..., name="A")`, are of one model by that.
+    """
+    if "model.model" in run.config or (run.config and not run.finished):
+        return ""
+    return run.config.get("model.name", "").strip("'\"") or run.name
 
 
 def _naturally(label: str) -> list[tuple[float, str]]:
@@ -103,7 +113,7 @@ def _config(run: Run) -> tuple[tuple[str, str], ...]:
 
 def _place(run: Run, groups: Iterable[_Key]) -> _Key:
     """Group of a run that did not finish: the only one that agrees, or one of its own."""
-    own = _Key(run.label or ("" if run.config else run.name), True, _config(run))
+    own = _Key(run.label or _own_label(run), True, _config(run))
     agree = []
     for key in groups:
         theirs = dict(key.config)

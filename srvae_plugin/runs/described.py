@@ -25,6 +25,7 @@ __all__ = [
     "described_model",
     "described_pairs",
     "described_training",
+    "registered_name",
     "require_rebuilt",
     "why_not_rebuilt",
 ]
@@ -75,7 +76,7 @@ def require_rebuilt(config: str, run: Any) -> None:
 
 def _described(model: DisentanglementModel, shape: Shape) -> list[str]:
     kind = type(model)
-    registered = _registered_name(kind)
+    registered = registered_name(kind)
     named = _Named(registered) if registered else _own("the model", kind)
     args, kwargs = model.made_with
     given = dict(inspect.signature(kind).bind_partial(*args, **kwargs).arguments)
@@ -190,7 +191,8 @@ def _plain_text(value: Any) -> str:
     return repr(value if isinstance(value, (*_PLAIN, list, tuple, dict)) else str(value))
 
 
-def _registered_name(kind: type) -> str | None:
+def registered_name(kind: type) -> str | None:
+    """The name that gin knows a model class by; None for one that is no plug-in."""
     for name, found in plugins.load().found["models"].items():
         if (found.__module__, found.__qualname__) == (kind.__module__, kind.__qualname__):
             return name

@@ -143,6 +143,7 @@ def train(
             ready.callbacks = [*ready.callbacks, evaluations]
         _make_room(run, resume, overwrite)
         run.model.prepare(resume)
+        model.trained_in = run.path  # an earlier run of the same object reads its own weights
         model, losses = loop.train(
             ready, source, run.model.files, config=config, resume=resume, begin=run.reopen
         )
@@ -213,6 +214,7 @@ def _make_room(run: RunDirectory, resume: bool, overwrite: bool) -> None:
             f"{run.path} exists: resume=True continues it, overwrite=True deletes it; or name "
             "another folder"
         )
-    if not (run.config.is_file() or run.model.files.checkpoint.is_file()):
+    files = run.config, run.model.files.checkpoint, run.model.files.scalars
+    if not any(file.is_file() for file in files):
         raise ValueError(f"{run.path} is not a run directory: overwrite=True does not delete it")
     run.clear()

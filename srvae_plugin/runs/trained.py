@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srvae_plugin.config.gin_sources import import_modules
-from srvae_plugin.config.text import gin_dict
+from srvae_plugin.config.text import gin_dict, gin_function
 from srvae_plugin.data.own.from_python import as_data
 from srvae_plugin.data.sampling.seeds import Seed, seed_of
 from srvae_plugin.data.storage import manifest
@@ -22,6 +22,7 @@ from srvae_plugin.plots import pictures
 from srvae_plugin.plots.curves import learning_curves
 from srvae_plugin.plots.inline import shown_inline
 from srvae_plugin.runs import pipeline, weights
+from srvae_plugin.runs.described import registered_name
 from srvae_plugin.runs.directory import RunDirectory, runs_below
 from srvae_plugin.runs.representation import Representation
 from srvae_plugin.runs.scoring.kept_scores import score_and_keep
@@ -81,14 +82,21 @@ class Run:
         """The run directory."""
         return self.directory.path
 
-    @cached_property
+    @property
     def model(self) -> DisentanglementModel:
-        """The trained model, in eval mode.
+        """The trained model, in eval mode; read from the directory if it was trained on elsewhere.
 
         Raises:
             ValueError: the weights are damaged, or the model's own code is not imported.
         """
-        return pipeline.load_model(self.path) if self._given is None else self._given.eval()
+        given = self._given
+        if given is None or getattr(given, "trained_in", self.path) != self.path:
+            return self._loaded
+        return given.eval()
+
+    @cached_property
+    def _loaded(self) -> DisentanglementModel:
+        return pipeline.load_model(self.path)
 
     @property
     def config(self) -> str:
@@ -242,6 +250,9 @@ class Run:
         return f"Run({str(self.path)!r})"
 
 
+RunOrModel = Run | DisentanglementModel | str | os.PathLike[str]
+
+
 class Runs(list[Run]):
     """Several runs, of a study for example: a list.
 
@@ -314,8 +325,21 @@ def load_run(
     directory.model.gin_file()
     _import(imports)
     if model is not None:
+        _require_class(model, directory)
         weights.load(model, directory.model.weights)
+        model.trained_in = directory.path
     return Run(path, model)
+
+
+def _require_class(model: DisentanglementModel, directory: RunDirectory) -> None:
+    """Refuse a model of another class than the one that the run names."""
+    recorded = gin_dict(directory.model.gin_file().read_text(encoding="utf-8")).get("model.model")
+    own = registered_name(type(model))
+    if recorded and own and gin_function(recorded).rpartition(".")[2] != own:
+        raise ValueError(
+            f"{directory.path} is a run of {gin_function(recorded)}: got model, a "
+            f"{type(model).__name__}; leave it out, or make one of that class"
+        )
 
 
 def _names_below(path: Path) -> str:
@@ -353,11 +377,11 @@ def _import(modules: str | Sequence[str]) -> None:
     import_modules([modules] if isinstance(modules, str) else modules, asked_by="imports: ")
 
 
-def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int = 11) -> Figure:
+def plot_traversals(run: RunOrModel, images: Any, columns: int = 11) -> Figure:
     """Traversals of the first image, one row per latent, the largest KL over the images first.
 
     Args:
-        run: a run or a model.
+        run: a run, its directory or a model.
         images: at least one; see `Run`.
         columns: how many values from -3 to 3.
 
@@ -373,7 +397,7 @@ def plot_traversals(run: Run | DisentanglementModel, images: Any, columns: int =
     return shown_inline(pictures.traversal_grid(model, observations[0], kl, columns))
 
 
-def plot_reconstructions(run: Run | DisentanglementModel, images: Any) -> Figure:
+def plot_reconstructions(run: RunOrModel, images: Any) -> Figure:
     """Images above the model's output for them.
 
     Example:
@@ -386,7 +410,7 @@ def plot_reconstructions(run: Run | DisentanglementModel, images: Any) -> Figure
     return shown_inline(pictures.reconstruction_grid(*_model_and_observations(run, images)))
 
 
-def plot_decomposition(run: Run | DisentanglementModel, images: Any) -> Figure | None:
+def plot_decomposition(run: RunOrModel, images: Any) -> Figure | None:
     """What each step of a sequential model adds to the first image; None for other models.
 
     Example:
@@ -412,8 +436,10 @@ def as_observations(images: Any) -> NDArray[np.float32]:
 
 
 def _model_and_observations(
-    run: Run | DisentanglementModel, images: Any
+    run: RunOrModel, images: Any
 ) -> tuple[DisentanglementModel, NDArray[np.float32]]:
+    if isinstance(run, str | os.PathLike):
+        run = load_run(run)
     if isinstance(run, Run):
         return run.model, run._observations(images)
     return run.eval(), as_observations(images)

@@ -77,6 +77,7 @@ def plan(study: Study, beside: Sequence[Path] = ()) -> list[PlannedRun]:
         entries = [*study.models[name], *study.datasets.get(dataset, ())]
         more_files, more = _split(entries, beside)
         chosen = tuple(f"{key} = {_literal(value)}" for key, value in settings.items())
+        _refuse_bound_twice(name, settings, bindings)
         folder = _folder(dataset, name, settings)
         cell = f"{name} {settings} {dataset}"
         if folders.setdefault(folder, cell) != cell:
@@ -96,6 +97,17 @@ def plan(study: Study, beside: Sequence[Path] = ()) -> list[PlannedRun]:
                 )
             )
     return runs
+
+
+def _refuse_bound_twice(model: str, settings: Mapping[str, Any], bindings: Sequence[str]) -> None:
+    """Refuse a binding of every run that would take the place of one of the grid."""
+    for binding in bindings:
+        name = binding.partition("=")[0].strip()
+        if name in settings:
+            raise ValueError(
+                f"study.grid has {name} for {model}, and {binding!r} would replace its values: "
+                "leave one of them out"
+            )
 
 
 def _cells(study: Study) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -79,6 +79,10 @@ def prepared(
             "optimizer: the model has no parameters yet; call model.build(shape) before making "
             f"an optimizer of them, here model.build({shape_of(plain)})"
         )
+    if not (
+        learning_rate is None or callable(learning_rate) or hasattr(learning_rate, "__float__")
+    ):
+        raise ValueError(f"learning_rate = {learning_rate!r}: expected a number, or a function")
     if isinstance(steps, bool) or not hasattr(steps, "__index__"):
         raise ValueError(f"steps = {steps!r}: expected a whole number")
     settings.setdefault("eval_steps", min(max(steps // 10, _FEWEST_EVALUATED), _MOST_EVALUATED))

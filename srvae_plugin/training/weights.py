@@ -52,7 +52,10 @@ def save_weights(model: nn.Module, path: Path, observation_shape: Sequence[int])
     metadata = {"observation_shape": json.dumps(list(observation_shape))}
     try:
         with replacing(path) as temporary:
+            temporary.touch()
+            mode = temporary.stat().st_mode
             save_file(tensors, temporary, metadata)
+            temporary.chmod(mode)  # as of every other file: safetensors lets nobody else read it
     except SafetensorError as error:
         said = f"weights {path} cannot be written (disk full?): {error}"
         raise UnwritableError(said, errno.ENOSPC) from None

@@ -53,6 +53,7 @@ Bins = int | dict[str, int] | dict[int, int] | list[int | None] | tuple[int | No
 """Bins of each floating point factor, of some factors by name or index, or of each factor."""
 
 _SHOWN = 20
+_MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "?", ".")
 _FEWEST_NAMED = 20
 """Rows of a table in which a word for each row is no factor; in fewer it may be one."""
 _T = TypeVar("_T")
@@ -211,7 +212,24 @@ def _as_numbers(column: NDArray[Any]) -> NDArray[Any]:
             return np.asarray(column.astype(kind))
         except (ValueError, OverflowError):
             continue
+    _refuse_missing(column)
     return column
+
+
+def _refuse_missing(column: NDArray[Any]) -> None:
+    """Refuse words that stand for a missing value in a column of numbers."""
+    missing = np.isin(np.char.lower(np.char.strip(column)), _MISSING)
+    if not missing.any() or missing.all():
+        return
+    try:
+        column[~missing].astype(np.float64)
+    except ValueError:
+        return
+    row = int(np.argmax(missing))
+    raise ValueError(
+        f"factors: {str(column[row])!r} of row {row} stands for a missing value in a column of "
+        "numbers: fill or drop such rows"
+    )
 
 
 def encoded_words(name: str, column: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:

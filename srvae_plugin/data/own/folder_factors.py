@@ -46,6 +46,8 @@ def read_folder_factors(table: Path, names: Sequence[str]) -> FolderFactors:
     """
     if table.suffix.lower() not in _DELIMITERS:
         raise ValueError(f"dataset.factors = '{table}': expected a table that ends in .csv or .tsv")
+    if not table.is_file():
+        raise FileNotFoundError(f"dataset.factors = '{table}': there is no such file")
     columns = read_text_columns(table, _DELIMITERS[table.suffix.lower()])
     found = [name for name in columns if name.lower() in FILE_COLUMNS]
     if len(found) != 1 or len(columns) == 1:

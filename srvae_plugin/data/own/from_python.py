@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,8 @@ def as_data(
         >>> as_data(np.zeros((100, 3, 64, 64), np.uint8)).observation_shape
         [64, 64, 3]
     """
+    if layout is not None and layout not in get_args(Layout):
+        raise ValueError(f"layout = {layout!r}: expected one of {', '.join(get_args(Layout))}")
     if isinstance(data, tuple) and len(data) == 2:
         return _with_factors(*data, layout, factor_kinds, factor_bins)
     if factor_kinds is not None or factor_bins is not None:

@@ -30,6 +30,10 @@ _TOO_LARGE = 1e19
 """Squares of larger codes overflow single precision; on far larger ones liblinear never ends."""
 
 
+_MOST_FACTORS = 50
+"""More factors than this are expected to have at least as many points."""
+
+
 LEFT_OUT = -(2**31)
 """Every value of a factor that has been left out with a word already, see `factor_kinds`."""
 
@@ -116,8 +120,15 @@ def check_factors(
             f"{name} must have shape ({num_points}, factor), one row per code, got {array.shape}. "
             "Transpose it if it comes from disentanglement_lib's (factor, points)."
         )
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite real numbers, got dtype {array.dtype}.")
+    if array.shape[1] > max(array.shape[0], _MOST_FACTORS):
+        raise ValueError(
+            f"{name} must have shape (points, factor), got {array.shape}, more factors than "
+            "points. Transpose codes and factors if they come from disentanglement_lib."
+        )
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must be real numbers, got dtype {array.dtype}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or inf.")
     if discrete and array.dtype.kind == "f" and (array != np.round(array)).any():
         raise ValueError(
             f"{name} must be whole numbers, the index of each factor's value, got fractions. "

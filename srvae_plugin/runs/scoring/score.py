@@ -6,7 +6,7 @@ import inspect
 import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,4 +169,6 @@ def metric_settings(metrics: Metrics) -> dict[str, Mapping[str, Any]]:
         return {metrics: {}}
     if isinstance(metrics, Mapping):
         return dict(metrics)
+    if not isinstance(metrics, Iterable):
+        raise ValueError(f"metrics = {metrics!r}: expected names, or settings by name")
     return {name: {} for name in metrics}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -74,9 +75,16 @@ class Scores(dict[str, dict[str, Any]]):
              r"\bottomrule", r"\end{tabular}"]
         )  # fmt: skip
 
+    @staticmethod
+    def _info_of(metric: str) -> Any:
+        """What a metric says of its scores; None of a name in scores that is no metric's own."""
+        with contextlib.suppress(ValueError):
+            return getattr(plugins.find("metrics", metric), "info", None)
+        return None
+
     def _headlines(self) -> Iterator[HeadlineScore]:
         for metric, result in self.items():
-            info = getattr(plugins.find("metrics", metric), "info", None)
+            info = self._info_of(metric)
             for line in info.headlines if info else ():
                 if line.key in result:
                     yield HeadlineScore(
