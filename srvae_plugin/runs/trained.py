@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Run",
+    "RunOrModel",
     "Runs",
     "as_observations",
     "load_run",
@@ -251,6 +252,7 @@ class Run:
 
 
 RunOrModel = Run | DisentanglementModel | str | os.PathLike[str]
+"""A run, a model, or the directory of a run."""
 
 
 class Runs(list[Run]):
