@@ -419,7 +419,8 @@ def check_types() -> None:
             ):
                 continue
             raise ConfigError(
-                f"{name}.{parameter} = {value!r}: expected {_readable(hint)}{_reference_to(value)}"
+                f"{name}.{parameter} = {value!r}: expected {plugins.readable(hint)}"
+                f"{_reference_to(value)}"
             )
 
 
@@ -477,9 +478,3 @@ def _has_reference(value: Any) -> bool:
         isinstance(leaf, gin_state.ConfigurableReference)
         for leaf in gin_state._iterate_flattened_values(value)
     )
-
-
-def _readable(hint: Any) -> str:
-    if isinstance(hint, type):
-        return hint.__name__
-    return re.sub(r"\b(?:typing|collections\.abc)\.", "", str(hint)).replace("Literal", "one of ")

@@ -49,6 +49,7 @@ __all__ = [
     "names",
     "nearest",
     "path_options",
+    "readable",
     "registered",
 ]
 
@@ -200,6 +201,13 @@ def find(group: Group, name: str) -> Callable[..., Any]:
     raise ValueError(f"unknown {kind} {name!r}{meant}; known: {', '.join(sorted(found))}")
 
 
+def readable(hint: Any) -> str:
+    """A type as messages name it."""
+    if isinstance(hint, type):
+        return hint.__name__
+    return re.sub(r"\b(?:typing|collections\.abc)\.", "", str(hint)).replace("Literal", "one of ")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" if a known name is close to this one, else ""."""
     lower = {each.lower(): each for each in known}
@@ -255,8 +263,7 @@ def load_dataset(name: str, **options: Any) -> GroundTruthData:
     hints = typing.get_type_hints(inspect.unwrap(factory))
     for option, value in options.items():
         if not is_bearable(value, hints.get(option, Any), conf=NUMBERS):
-            expected = str(hints[option]).replace("typing.", "")
-            raise ValueError(f"dataset.{option} = {value!r}: expected {expected}")
+            raise ValueError(f"dataset.{option} = {value!r}: expected {readable(hints[option])}")
     paths = [option for option in options if option in path_options(factory)]
     found = {o: str(expanded(options[o])) for o in paths if options[o] is not None}
     texts = sorted((option, repr(value)) for option, value in options.items())

@@ -25,8 +25,8 @@ from srvae_plugin.data.storage.locate import as_typed
 __all__ = [
     "ArrayData",
     "ArrayImages",
-    "ArrayTable",
     "DatasetImages",
+    "GivenTable",
     "as_data",
     "loader_batch_size",
 ]
@@ -158,13 +158,7 @@ def _with_factors(
     images: Any, factors: Any, layout: Layout | None, kinds: Kinds, bins: Bins
 ) -> ImageTable:
     source: Any = as_data(images, layout)
-    columns = given_factors(factors, len(images), kinds=kinds, bins=bins)
-    if isinstance(source, ArrayData):
-        return ArrayTable(source, columns)
-    return ImageTable(
-        columns.factors, source.observations_at, source.observation_shape, columns.names,
-        factor_kinds=columns.kinds,
-    )  # fmt: skip
+    return GivenTable(source, given_factors(factors, len(images), kinds=kinds, bins=bins))
 
 
 class ArrayImages:
@@ -243,21 +237,24 @@ class ArrayData(ImagesOnly):
         return self._images.digest()
 
 
-class ArrayTable(ImageTable):
-    """Images of an array with their factors."""
+class GivenTable(ImageTable):
+    """Images of any data set with factors that are given beside them."""
 
-    def __init__(self, images: ArrayData, columns: FactorColumns) -> None:
+    def __init__(self, images: Any, columns: FactorColumns) -> None:
         super().__init__(
             columns.factors, images.observations_at, images.observation_shape, columns.names,
             factor_kinds=columns.kinds,
         )  # fmt: skip
-        self._array = images
+        self._given = images
 
     @cached_property
     def content_digest(self) -> str:
-        """Tells these images and factors from every other."""
+        """Tells these images and factors from every other; empty if the images have none."""
+        of_images = getattr(self._given, "content_digest", "")
+        if not of_images:
+            return ""
         factors = np.ascontiguousarray(self.factors)
-        described = f"{self._array.content_digest}|{factors.dtype.str}{factors.shape}|"
+        described = f"{of_images}|{factors.dtype.str}{factors.shape}|"
         described += f"{self.factor_names}|{self.factor_kinds}|"
         return hashlib.sha256(described.encode() + factors.tobytes()).hexdigest()
 
