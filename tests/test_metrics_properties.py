@@ -304,7 +304,7 @@ def test_cores_refuse_factors_that_do_not_fit():
         mig(codes, factors.T)
     with pytest.raises(ValueError, match="Bin continuous factors first"):
         mig(codes, factors + 0.5)
-    with pytest.raises(ValueError, match="finite real numbers"):
+    with pytest.raises(ValueError, match="factors_train must be finite"):
         sap_score(codes, factors * np.nan, codes, factors, continuous_factors=True)
 
 
