@@ -103,6 +103,27 @@ def test_what_is_no_study_leaves_the_record_alone(record, tmp_path):
     assert (record / "scores.csv").is_file()
 
 
+def test_a_study_made_in_parts_is_one_record(record, tmp_path):
+    before = {file.name: file.read_text() for file in record.glob("*.csv")}
+    part = tmp_path / "elsewhere" / "dsprites"
+    make_run(part / "runs" / "b", 4, {"factor_vae_score": 0.5})
+    (part / "runs" / "b" / "config.gin").write_text("run.metrics = ['mig']\n")
+    entries = [entry("ResVAE", 4, "finished") | {"folder": "runs/b"}]
+    entries.append(entry("VAE", 0, "failed", "too hot"))
+    write_json(part / "study.json", {"format": 1, "runs": entries})
+    evidence_record.main(part)
+    after = {file.name: file.read_text() for file in record.glob("*.csv")}
+    gone = set(before["runs.csv"].splitlines()) - set(after["runs.csv"].splitlines())
+    assert gone == {
+        "ResVAE,dsprites_full,4,interrupted,dci is not scored",
+        "VAE,dsprites_full,0,finished,",
+    }
+    table = evidence.columns_of(evidence.read(record))[evidence.FACTOR_VAE]
+    assert evidence.by_seed(table, "ResVAE") == {0: 0.1, 1: 0.2, 4: 0.5}
+    assert list(evidence.by_seed(table, "VAE")) == [1, 2, 3, 4]
+    assert evidence.by_seed(table, "SR-VAE") == dict(enumerate(SCORES["SR-VAE"]))
+
+
 def test_distance_to_the_papers_number(record):
     rows = list(evidence.published_rows(evidence.columns_of(evidence.read(record))))
     ours = [row for row in rows if row[0] == "SR-VAE"]

@@ -12,6 +12,7 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from srvae_plugin.models import losses
 from srvae_plugin.models.base import Losses
+from srvae_plugin.models.semi_supervised import S2VAE
 
 SHAPE = (2, 3, 4)  # channel, height, width: all different, so that a wrong axis shows
 
@@ -405,3 +406,23 @@ def test_activation_is_bound_on_reconstruction_loss_alone(binding):
     """`reconstruction_loss` passes it on, so that a binding here would silently do nothing."""
     with pytest.raises(ValueError, match="activation"):
         gin.parse_config(binding)
+
+
+@pytest.mark.usefixtures("clean_gin")
+def test_a_model_keeps_the_losses_that_it_was_made_with():
+    """Another configuration, or none, does not change what `losses` of a model means."""
+    gin.parse_config(
+        "reconstruction_loss.loss_fn = @bernoulli_loss\n"
+        "bernoulli_loss.subtract_true_image_entropy = True\n"
+        "annealer.anneal_fn = @fine_tune\nannealer.iteration_threshold = 10\n"
+    )
+    model = S2VAE(beta=1.0, gamma_sup=5.0, num_latent=2)
+    gin.clear_config()
+    x, output = grey(16), tensor(15)
+    expected = losses.bernoulli_loss(x, output, subtract_true_image_entropy=True)
+    assert torch.equal(model._reconstruction_loss(x, output), expected)
+    assert [model._annealer(5.0, step) for step in (10, 11)] == [0, 5.0]
+    gin.parse_config("reconstruction_loss.loss_fn = @l2_loss\nannealer.anneal_fn = @fixed")
+    assert torch.equal(model._reconstruction_loss(x, output), expected)
+    assert model._annealer(5.0, 0) == 0
+    assert gin.query_parameter("annealer.anneal_fn").selector == "fixed"  # gin's own is untouched

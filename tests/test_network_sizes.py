@@ -250,8 +250,10 @@ def test_gin_names_the_linear_output_too():
     assert torch.equal(values[1], values[3])
     assert values[1].abs().max() > 1
     gin.parse_config("reconstruction_loss.loss_fn = @bernoulli_loss")
+    unfit = models.VAE(1.0, num_latent=2, **networks_of_vectors)
+    unfit.build((3, 1, 1))
     with pytest.raises(ValueError, match="l2_loss"):
-        by_gin.losses(x, 0)
+        unfit.losses(x, 0)
 
 
 # --- the conformance suite and the table ---

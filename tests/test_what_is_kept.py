@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 from small_runs import bound, run_words
 
@@ -58,6 +59,17 @@ def test_a_run_whose_model_another_run_took_is_scored_with_its_own_weights(tmp_p
     assert not np.array_equal(second.codes(IMAGES), alone)
     kept = sv.load_run(tmp_path / "a").evaluate(["mig"], (IMAGES, FACTORS), overwrite=True)
     assert first.evaluate(["mig"], overwrite=True) == kept
+
+
+def test_a_loaded_model_has_the_losses_that_its_run_was_trained_with(tmp_path):
+    squared = small_run(tmp_path, "a", "reconstruction_loss.loss_fn = @l2_loss")
+    model = sv.load_model(squared.path)
+    x = torch.rand(4, 3, 7, 5)
+    torch.manual_seed(0)
+    logged = model.losses(x, 0).logs["reconstruction_loss"]
+    torch.manual_seed(0)
+    image = model.mean_image(model.decode(model.sample(x, torch.randn(4, 2))))
+    torch.testing.assert_close(logged, (image - x).square().sum((1, 2, 3)).mean())
 
 
 def test_a_finished_run_without_a_checkpoint_is_not_trained_anew(tmp_path):

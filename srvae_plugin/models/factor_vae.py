@@ -17,6 +17,7 @@ from srvae_plugin.models.base import (
     Scalar,
     takes_tensor_step,
 )
+from srvae_plugin.models.bound import as_bound_now
 from srvae_plugin.models.losses import penalized, require_weight
 from srvae_plugin.models.networks.choice import Network
 from srvae_plugin.models.networks.discriminator import make_discriminator
@@ -114,7 +115,7 @@ class FactorVAE(BaseVAE):
         super().__init__(encoder, decoder, num_latent=num_latent)
         self.gamma = require_weight("factor_vae.gamma", gamma)
         take_loss(self, reconstruction_loss)
-        self._discriminator_factory = discriminator or gin.get_configurable(make_discriminator)
+        self._discriminator_factory = discriminator or as_bound_now(make_discriminator)
 
     def build(self, observation_shape: Sequence[int]) -> None:
         """Create all three networks; ValueError where they cannot take the shape."""

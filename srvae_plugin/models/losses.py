@@ -24,6 +24,7 @@ from srvae_plugin.models.base import (
     Losses,
     Scalar,
 )
+from srvae_plugin.models.bound import as_bound_now
 
 __all__ = [
     "RECONSTRUCTION_LOSSES",
@@ -281,7 +282,7 @@ def reconstruction_of(loss: str | Callable[..., Any] | None) -> tuple[Callable[.
 
     Args:
         loss: a name of `RECONSTRUCTION_LOSSES`; a function (x, logits) -> (batch,) nats; or None
-            for what gin binds to `reconstruction_loss.loss_fn`, the Bernoulli loss if nothing.
+            for what gin binds now to `reconstruction_loss.loss_fn`, the Bernoulli loss if nothing.
 
     Returns:
         The function and the activation; that of a function is gin's, "logits" if none is bound.
@@ -294,4 +295,4 @@ def reconstruction_of(loss: str | Callable[..., Any] | None) -> tuple[Callable[.
             known = ", ".join(RECONSTRUCTION_LOSSES)
             raise ValueError(f"reconstruction_loss = {loss!r}: expected one of {known}")
         return RECONSTRUCTION_LOSSES[loss]
-    return loss or gin.get_configurable(make_reconstruction_loss), bound_activation()
+    return loss or as_bound_now(make_reconstruction_loss), bound_activation()

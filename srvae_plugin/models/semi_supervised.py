@@ -22,6 +22,7 @@ from srvae_plugin.data.sampling.labellers import LABELLERS, perfect_labeller
 from srvae_plugin.data.sampling.pairs import PairedData
 from srvae_plugin.models.base import Gaussian, Losses, Pairs, takes_tensor_step
 from srvae_plugin.models.beta_tc_vae import BetaTCVAE
+from srvae_plugin.models.bound import as_bound_now
 from srvae_plugin.models.dip_vae import DIPVAE
 from srvae_plugin.models.factor_vae import DiscriminatorFactory, FactorVAE
 from srvae_plugin.models.losses import penalized, require_weight
@@ -84,7 +85,7 @@ class _Labels(BaseVAE):
             if loss not in LOSSES:
                 raise ValueError(f"supervised_loss = {loss!r}: expected one of {', '.join(LOSSES)}")
             loss = LOSSES[loss]
-        self._loss = loss or gin.get_configurable(make_supervised_loss)
+        self._loss = loss or as_bound_now(make_supervised_loss)
 
     def use_labels(self, **options: Any) -> None:
         """Keep what `LabelledData` is made with."""
@@ -156,7 +157,7 @@ class _SemiSupervised(_Labels):
         self, gamma_sup: float | int, loss: SupervisedLoss | str | None, annealer: Annealer | None
     ) -> None:
         self.gamma_sup = require_weight(f"{self.gin_name}.gamma_sup", gamma_sup)
-        self._annealer = annealer or gin.get_configurable(make_annealed)
+        self._annealer = annealer or as_bound_now(make_annealed)
         self._take(loss)
 
     @takes_tensor_step

@@ -19,6 +19,7 @@ from srvae_plugin.models.base import (
     Shape,
     takes_tensor_step,
 )
+from srvae_plugin.models.bound import as_bound_now
 from srvae_plugin.models.losses import (
     bound_activation,
     gaussian_kl,
@@ -58,8 +59,8 @@ class BaseVAE(DisentanglementModel):
     ):
         super().__init__()
         if num_latent is None and not isinstance(encoder, nn.Module):
-            encoder = encoder or gin.get_configurable(make_gaussian_encoder)
-            decoder = decoder or gin.get_configurable(make_decoder)
+            encoder = encoder or as_bound_now(make_gaussian_encoder)
+            decoder = decoder or as_bound_now(make_decoder)
         # In a tuple, so that a module is no part of the model before it is built.
         self._networks = (encoder, decoder)
         self._asked_latents = num_latent
