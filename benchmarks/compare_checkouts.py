@@ -100,6 +100,7 @@ STUDIES = {
         '{"VAE": ["models/vae.gin", "training/srvae_teapots.gin", "vae.beta = 4.0"]}',
     "datasets_quick": None,
     "evidence": '{"gaussian": ["srvae_dsprites.gin", "sr_vae.reading = \'paper-gaussian\'"]}',
+    "evidence_batch64": '{"VAE": ["vae_dsprites.gin"]}',
     "evidence_short": '{"SeqVAE": ["seq_vae_dsprites.gin"]}',
     "evidence_teapots": '{"VAE": ["models/vae.gin", "training/srvae_teapots.gin"]}',
     "models_quick": '{"AnnealedVAE": ["annealed_vae_dsprites.gin"], '

@@ -64,6 +64,7 @@ COLUMNS = {
     ("training", "reconstruction_loss"): RECONSTRUCTION,
 }
 """Losses of models trained on the squared error have a column of their own: `SQUARED_ERROR`."""
+TRAINING = "training_steps", "batch_size"
 FIGURES = FACTOR_VAE, FOREST_D, RECONSTRUCTION, SQUARED_ERROR
 ON_THE_WAY = FACTOR_VAE, "MIG", "DCI D", RECONSTRUCTION
 PUBLISHED = FACTOR_VAE, FOREST_D, "Lasso D"
@@ -91,6 +92,9 @@ CLAIMS = [
     *(Claim("better reconstruction", "SR-VAE", m, RECONSTRUCTION) for m in BASELINES),
     Claim("the sequence matters", "SR-VAE", "ResVAE", FACTOR_VAE),
     Claim("the skip connection matters", "SR-VAE", "SeqVAE", FACTOR_VAE),
+    Claim("new noise for every latent matters", "SR-VAE", "SR-VAE-shared-noise", FACTOR_VAE),
+    Claim("better disentanglement", "SR-VAE-gaussian", "VAE-gaussian", FACTOR_VAE),
+    Claim("better reconstruction", "SR-VAE-gaussian", "VAE-gaussian", SQUARED_ERROR),
     Claim("beta = 1 is better than beta = 4", "SR-VAE", "SR-beta-VAE", FACTOR_VAE),
     *(Claim("less spread over seeds", "SR-VAE", m, FACTOR_VAE, True) for m in BASELINES),
     *(Claim("less spread over seeds", "SR-VAE", m, FOREST_D, True) for m in BASELINES),
@@ -104,7 +108,8 @@ class Record(NamedTuple):
     models: list[Model]
     runs: list[dict[str, str]]
     """Rows of runs.csv."""
-    training_steps: int
+    training: str
+    """How long, such as "3,000 steps of 16 images"."""
     on_the_way: list[dict[str, str]]
     """Rows of steps.csv, if snapshots were scored."""
 
@@ -138,9 +143,9 @@ def read(folder: Path) -> Record:
         )
         for number, name in enumerate(names)
     ]
-    steps = max(int(row["training_steps"]) for row in scores)
-    way = folder / "steps.csv"
-    return Record(folder.name, models, rows, steps, read_rows(way) if way.is_file() else [])
+    steps, batch = (max(int(row[name]) for row in scores) for name in TRAINING)
+    training, way = f"{steps:,} steps of {batch} images", folder / "steps.csv"
+    return Record(folder.name, models, rows, training, read_rows(way) if way.is_file() else [])
 
 
 def settings_of(bound: dict[str, str]) -> dict[tuple[str, str], dict[str, str]]:
@@ -343,7 +348,7 @@ def chapter(record: Record, with_figures: bool) -> list[str]:
     data_sets = {
         PUBLISHED_DATA_SETS.get(table.data_set, table.data_set) for table in columns.values()
     }
-    lines = [f"## {', '.join(sorted(data_sets))}, {record.training_steps:,} steps", ""]
+    lines = [f"## {', '.join(sorted(data_sets))}, {record.training}", ""]
     lines += table_of(["model", "seeds", "failed", *columns], score_rows(record, columns))
     lines += table_of(
         ["claim", "compared", "score", "seeds", "difference", "P(better)", "verdict"],

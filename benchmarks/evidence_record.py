@@ -2,9 +2,10 @@
 
     python benchmarks/evidence_record.py evidence/dsprites
 
-makes docs/measurements/evidence/dsprites/ anew: scores.csv as `srvae-report` writes it, runs.csv
-with one row per run, and gin/ with one run's configuration of each model. Weights and pictures are
-not kept.
+brings docs/measurements/evidence/dsprites/ up to date: scores.csv as `srvae-report` writes it,
+runs.csv with one row per run, and gin/ with one run's configuration of each model. Weights and
+pictures are not kept. Runs that the record has and the study has not stay in it: a study can be
+made in parts, on several machines. Delete the record's folder to begin anew.
 """
 
 from __future__ import annotations
@@ -37,27 +38,43 @@ def main(study: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "record"
         (made / "gin").mkdir(parents=True)
+        if record.is_dir():  # with steps.csv, which evidence_steps.py adds to
+            shutil.copytree(record, made, dirs_exist_ok=True)
         finished = [run for run in runs if run["status"] == "finished"]
-        keep_scores(study, finished, made / "scores.csv")
-        write_rows(made / "runs.csv", RUN_COLUMNS, runs)
+        update_rows(made / "scores.csv", "model", scores_of(study, finished), runs)
+        update_rows(made / "runs.csv", "label", [narrowed(run, RUN_COLUMNS) for run in runs], runs)
         for run in reversed(finished):
             gin = study / run["folder"] / "config.gin"
             shutil.copy(gin, made / "gin" / f"{run['label']}.gin")
-        if (record / "steps.csv").is_file():  # evidence_steps.py adds to it
-            shutil.copy(record / "steps.csv", made)
         shutil.rmtree(record, ignore_errors=True)
         shutil.copytree(made, record)
-    print(f"{record}: {len(finished)} of {len(runs)} runs finished")
+    print(f"{record}: {len(finished)} of the study's {len(runs)} runs finished")
 
 
-def keep_scores(study: Path, finished: Sequence[Entry], path: Path) -> None:
+def scores_of(study: Path, finished: Sequence[Entry]) -> list[Entry]:
     """Rows of the finished runs in the report's scores.csv, without the folders they lay in."""
     with tempfile.TemporaryDirectory() as folder:
         written = write_report([study], Path(folder) / "report.html")
         rows = read_rows(written.scores)
     folders = {str(study / run["folder"]) for run in finished}
     columns = [column for column in rows[0] if column != "folder"]
-    write_rows(path, columns, [row for row in rows if row["folder"] in folders])
+    return [narrowed(row, columns) for row in rows if row["folder"] in folders]
+
+
+def narrowed(row: Entry, columns: Sequence[str]) -> Entry:
+    return {column: row[column] for column in columns}
+
+
+def update_rows(path: Path, model: str, new: Sequence[Entry], runs: Sequence[Entry]) -> None:
+    """Put a study's rows in the place of those of the same runs; `model` is the model's column."""
+    groups: dict[tuple[str, int], list[Entry]] = {}
+    for row in read_rows(path) if path.is_file() else []:
+        groups.setdefault((row[model], int(row["seed"])), []).append(row)
+    groups |= {(run["label"], run["seed"]): [] for run in runs}
+    for row in new:
+        groups[row[model], int(row["seed"])].append(row)
+    rows = [row for group in groups.values() for row in group]
+    write_rows(path, list(rows[0]), rows)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

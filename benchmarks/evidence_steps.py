@@ -79,7 +79,7 @@ def reconstruction(checked: Checked) -> float:
     data, random, model = checked.bound.data, np.random.RandomState(0), checked.settings.model
     torch.manual_seed(0)
     losses = []
-    with torch.no_grad(), checked.resolved.active():  # which binds the kind of the loss
+    with torch.no_grad():
         for _ in range(IMAGES // BATCH):
             images = torch.from_numpy(data.sample_observations(BATCH, random)).permute(0, 3, 1, 2)
             losses.append(float(model.losses(images, 0).logs["reconstruction_loss"]))
