@@ -849,3 +849,23 @@ def test_a_binding_of_every_run_cannot_replace_the_grid(tmp_path):
     definition = read_study([tmp_path / "study.gin"])
     with pytest.raises(ValueError, match=r"study\.grid has vae\.beta for VAE, and 'vae\.beta = 9"):
         plan(definition)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('study.every_run = ["model.random_seed = 3"]', r"study\.every_run: .* has no effect"),
+        (
+            'study.datasets = {"a": ["model.random_seed=3"]}',
+            r"study\.datasets\['a'\]: .*study\.see",
+        ),
+        ('study.grid = {"VAE": {"vae.beta": [1.0, 2.0, 1]}}', "has the same value twice"),
+    ],
+)
+def test_what_would_be_ignored_or_made_twice_is_refused(tmp_path, text, message):
+    file = tmp_path / "study.gin"
+    file.write_text(f'study.models = {{"VAE": ["vae_dsprites.gin"]}}\n{text}\n')
+    with pytest.raises(ValueError, match=message):
+        read_study([file])
+    with pytest.raises(ValueError, match="has no effect"):
+        read_study([], ['study.models = {"VAE": []}', "model.random_seed = 1"])

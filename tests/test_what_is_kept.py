@@ -61,6 +61,13 @@ def test_a_run_whose_model_another_run_took_is_scored_with_its_own_weights(tmp_p
     assert first.evaluate(["mig"], overwrite=True) == kept
 
 
+def test_a_representation_that_a_run_has_not_is_refused(tmp_path):
+    run = trained(tmp_path / "a")
+    for ask in (run.scores, lambda kind: run.evaluate(["mig"], kind=kind)):
+        with pytest.raises(ValueError, match="has no representation 'sampled', but mean"):
+            ask(kind="sampled")
+
+
 def test_a_loaded_model_has_the_losses_that_its_run_was_trained_with(tmp_path):
     squared = small_run(tmp_path, "a", "reconstruction_loss.loss_fn = @l2_loss")
     model = sv.load_model(squared.path)

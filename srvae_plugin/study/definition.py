@@ -67,10 +67,13 @@ class Study:
             for key, values in settings.items():
                 if isinstance(values, str) or not isinstance(values, Sequence) or not len(values):
                     raise ValueError(f"study.grid: {key} = {values!r}: expected a list of values")
+                if any(value in values[:place] for place, value in enumerate(values)):
+                    raise ValueError(f"study.grid: {key} = {values!r} has the same value twice")
         lists = {f"models[{name!r}]": entries for name, entries in self.models.items()}
         lists |= {f"datasets[{name!r}]": entries for name, entries in self.datasets.items()}
         for key, entries in {**lists, "every_run": self.every_run}.items():
             _check_entries(f"study.{key}", entries)
+            _refuse_seeds(f"study.{key}", entries)
         _check_seeds(self)
         numbers = self.model_nums
         if numbers is not None and not 0 < len(numbers) == len(set(numbers)):
@@ -90,6 +93,17 @@ def _check_entries(key: str, entries: Any) -> None:
             f"{key}: {wrong[0]!r}: expected a list of gin files and bindings, such as "
             '["vae_dsprites.gin", "vae.beta = 4.0"]'
         )
+
+
+def _refuse_seeds(key: str, entries: Sequence[str]) -> None:
+    """Refuse bindings that the number and seed of each run would replace."""
+    for entry in entries:
+        name = entry.partition("=")[0].strip().removeprefix("srvae_plugin.")
+        if name in ("model.random_seed", "model.model_num"):
+            raise ValueError(
+                f"{key}: {entry!r} has no effect, as each run has its own: study.seeds = [3, 4] "
+                "says which seeds a study has"
+            )
 
 
 def _is_entry(entry: Any) -> bool:
@@ -119,6 +133,7 @@ def read_study(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Stu
 
     Raises:
         ConfigError: for what cannot be read and for a study file that binds something else.
+        ValueError: for a binding of every run that each run has its own value of.
     """
     own = [b for b in bindings if b.lstrip().startswith("study.")]
     try:
@@ -129,7 +144,9 @@ def read_study(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Stu
         if "unknown name" not in str(error) and "cannot be bound here" not in str(error):
             raise
         raise ConfigError(f"{error}. {_ONLY}") from None
-    study.every_run = [*study.every_run, *(b for b in bindings if b not in own)]
+    of_runs = [b for b in bindings if b not in own]
+    _refuse_seeds("bindings", of_runs)
+    study.every_run = [*study.every_run, *of_runs]
     return study
 
 

@@ -146,6 +146,8 @@ class TrainingSettings:
                 raise ValueError(f"model.{name} = {value!r}: expected a number, 0 for none")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"model.ema_decay = {self.ema_decay}: expected 0 up to below 1")
+        if not isinstance(self.callbacks, Sequence):
+            raise ValueError(f"model.callbacks = {self.callbacks!r}: expected a list of callbacks")
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise ValueError(
