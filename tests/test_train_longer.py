@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, WeightedRandomSampler
 from trained_models import fit, rows, same_weights
 
@@ -142,6 +143,48 @@ def test_another_loss_is_another_configuration(tmp_path):
     with pytest.raises(ValueError, match=r"lines that differ: model.model.reconstruction_loss ="):
         go(2, "gaussian", resume=True)
     go(2, "bernoulli", resume=True)
+
+
+def falling(factor):
+    return lambda global_step: 0.01 * factor**global_step
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ({"learning_rate": falling(0.5)}, {"learning_rate": falling(0.9)}),
+        (
+            {"learning_rate": lambda global_step: 1e-3 / (1 + global_step)},
+            {"learning_rate": lambda global_step: 1e-2 / (1 + global_step)},
+        ),
+        ({"encoder": nn.Tanh()}, {"encoder": nn.Sigmoid()}),
+    ],
+    ids=["closure", "lambda", "activation"],
+)
+def test_functions_and_networks_without_a_name_are_told_apart(tmp_path, data, first, other):
+    def go(steps, learning_rate=1e-3, encoder=None, **how):
+        network = encoder and GaussianHead(encoder)
+        model = VAE(1.0, encoder=network, num_latent=None if network else 2)
+        settings = SETTINGS | {"learning_rate": learning_rate}
+        return fit(model, data, tmp_path, steps=steps, **settings, **how)
+
+    go(1, **first)
+    with pytest.raises(ValueError, match="lines that differ"):
+        go(2, resume=True, **other)
+    go(2, resume=True, **first)
+
+
+class GaussianHead(nn.Module):
+    """A network given as an object: what it has in it is all that tells it from another."""
+
+    num_latent = 2
+
+    def __init__(self, activation):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64 * 64, 4), activation)
+
+    def forward(self, x):
+        return self.layers(x).chunk(2, 1)
 
 
 def test_a_training_of_no_steps_can_have_more(tmp_path, data):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -163,7 +165,18 @@ def described_value(value: Any) -> Any:
     if isinstance(value, functools.partial):
         return f"{described_value(value.func)} {value.args} {sorted(value.keywords.items())}"
     if isinstance(value, nn.Module):
-        return f"{type(value).__module__}.{type(value).__qualname__}()"
+        layers = re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(value).split()))
+        return f"{type(value).__module__}.{type(value).__qualname__} {layers}"
     if callable(value):
-        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value))}"
+        name = getattr(value, "__qualname__", type(value))
+        inside = _inside(value) if "<" in str(name) and inspect.isfunction(value) else ""
+        return f"{getattr(value, '__module__', '')}.{name}{inside}"
     return value
+
+
+def _inside(function: FunctionType) -> str:
+    """What tells functions without a name of their own apart: their numbers and what they keep."""
+    numbers = [each for each in function.__code__.co_consts if isinstance(each, int | float)]
+    kept = inspect.getclosurevars(function).nonlocals
+    known = {"numbers": numbers, "defaults": function.__defaults__, **kept}
+    return f" { ({key: described_value(each) for key, each in known.items()}) }"
