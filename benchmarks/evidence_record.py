@@ -52,13 +52,15 @@ def main(study: Path) -> None:
 
 
 def scores_of(study: Path, finished: Sequence[Entry]) -> list[Entry]:
-    """Rows of the finished runs in the report's scores.csv, without the folders they lay in."""
+    """Rows of the finished runs in the report's scores.csv, under the study's names of models."""
     with tempfile.TemporaryDirectory() as folder:
         written = write_report([study], Path(folder) / "report.html")
         rows = read_rows(written.scores)
-    folders = {str(study / run["folder"]) for run in finished}
+    labels = {str(study / run["folder"]): {"model": run["label"]} for run in finished}
     columns = [column for column in rows[0] if column != "folder"]
-    return [narrowed(row, columns) for row in rows if row["folder"] in folders]
+    return [
+        narrowed(row, columns) | labels[row["folder"]] for row in rows if row["folder"] in labels
+    ]
 
 
 def narrowed(row: Entry, columns: Sequence[str]) -> Entry:
