@@ -10,7 +10,7 @@ import pytest
 from srvae_plugin.cli.evaluate import evaluate_main
 from srvae_plugin.config import gin_files, plugins
 from srvae_plugin.config.data_record import (
-    differing_lines,
+    differences,
     other_content,
     record_of,
 )
@@ -89,7 +89,7 @@ def test_changed_content_is_seen_and_a_moved_file_is_not(tmp_path, change):
     first, text = of(write(tmp_path / "one/A.npz"))
     _, moved = of(write(tmp_path / "two/B.npz"))
     assert not other_content(text, moved)
-    assert not differing_lines(text, moved)
+    assert not differences(text, moved)
     write(tmp_path / "one/A.npz", **CHANGES[change])
     second, changed = of(tmp_path / "one/A.npz")
     assert first["digest"] != second["digest"]
@@ -103,12 +103,13 @@ def test_an_option_is_part_of_the_identity_and_a_default_is_not(tmp_path):
     binned, other = of(path, "dataset.factor_bins = 4")
     assert plain == same
     assert binned["options"] == {"factor_bins": "4"}
-    assert differing_lines(text, other) == ["dataset.factor_bins = 4"]
+    assert list(map(str, differences(text, other))) == ["dataset.factor_bins = 4 (new)"]
+    assert list(map(str, differences(other, text))) == ["dataset.factor_bins = 4 (is missing)"]
 
 
 def test_without_a_digest_the_path_counts():
-    assert differing_lines("dataset.path = 'a'\n# note", "dataset.path = 'b'")
-    assert not differing_lines("dataset.path = 'a'\n# note", "dataset.path = \\\n    'a'")
+    assert differences("dataset.path = 'a'\n# note", "dataset.path = 'b'")
+    assert not differences("dataset.path = 'a'\n# note", "dataset.path = \\\n    'a'")
 
 
 def test_digests_of_all_kinds_of_data(tmp_path):
@@ -220,7 +221,7 @@ def test_a_run_goes_on_with_moved_data_and_not_with_other_data(place):
     (place / "job-1").rename(place / "job-2")
     (place / "run/environment.json").unlink()
     assert run("job-2/A.npz").scores == scores
-    with pytest.raises(ValueError, match=r"lines that differ: vae.beta = 1.0; vae.beta = 2.0"):
+    with pytest.raises(ValueError, match=r"configuration: vae.beta = 2.0 \(was 1.0\)"):
         run("job-2/A.npz", "vae.beta = 2.0")
     write(place / "job-2/A.npz", **CHANGES["images"])
     with pytest.raises(ValueError, match=f"content of .*{place}/job-2/A.npz\\) is not") as error:

@@ -23,7 +23,7 @@ from small_runs import bound, run_words
 from srvae_plugin.cli.study import _engine, study_main
 from srvae_plugin.cli.study_worker import run_job
 from srvae_plugin.config import gin_files
-from srvae_plugin.config.data_record import differing_lines
+from srvae_plugin.config.data_record import differences
 from srvae_plugin.config.text import record_in
 from srvae_plugin.data.storage.lock import only_writer
 from srvae_plugin.runs.directory import StepDirectory
@@ -346,7 +346,7 @@ def test_what_is_there_is_recognised_by_its_configuration(tmp_path):
 
     changed = [*configs]
     changed[1] = configs[1].replace("model.batch_size = 4", "model.batch_size = 5")
-    with pytest.raises(ValueError, match=r"SR-VAE/seed-1 \(model.batch_size = 4; model.batch_si"):
+    with pytest.raises(ValueError, match=r"SR-VAE/seed-1 \(model.batch_size = 5 \(was 4\)\)"):
         look(out, runs, changed)
     (states[3].folder).mkdir(parents=True)
     (states[3].folder / ".config.gin.1.tmp.gin").write_text("what a killed process leaves")
@@ -702,7 +702,7 @@ def test_a_run_of_a_numbered_study_has_its_seeds(tmp_path):
     assert values["evaluation_config.mig.num_train"] == "200"
     assert values["train_config.model.model_num"] == values["train_config.model.random_seed"] == "3"
     text = (state.folder / "config.gin").read_text()
-    assert differing_lines(text, config) == []
+    assert differences(text, config) == []
     assert record_in(text)["name"] == "dsprites_full"
 
 
@@ -795,7 +795,7 @@ def test_unfinished_work_is_not_overwritten_by_another_study(tmp_path, capsys):
         ([], "--resume continues"),
         (
             ["--resume", "--bind", "model.batch_size = 9"],
-            "= 4; model.batch_size = 9",
+            "model.batch_size = 9 (was 4)",
         ),
     ):
         with pytest.raises(SystemExit) as stop:

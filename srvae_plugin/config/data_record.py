@@ -11,7 +11,7 @@ import contextlib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gin
 
@@ -21,7 +21,7 @@ from srvae_plugin.data.ground_truth import GroundTruthData
 from srvae_plugin.data.storage.digest import digest_of
 from srvae_plugin.data.storage.locate import expanded
 
-__all__ = ["Record", "differing_lines", "other_content", "place", "record_of"]
+__all__ = ["Difference", "Record", "differences", "other_content", "place", "record_of"]
 
 
 Record = dict[str, Any]
@@ -73,7 +73,7 @@ def place(record: Mapping[str, Any]) -> str:
 def other_content(saved: str, now: str) -> str:
     """What to say if two texts are of data with different content; empty if they are not.
 
-    Also if one of them has no digest: see `differing_lines`.
+    Also if one of them has no digest: see `differences`.
     """
     before, after = record_in(saved), record_in(now)
     if not (before and after and before["digest"] and after["digest"]):
@@ -88,8 +88,29 @@ def other_content(saved: str, now: str) -> str:
     )
 
 
-def differing_lines(saved: str, now: str) -> list[str]:
-    """Lines that only one of two configurations has, comments aside.
+class Difference(NamedTuple):
+    """A binding that two configurations do not have alike."""
+
+    name: str
+    """Or a whole statement, such as an import, whose value is empty."""
+    before: str | None
+    """None: it was not there."""
+    now: str | None
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of both."""
+        values = (value for value in (self.before, self.now) if value is not None)
+        return [f"{self.name} = {value}" if value else self.name for value in values]
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"{self.lines[0]} (new)"
+        return f"{self.lines[-1]} ({'is missing' if self.now is None else f'was {self.before}'})"
+
+
+def differences(saved: str, now: str) -> list[Difference]:
+    """What two configurations do not say alike, comments aside.
 
     Paths of data do not count if both texts say that the data has the same content.
     """
@@ -98,9 +119,8 @@ def differing_lines(saved: str, now: str) -> list[str]:
     if before and after and before["digest"] and before["digest"] == after["digest"]:
         places = _place_names({**one, **two}, before, after)
         one, two = ({k: v for k, v in b.items() if k not in places} for b in (one, two))
-    return sorted(
-        f"{key} = {value}".removesuffix(" = ") for key, value in one.items() ^ two.items()
-    )
+    found = (Difference(name, one.get(name), two.get(name)) for name in sorted(one.keys() | two))
+    return [each for each in found if each.before != each.now]
 
 
 def _bindings(text: str) -> dict[str, str]:

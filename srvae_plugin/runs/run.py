@@ -15,7 +15,7 @@ import torch
 
 from srvae_plugin.config import gin_reach, plugins
 from srvae_plugin.config.data_record import (
-    differing_lines,
+    differences,
     other_content,
     record_of,
 )
@@ -255,12 +255,12 @@ def _prepare(directory: RunDirectory, config: str, resume: bool, overwrite: bool
                 f"{output}: {other}. Restore the earlier data, choose another --output, or "
                 "--overwrite"
             )
-        changed = differing_lines(before, config)
-        names = sorted({line.partition(" = ")[0] for line in changed})
+        changed = differences(before, config)
+        names = [each.name for each in changed]
         if not FREE.issuperset(names):
             raise ValueError(
-                f"{output} was made with another configuration; lines that differ: "
-                f"{'; '.join(changed)}. Choose another --output, or --overwrite; "
+                f"{output} was made with another configuration: "
+                f"{'; '.join(map(str, changed))}. Choose another --output, or --overwrite; "
                 "srvae-evaluate scores what is trained already with other metric settings"
             )
         if record_in(before) is None and not directory.model.path.exists():

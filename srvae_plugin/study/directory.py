@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from srvae_plugin.config.data_record import differing_lines
+from srvae_plugin.config.data_record import differences
 from srvae_plugin.config.text import gin_dict, record_in, with_record
 from srvae_plugin.data.storage.leftovers import is_leftover, put_right
 from srvae_plugin.data.storage.lock import LOCK
@@ -175,7 +175,7 @@ def look(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> lis
     states, others = planned(study, runs, configs), []
     for state in states:
         run = state.run
-        if changed := _changed_lines(state):
+        if changed := _changed_bindings(state):
             others.append(f"{run.folder} ({'; '.join(changed)})")
         state.status = _status(state.folder, run.folder in errors)
         if state.status == "failed":
@@ -185,7 +185,7 @@ def look(study: Path, runs: Sequence[PlannedRun], configs: Sequence[str]) -> lis
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         raise ValueError(
-            f"runs were made with other bindings; lines that differ: {', '.join(others[:3])}{more}."
+            f"runs were made with other bindings: {', '.join(others[:3])}{more}."
             " Choose another --output, delete these folders, or --overwrite deletes all runs"
         )
     return states
@@ -233,14 +233,14 @@ def _seconds(folder: Path) -> float:
         return 0.0
 
 
-def _changed_lines(state: RunState) -> list[str]:
+def _changed_bindings(state: RunState) -> list[str]:
     saved = state.directory.config
     if not saved.is_file():
         # A process that was killed may have left a temporary file, whose name starts with a dot.
         there = state.folder.is_dir() and any(p.name[0] != "." for p in state.folder.iterdir())
         return [f"no {saved.name}"] if there else []
     before = state.directory.read_config()
-    return differing_lines(before, _with_data_of(before, state.config))
+    return [str(each) for each in differences(before, _with_data_of(before, state.config))]
 
 
 def _with_data_of(saved: str, config: str) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
-from srvae_plugin.config.data_record import differing_lines, other_content
+from srvae_plugin.config.data_record import differences, other_content
 from srvae_plugin.data.storage.manifest import sha256_of
 from srvae_plugin.files import UnwritableError, replacing
 from srvae_plugin.training.average import WeightAverage
@@ -285,12 +285,11 @@ def _require_same(path: Path, saved: str, now: str) -> None:
             f"checkpoint {path}: {other}. Restore the earlier data, or start again with "
             "--overwrite (in Python overwrite=True)"
         )
-    lines = differing_lines(saved, now)
-    changed = [line for line in lines if line.partition(" = ")[0] not in FREE]
+    changed = [each for each in differences(saved, now) if each.name not in FREE]
     if changed:
         raise ValueError(
-            f"checkpoint {path} was made under another configuration; lines that differ: "
-            f"{'; '.join(changed)}. Resume with the same settings, or start again with "
+            f"checkpoint {path} was made under another configuration: "
+            f"{'; '.join(map(str, changed))}. Resume with the same settings, or start again with "
             "--overwrite"
         )
 

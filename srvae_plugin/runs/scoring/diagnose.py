@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from srvae_plugin.config import gin_files, gin_reach
-from srvae_plugin.config.data_record import differing_lines, other_content, record_of
+from srvae_plugin.config.data_record import differences, other_content, record_of
 from srvae_plugin.config.gin_config import Config
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.ground_truth import GroundTruthData
@@ -136,6 +136,6 @@ def _kept(
 
 def _is_same(before: str, now: str) -> bool:
     """Whether two identities are of the same; data may lie elsewhere now."""
-    if other_content(before, now) or differing_lines(before, now):
+    if other_content(before, now) or differences(before, now):
         return False
     return before.partition("\n")[0] == now.partition("\n")[0]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from srvae_plugin.config import gin_reach
-from srvae_plugin.config.data_record import differing_lines, other_content
+from srvae_plugin.config.data_record import differences, other_content
 from srvae_plugin.config.text import record_in, with_record
 from srvae_plugin.runs.directory import StepDirectory
 
@@ -50,14 +50,16 @@ def is_kept(target: StepDirectory, identity: str, advice: str) -> bool:
     if other := other_content(before, identity):
         raise ValueError(f"{folder}: {other}: {advice}")
     same = before.partition("\n")[0] == identity.partition("\n")[0]
-    different = [line for line in differing_lines(before, identity) if not _says_nothing(line)]
+    different = [
+        each for each in differences(before, identity) if not all(map(_says_nothing, each.lines))
+    ]
     if same and different and _FORM not in before.splitlines():
         raise ValueError(
             f"{folder} was scored by an older version, which recorded more than what the metric "
             f"reads, so that the settings cannot be compared: {advice}"
         )
     if not same or different:
-        lines = f" (lines that differ: {'; '.join(different)})" if same else ""
+        lines = f" ({'; '.join(map(str, different))})" if same else ""
         raise ValueError(
             f"{folder} holds the results of another representation or configuration{lines}: "
             f"{advice}"

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from srvae_plugin.config import gin_files, gin_reach
-from srvae_plugin.config.data_record import differing_lines, other_content, record_of
+from srvae_plugin.config.data_record import differences, other_content, record_of
 from srvae_plugin.config.text import with_record
 from srvae_plugin.data.sampling.held_out import to_score
 from srvae_plugin.files import write_text
@@ -189,7 +189,7 @@ def _is_kept(place: StepDirectory, identity: str) -> bool:
     before = place.read_identity()
     if other := other_content(before, identity):
         raise ValueError(f"{place.path}: {other}: --overwrite scores it again")
-    if before.split("\n")[0] != identity.split("\n")[0] or differing_lines(before, identity):
+    if before.split("\n")[0] != identity.split("\n")[0] or differences(before, identity):
         raise ValueError(
             f"{place.path} was compared with other runs, or with other settings: "
             "--overwrite scores it again"
