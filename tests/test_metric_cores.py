@@ -193,14 +193,17 @@ def test_the_wasserstein_distance_is_real_where_the_originals_is_not():
 
 
 def test_the_real_part_of_a_complex_wasserstein_distance_is_reported():
-    random = np.random.RandomState(0)
-    codes = random.normal(size=(100, 3))
-    dependent = np.column_stack([codes, codes[:, 0] + codes[:, 1], 2 * codes[:, 0] - codes[:, 2]])
-    root = gaussian_wasserstein_correlation(np.cov(dependent.T))
-    scores = unsupervised_metrics(dependent)
-    assert root.imag != 0
-    assert scores["gaussian_wasserstein_correlation"] == root.real
-    assert all(isinstance(value, float | int) for value in scores.values())
+    random, complex_found = np.random.RandomState(0), False
+    for _ in range(20):  # which of them have an imaginary part depends on the machine's rounding
+        codes = random.normal(size=(100, 3))
+        both = codes[:, 0] + codes[:, 1], 2 * codes[:, 0] - codes[:, 2]
+        dependent = np.column_stack([codes, *both])
+        root = gaussian_wasserstein_correlation(np.cov(dependent.T))
+        scores = unsupervised_metrics(dependent)
+        complex_found |= root.imag != 0
+        assert scores["gaussian_wasserstein_correlation"] == root.real
+        assert all(isinstance(value, float | int) for value in scores.values())
+    assert complex_found
     constant = unsupervised_metrics(np.zeros((100, 3)))
     assert constant["gaussian_wasserstein_correlation"] == 0
     assert np.isnan(constant["gaussian_wasserstein_correlation_norm"])
