@@ -70,7 +70,7 @@ SHIPPED = {
     "sensitivity": 90,
     "sensitivity_quick": 9,
     "evidence": 35,
-    "evidence_short": 55,
+    "evidence_short": 65,
     "evidence_batch64": 10,
     "evidence_teapots": 20,
     "models_quick": 11,

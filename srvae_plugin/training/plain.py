@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -158,25 +158,37 @@ def _described_settings(settings: TrainingSettings) -> list[str]:
     return [f"model.{k} = {v!r}" for k, v in values.items() if isinstance(v, _PLAIN)]
 
 
-def described_value(value: Any) -> Any:
-    """An argument as plain data or a text, the same in the next process."""
+def described_value(value: Any, within: Sequence[Any] = ()) -> Any:
+    """An argument as plain data or a text, the same in the next process.
+
+    Args:
+        value: the argument.
+        within: functions that keep it, from the outermost on; one that keeps itself is named only.
+    """
     if isinstance(value, Optimizer):
         return f"{type(value).__name__} {sorted(value.defaults.items(), key=str)}"
     if isinstance(value, functools.partial):
-        return f"{described_value(value.func)} {value.args} {sorted(value.keywords.items())}"
+        function = described_value(value.func, within)
+        return f"{function} {value.args} {sorted(value.keywords.items())}"
     if isinstance(value, nn.Module):
-        layers = re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(value).split()))
-        return f"{type(value).__module__}.{type(value).__qualname__} {layers}"
-    if callable(value):
-        name = getattr(value, "__qualname__", type(value))
-        inside = _inside(value) if "<" in str(name) and inspect.isfunction(value) else ""
-        return f"{getattr(value, '__module__', '')}.{name}{inside}"
-    return value
+        return f"{type(value).__module__}.{type(value).__qualname__} {_text(value)}"
+    if not callable(value):
+        return value
+    name = str(getattr(value, "__qualname__", type(value)))
+    named = f"{getattr(value, '__module__', '')}.{name}"
+    if "<" not in name or not inspect.isfunction(value) or value in within:
+        return named
+    return f"{named} {_inside(value, within)}"
 
 
-def _inside(function: FunctionType) -> str:
+def _inside(function: FunctionType, within: Sequence[Any]) -> str:
     """What tells functions without a name of their own apart: their numbers and what they keep."""
     numbers = [each for each in function.__code__.co_consts if isinstance(each, int | float)]
     kept = inspect.getclosurevars(function).nonlocals
-    known = {"numbers": numbers, "defaults": function.__defaults__, **kept}
-    return f" { ({key: described_value(each) for key, each in known.items()}) }"
+    described = {name: described_value(each, (*within, function)) for name, each in kept.items()}
+    return _text((numbers, function.__defaults__, described))
+
+
+def _text(value: Any) -> str:
+    """Its repr in one line, without addresses."""
+    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(value).split()))
