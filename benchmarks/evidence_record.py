@@ -4,8 +4,8 @@
 
 brings docs/measurements/evidence/dsprites/ up to date: scores.csv as `srvae-report` writes it,
 runs.csv with one row per run, and gin/ with one run's configuration of each model. Weights and
-pictures are not kept. Runs that the record has and the study has not stay in it: a study can be
-made in parts, on several machines. Delete the record's folder to begin anew.
+pictures are not kept. Runs of the record that the study lacks, or has only planned, are kept: a
+study can be made in parts, on several machines. Delete the record's folder to begin anew.
 """
 
 from __future__ import annotations
@@ -72,11 +72,14 @@ def update_rows(path: Path, model: str, new: Sequence[Entry], runs: Sequence[Ent
     groups: dict[tuple[str, int], list[Entry]] = {}
     for row in read_rows(path) if path.is_file() else []:
         groups.setdefault((row[model], int(row["seed"])), []).append(row)
-    groups |= {(run["label"], run["seed"]): [] for run in runs}
+    made = [(run["label"], run["seed"]) for run in runs if run["status"] != "planned"]
+    groups |= {run: [] for run in made}
     for row in new:
-        groups[row[model], int(row["seed"])].append(row)
+        run = row[model], int(row["seed"])
+        if run in made or run not in groups:
+            groups.setdefault(run, []).append(row)
     rows = [row for group in groups.values() for row in group]
-    write_rows(path, list(rows[0]), rows)
+    write_rows(path, list(dict.fromkeys(column for row in rows for column in row)), rows)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ import math
 import sys
 from functools import partial
 
+import gin
 import torch
 
 from srvae_plugin.models.annealed_vae import AnnealedVAE
@@ -56,7 +57,9 @@ def losses_and_gradients(compute, model, step):
 
 def check(name):
     torch.manual_seed(0)
+    gin.parse_config("reconstruction_loss.loss_fn = @l2_loss")  # which the model keeps
     model = MODELS[name](encoder=encoder, decoder=decoder)
+    gin.clear_config()
     model.build(SHAPE)
     compiled = compiled_losses(model.losses)
     for step in (3, 4):

@@ -110,6 +110,7 @@ def test_a_study_made_in_parts_is_one_record(record, tmp_path):
     (part / "runs" / "b" / "config.gin").write_text("run.metrics = ['mig']\n")
     entries = [entry("ResVAE", 4, "finished") | {"folder": "runs/b"}]
     entries.append(entry("VAE", 0, "failed", "too hot"))
+    entries.append(entry("SR-VAE", 0, "planned"))
     write_json(part / "study.json", {"format": 1, "runs": entries})
     evidence_record.main(part)
     after = {file.name: file.read_text() for file in record.glob("*.csv")}

@@ -69,7 +69,7 @@ SHIPPED = {
     "sr_beta_vae_quick": 6,
     "sensitivity": 90,
     "sensitivity_quick": 9,
-    "evidence": 35,
+    "evidence": 40,
     "evidence_short": 65,
     "evidence_batch64": 10,
     "evidence_teapots": 20,
@@ -859,6 +859,7 @@ def test_a_binding_of_every_run_cannot_replace_the_grid(tmp_path):
             'study.datasets = {"a": ["model.random_seed=3"]}',
             r"study\.datasets\['a'\]: .*study\.see",
         ),
+        ('study.grid = {"VAE": {"model.random_seed": [1, 2]}}', r"study\.grid: .* has no effect"),
         ('study.grid = {"VAE": {"vae.beta": [1.0, 2.0, 1]}}', "has the same value twice"),
     ],
 )
@@ -867,5 +868,8 @@ def test_what_would_be_ignored_or_made_twice_is_refused(tmp_path, text, message)
     file.write_text(f'study.models = {{"VAE": ["vae_dsprites.gin"]}}\n{text}\n')
     with pytest.raises(ValueError, match=message):
         read_study([file])
-    with pytest.raises(ValueError, match="has no effect"):
+
+
+def test_a_seed_bound_for_every_run_is_refused():
+    with pytest.raises(ValueError, match="= 1' has no effect"):
         read_study([], ['study.models = {"VAE": []}', "model.random_seed = 1"])

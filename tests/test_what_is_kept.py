@@ -64,7 +64,7 @@ def test_a_run_whose_model_another_run_took_is_scored_with_its_own_weights(tmp_p
 def test_a_representation_that_a_run_has_not_is_refused(tmp_path):
     run = trained(tmp_path / "a")
     for ask in (run.scores, lambda kind: run.evaluate(["mig"], kind=kind)):
-        with pytest.raises(ValueError, match="has no representation 'sampled', but mean"):
+        with pytest.raises(ValueError, match="has no representation 'sampled'; it has mean"):
             ask(kind="sampled")
 
 

@@ -89,7 +89,7 @@ def other_content(saved: str, now: str) -> str:
 
 
 class Difference(NamedTuple):
-    """A binding that two configurations do not have alike."""
+    """A binding that differs between two configurations."""
 
     name: str
     """Or a whole statement, such as an import, whose value is empty."""
@@ -110,7 +110,7 @@ class Difference(NamedTuple):
 
 
 def differences(saved: str, now: str) -> list[Difference]:
-    """What two configurations do not say alike, comments aside.
+    """Where two configurations differ, comments aside.
 
     Paths of data do not count if both texts say that the data has the same content.
     """

@@ -1,4 +1,4 @@
-"""What gin binds for a model when it is made, kept for as long as the model lives."""
+"""gin's losses and networks with what is bound when a model is made, for as long as it lives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gin
-import torch
 from gin import config as gin_state
 
 __all__ = ["as_bound_now"]
@@ -20,15 +19,17 @@ _one_at_a_time = threading.RLock()
 
 
 def as_bound_now(configurable: Callable[..., Any]) -> Callable[..., Any]:
-    """A configurable that is always called with the bindings that gin holds now.
+    """A configurable that is always called with the bindings of this moment.
 
     gin looks bindings up at each call. A loss that a model keeps would thus become another one
-    as soon as the model's configuration is left, such as that of a loaded model.
+    as soon as the model's configuration is left, such as that of a loaded model. Other threads must
+    not bind anything during a call.
 
     Raises:
         ValueError: gin does not know the configurable.
 
     Example:
+        >>> import torch
         >>> from srvae_plugin.models.losses import make_reconstruction_loss
         >>> x, logits = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
         >>> parsed = gin.parse_config("reconstruction_loss.loss_fn = @l2_loss")
@@ -42,8 +43,6 @@ def as_bound_now(configurable: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():  # in training, where gin holds these bindings anyway
-            return function(*args, **kwargs)
         with _one_at_a_time, _holding(bound):
             return function(*args, **kwargs)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -192,7 +191,7 @@ def penalized(losses: Losses, penalty: Scalar) -> Losses:
 
 def require_weight(name: str, value: float | int) -> float:
     """Return a hyperparameter as a float; ValueError if it is no number, negative or infinite."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    is_number = hasattr(value, "__float__") and not isinstance(value, bool)
     if not (is_number and 0 <= value < math.inf):
         raise ValueError(f"{name} = {value!r}: expected a finite number of at least 0")
     return float(value)

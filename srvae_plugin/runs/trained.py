@@ -230,7 +230,9 @@ class Run:
         if kind is None and len(kinds) > 1:
             raise ValueError(f"{self.path} has representations {', '.join(kinds)}: say kind=...")
         if kind is not None and kind not in kinds:
-            raise ValueError(f"{self.path} has no representation {kind!r}, but {', '.join(kinds)}")
+            raise ValueError(
+                f"{self.path} has no representation {kind!r}; it has {', '.join(kinds)}"
+            )
         return kind or kinds[0]
 
     def _scores_at(self, step: int, kind: str | None) -> Scores:

@@ -64,6 +64,7 @@ class Study:
         for name, settings in self.grid.items():
             if name not in self.models:
                 raise ValueError(f"study.grid: {name!r} is none of study.models, {[*self.models]}")
+            _refuse_seeds("study.grid", [*settings])
             for key, values in settings.items():
                 if isinstance(values, str) or not isinstance(values, Sequence) or not len(values):
                     raise ValueError(f"study.grid: {key} = {values!r}: expected a list of values")
@@ -96,10 +97,10 @@ def _check_entries(key: str, entries: Any) -> None:
 
 
 def _refuse_seeds(key: str, entries: Sequence[str]) -> None:
-    """Refuse bindings that the number and seed of each run would replace."""
+    """Refuse bindings that the seed of each run would replace."""
     for entry in entries:
         name = entry.partition("=")[0].strip().removeprefix("srvae_plugin.")
-        if name in ("model.random_seed", "model.model_num"):
+        if name == "model.random_seed":
             raise ValueError(
                 f"{key}: {entry!r} has no effect, as each run has its own: study.seeds = [3, 4] "
                 "says which seeds a study has"
@@ -133,7 +134,7 @@ def read_study(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Stu
 
     Raises:
         ConfigError: for what cannot be read and for a study file that binds something else.
-        ValueError: for a binding of every run that each run has its own value of.
+        ValueError: for a binding that each run sets itself, its seed.
     """
     own = [b for b in bindings if b.lstrip().startswith("study.")]
     try:

@@ -7,7 +7,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,37 +158,49 @@ def _described_settings(settings: TrainingSettings) -> list[str]:
     return [f"model.{k} = {v!r}" for k, v in values.items() if isinstance(v, _PLAIN)]
 
 
-def described_value(value: Any, within: Sequence[Any] = ()) -> Any:
-    """An argument as plain data or a text, the same in the next process.
-
-    Args:
-        value: the argument.
-        within: functions that keep it, from the outermost on; one that keeps itself is named only.
-    """
+def described_value(value: Any) -> Any:
+    """An argument as plain data or a text, the same in the next process."""
     if isinstance(value, Optimizer):
         return f"{type(value).__name__} {sorted(value.defaults.items(), key=str)}"
     if isinstance(value, functools.partial):
-        function = described_value(value.func, within)
-        return f"{function} {value.args} {sorted(value.keywords.items())}"
+        return f"{described_value(value.func)} {value.args} {sorted(value.keywords.items())}"
     if isinstance(value, nn.Module):
-        return f"{type(value).__module__}.{type(value).__qualname__} {_text(value)}"
-    if not callable(value):
-        return value
-    name = str(getattr(value, "__qualname__", type(value)))
-    named = f"{getattr(value, '__module__', '')}.{name}"
-    if "<" not in name or not inspect.isfunction(value) or value in within:
-        return named
-    return f"{named} {_inside(value, within)}"
+        layers = re.sub(r"0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
+        return f"{type(value).__module__}.{type(value).__qualname__} {layers}"
+    if callable(value):
+        inside = _inside(value) if inspect.isfunction(value) else ()
+        return f"{_name(value)} {inside}" if inside else _name(value)
+    return value
 
 
-def _inside(function: FunctionType, within: Sequence[Any]) -> str:
-    """What tells functions without a name of their own apart: their numbers and what they keep."""
-    numbers = [each for each in function.__code__.co_consts if isinstance(each, int | float)]
-    kept = inspect.getclosurevars(function).nonlocals
-    described = {name: described_value(each, (*within, function)) for name, each in kept.items()}
-    return _text((numbers, function.__defaults__, described))
+def _name(function: Any) -> str:
+    name = getattr(function, "__qualname__", type(function))
+    return f"{getattr(function, '__module__', '')}.{name}"
 
 
-def _text(value: Any) -> str:
-    """Its repr in one line, without addresses."""
-    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(value).split()))
+def _inside(function: FunctionType, within: Sequence[Any] = ()) -> tuple[Any, ...]:
+    """The numbers, defaults and kept values of a function that its name does not tell from others.
+
+    Of what it keeps, numbers, words and functions count; other things may change while it is used.
+    """
+    if "<" not in function.__qualname__ or function in within:
+        return ()
+    code = function.__code__
+    numbers = tuple(each for each in code.co_consts if isinstance(each, int | float))
+    defaults = tuple(_kept(each, within) for each in function.__defaults__ or ())
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    kept = tuple((name, _kept(cell, (*within, function))) for name, cell in cells)
+    return numbers, defaults, kept
+
+
+def _kept(value: Any, within: Sequence[Any]) -> Any:
+    if isinstance(value, CellType):
+        try:
+            return _kept(value.cell_contents, within)
+        except ValueError:  # it is assigned later
+            return None
+    if isinstance(value, tuple):
+        return tuple(_kept(each, within) for each in value)
+    if inspect.isfunction(value):
+        return (_name(value), *_inside(value, within))
+    return value if isinstance(value, int | float | str | None) else type(value).__name__

@@ -222,7 +222,7 @@ def _made(encoder: Callable[..., Any], shape: Shape, num_latent: int | None) -> 
         if num_latent is None and "'num_latent'" in str(error):
             raise ValueError(
                 "the number of latents is missing: pass num_latent = 10, or bind "
-                "encoder.num_latent = 10 in gin"
+                "encoder.num_latent = 10 in gin before the model is made"
             ) from None
         raise
 
