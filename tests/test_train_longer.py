@@ -149,17 +149,28 @@ def falling(factor):
     return lambda global_step: 0.01 * factor**global_step
 
 
+LAMBDAS = [
+    lambda global_step: 1e-3 / (1 + global_step),
+    lambda global_step: 1e-2 / (1 + global_step),
+]
+
+
+def keeping_itself(rate):
+    def halved(global_step):
+        return rate if global_step < 100 else halved(global_step - 100) / 2
+
+    return halved
+
+
 @pytest.mark.parametrize(
     ("first", "other"),
     [
-        ({"learning_rate": falling(0.5)}, {"learning_rate": falling(0.9)}),
-        (
-            {"learning_rate": lambda global_step: 1e-3 / (1 + global_step)},
-            {"learning_rate": lambda global_step: 1e-2 / (1 + global_step)},
-        ),
-        ({"encoder": nn.Tanh()}, {"encoder": nn.Sigmoid()}),
+        (lambda: {"learning_rate": falling(0.5)}, {"learning_rate": falling(0.9)}),
+        (lambda: {"learning_rate": keeping_itself(1e-3)}, {"learning_rate": keeping_itself(2e-3)}),
+        (lambda: {"learning_rate": LAMBDAS[0]}, {"learning_rate": LAMBDAS[1]}),
+        (lambda: {"encoder": nn.Tanh()}, {"encoder": nn.Sigmoid()}),
     ],
-    ids=["closure", "lambda", "activation"],
+    ids=["closure", "recursion", "lambda", "activation"],
 )
 def test_functions_and_networks_without_a_name_are_told_apart(tmp_path, data, first, other):
     def go(steps, learning_rate=1e-3, encoder=None, **how):
@@ -168,10 +179,10 @@ def test_functions_and_networks_without_a_name_are_told_apart(tmp_path, data, fi
         settings = SETTINGS | {"learning_rate": learning_rate}
         return fit(model, data, tmp_path, steps=steps, **settings, **how)
 
-    go(1, **first)
+    go(1, **first())
     with pytest.raises(ValueError, match=r"another configuration: .* \(was "):
         go(2, resume=True, **other)
-    go(2, resume=True, **first)
+    go(2, resume=True, **first())  # made anew, as in another process
 
 
 class GaussianHead(nn.Module):

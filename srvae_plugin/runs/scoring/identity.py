@@ -59,9 +59,9 @@ def is_kept(target: StepDirectory, identity: str, advice: str) -> bool:
             f"reads, so that the settings cannot be compared: {advice}"
         )
     if not same or different:
-        lines = f" ({'; '.join(map(str, different))})" if same else ""
+        changes = f" ({'; '.join(map(str, different))})" if same else ""
         raise ValueError(
-            f"{folder} holds the results of another representation or configuration{lines}: "
+            f"{folder} holds the results of another representation or configuration{changes}: "
             f"{advice}"
         )
     if record_in(before) is None:
